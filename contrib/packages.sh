@@ -1,0 +1,49 @@
+# shellcheck shell=sh disable=SC2034 # used by those that source it
+# Sourced by quickstart and check: which Debian packages are needed for what, and how to get the missing ones.
+
+PACKAGES_BUILD="gcc make autoconf automake pkg-config libfuse3-dev libcurl4-openssl-dev libssl-dev liblmdb-dev
+libjansson-dev libevent-dev libxml2-dev libjwt-dev libcrypt-dev uuid-dev libinih-dev"
+PACKAGES_RUN="fuse3 ca-certificates"
+PACKAGES_TEST="libcmocka-dev bats curl jq strace attr bsdutils procps util-linux python3-minimal clang clang-format
+clang-tidy libclang-rt-14-dev cppcheck shellcheck mandoc xz-utils iproute2"
+PACKAGES_SERVERS="ceph-mon ceph-osd radosgw ceph-common"
+
+# packages_need PACKAGE...: installs those that are missing (root), or names them (anybody else).
+packages_need()
+{
+	packages_missing=
+	for package in "$@"; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' ||
+		    packages_missing="$packages_missing $package"
+	done
+	[ -n "$packages_missing" ] || return 0
+	if [ "$(id -u)" != 0 ]; then
+		echo "these packages are missing; as root: apt-get install --no-install-recommends$packages_missing" >&2
+		return 1
+	fi
+	echo "installing:$packages_missing"
+	# The word list is meant to be split.
+	# shellcheck disable=SC2086
+	{ apt-get -qq update && packages_install $packages_missing; } >"${TMPDIR:-/tmp}/skyferry-apt.$$" 2>&1 || {
+		cat "${TMPDIR:-/tmp}/skyferry-apt.$$" >&2
+		rm -f "${TMPDIR:-/tmp}/skyferry-apt.$$"
+		echo "apt-get could not install:$packages_missing" >&2
+		return 1
+	}
+	rm -f "${TMPDIR:-/tmp}/skyferry-apt.$$"
+}
+
+# No service is started by an installation: policy-rc.d says no while it lasts.
+packages_install()
+{
+	packages_policy=/usr/sbin/policy-rc.d
+	if [ -e $packages_policy ]; then
+		packages_policy=
+	else
+		printf '#!/bin/sh\nexit 101\n' >$packages_policy && chmod 755 $packages_policy
+	fi
+	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
+	packages_status=$?
+	[ -z "$packages_policy" ] || rm -f $packages_policy
+	return $packages_status
+}

@@ -1,0 +1,1 @@
+dist_doc_DATA += docs/api.md docs/architecture.md docs/semantics.md
