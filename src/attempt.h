@@ -1,0 +1,65 @@
+/*
+ * attempt: the engine.  One attempt to carry out one change, on one transfer loop: a state machine
+ * over cloud ops, with a ring between the reading and the writing one.  It knows nothing of queues,
+ * stores or users.
+ *
+ * A transfer: stat the source (pinning its version), choose the route (native, else relay), copy
+ * with hashes computed on the way, verify size and the cheapest shared hash, report `verified` and
+ * wait for attempt_continue() (the fact is on disk), and for a move remove the source if it is
+ * still the version that was copied.  It leaves nothing half-written: temporaries are named by the
+ * change's id and swept on failure, on cancel and at the start of a later attempt.
+ *
+ * A repetition after a crash succeeds: what is to be removed and is gone counts as removed, a
+ * directory to be made that is there as made, a source that is gone with its destination there as
+ * renamed.  A file's rename without the cloud's help is copy, verify, remove; a directory's goes
+ * file by file (tree.h) and is repeated by beginning again, since what was moved is gone from the
+ * source.
+ *
+ * Parts: copy.h (one destination file, by route), relay.h (the bytes through us), tree.h, await.h.
+ */
+#pragma once
+#include "src/change.h"
+#include "src/cloud.h"
+
+struct attempt;
+
+struct attempt_progress {
+	uint64_t bytes_done, bytes_total; /* total UINT64_MAX while unknown */
+	const char *route, *route_reason; /* valid during the call */
+};
+
+struct attempt_result {
+	int code; /* 0, -ECANCELED, or why it failed */
+	struct err err;
+	uint64_t bytes_done, bytes_total;
+	char *route, *route_reason, *verified,
+	    *version; /* owned by the result, freed by the engine */
+	char *source_version; /* what was copied, of a source that is one whole entry; or NULL */
+};
+
+struct attempt_handler {
+	/* Bytes have moved; as often as progress_ms says. */
+	void (*progress)(void *arg, const struct attempt_progress *);
+	/* The destination is verified; make it durable, then attempt_continue().  Called for every
+	 * transfer. */
+	void (*verified)(void *arg, const struct attempt_result *so_far);
+	/* The end; the attempt is gone when this returns. */
+	void (*done)(void *arg, const struct attempt_result *);
+};
+
+struct attempt_config {
+	size_t ring; /* bytes between source and destination */
+	uint64_t progress_ms; /* the least time between two reports; the first comes at once */
+	const char *spool_dir; /* the user's spool directory, for SEGMENT_SPOOL; borrowed */
+};
+
+/* accounts: those of change->account_id and of every segment, in any order; referenced while it
+   runs. The change is copied.  Never calls back before it returns.  A change with `cancel` set only
+   cleans up. */
+struct attempt *
+attempt_start(struct cloud_runner *, const struct change *, struct account **accounts,
+    size_t accounts_len, const struct attempt_config *, const struct attempt_handler *, void *arg);
+void attempt_continue(struct attempt *); /* after `verified`; allowed inside it too */
+/* Ends it with `done` and code (-ECANCELED: also sweeps; -ESHUTDOWN: stops at once, for a drain).
+ */
+void attempt_cancel(struct attempt *, int code);

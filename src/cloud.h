@@ -1,0 +1,208 @@
+/*
+ * cloud: the driver contract, and the runner that carries a driver's op to its end.
+ *
+ * A driver does no I/O: for an op it says which request to send next (`request`), what to do with
+ * the answer's body once its head is there (`head`), and what the answer meant (`response`).  The
+ * runner sends it (HTTP, or disk operations for directories), streams bodies, retries, limits
+ * rates.  Time and randomness reach the driver as fields of the op.
+ *
+ * A runner belongs to one loop, and so do its accounts and ops.
+ */
+#pragma once
+#include "src/disk.h"
+#include "src/entry.h"
+#include "src/http.h"
+
+struct cloud_op;
+struct account;
+
+enum cloud_op_kind {
+	CLOUD_LIST, /* path: one directory level; pages through all of it, op->list gets entries */
+	CLOUD_STAT, /* path -> op->entry; a directory is found too; -ENOENT */
+	CLOUD_READ, /* path, offset, length, version -> sink; op->entry: what the answer says of the
+		       whole */
+	CLOUD_PUT, /* source, length -> path, whole and atomic; attributes in op->put -> op->entry
+		    */
+	CLOUD_COPY, /* path2's account `from`: from->path -> path natively -> op->entry */
+	CLOUD_MOVE, /* path -> path2 within the account, file or directory, natively */
+	CLOUD_REMOVE, /* a file; version: only if it is still that (-ESTALE); -ENOENT if it is gone
+		       */
+	CLOUD_RMDIR, /* an empty directory; -ENOTEMPTY */
+	CLOUD_MKDIR,
+	CLOUD_SETATTR, /* op->put's mtime_ns, mode */
+	CLOUD_USAGE, /* -> op->usage */
+	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left;
+			never fails -ENOENT */
+	CLOUD_OP_KINDS
+};
+
+enum cloud_feature {
+	CLOUD_CAN_COPY = 1 << 0, /* native copy within the driver (subject to .copies_from) */
+	CLOUD_CAN_MOVE = 1 << 1, /* native rename of files */
+	CLOUD_CAN_MOVE_DIR = 1 << 2,
+	CLOUD_HAS_DIRECTORIES = 1 << 3, /* real ones; else prefixes with markers */
+	CLOUD_KEEPS_MTIME = 1 << 4, /* PUT stores op->put.mtime_ns exactly enough to compare */
+	CLOUD_KEEPS_MODE = 1 << 5,
+	CLOUD_CAN_SETATTR = 1 << 6, /* without rewriting the content */
+	CLOUD_TEST_ONLY = 1 << 7, /* not offered to users */
+	CLOUD_CHECKS_PUT =
+	    1 << 8, /* PUT: the cloud refuses content that is not what put.digests says */
+};
+
+enum cloud_step {
+	CLOUD_STEP_SEND, /* request: it is filled in */
+	CLOUD_STEP_NEXT, /* response: ask `request` for the next one */
+	CLOUD_STEP_STREAM, /* head: the body is content, into the sink */
+	CLOUD_STEP_COLLECT, /* head: collect the body (CLOUD_COLLECT_MAX), then `response` */
+	CLOUD_STEP_DONE, /* the op is complete */
+	CLOUD_STEP_RETRY, /* err set: the same again after backoff (err.wait_ms honoured) */
+	CLOUD_STEP_REFRESH, /* err set: credentials are stale; refresh once, then the same again */
+	CLOUD_STEP_FAIL, /* err set */
+};
+
+enum cloud_transport { CLOUD_HTTP, CLOUD_DISK, CLOUD_MEMORY };
+
+#define CLOUD_COLLECT_MAX                                                                          \
+	(16 * 1024 * 1024) /* a list page of 1,000 keys of 1,024 bytes, XML-escaped, is < 8 MiB */
+
+/* One value an account needs: feeds API validation, command-line prompts and the web form. */
+struct cloud_field {
+	const char *name; /* camelCase: "accessKeyId" */
+	const char *title; /* "Access key id" */
+	const char *help;
+	const char *value; /* default, or NULL */
+	bool required;
+	bool secret; /* never returned, asked for without echo */
+};
+
+struct cloud_limits {
+	uint64_t put_max; /* largest single PUT */
+	unsigned
+	    concurrency; /* ops at once on one account, where the runner's config does not say */
+	unsigned rate; /* requests a second, 0: no limit */
+};
+
+struct cloud_request { /* which member is used: driver->transport */
+	struct http_request http; /* also for CLOUD_MEMORY */
+	struct disk_request disk;
+};
+
+struct cloud_driver {
+	const char *name; /* "s3" */
+	const char *title; /* "Amazon S3 and compatible" */
+	enum cloud_transport transport;
+	unsigned features;
+	struct cloud_limits limits;
+	const struct cloud_field *fields; /* ended by a NULL name */
+	unsigned hashes; /* HASH_BIT()s it reports for what it stored */
+	size_t account_size, op_size; /* private parts, zeroed; see account_data, op_data */
+
+	/* Validates credentials and prepares account->data.  No I/O but opening a local root. */
+	int (*open)(struct account *, const json_t *credentials, struct err *);
+	void (*close)(struct account *);
+	enum cloud_step (*request)(struct cloud_op *, struct cloud_request *, struct err *);
+	/* HTTP only; NULL: everything is collected. */
+	enum cloud_step (*head)(struct cloud_op *, const struct http_response *, struct err *);
+	/* Exactly one of the two, by transport.  res->code / the transport's failure is handled
+	   before: http answers that never came do not reach the driver. */
+	enum cloud_step (*response)(struct cloud_op *, const struct http_response *, struct err *);
+	enum cloud_step (*disk_response)(struct cloud_op *, struct disk_response *, struct err *);
+	/* Can `to` copy natively from `from` (both of this driver)?  NULL: only if they are the
+	 * same account. */
+	bool (*copies_from)(const struct account *to, const struct account *from);
+	/* Where the object at a path really is, equal for every account that reaches it there:
+	   "s3://host/bucket/key".  No I/O; caller frees.  NULL (also as the answer): not known. */
+	char *(*identity)(const struct account *, const char *path);
+};
+
+struct account {
+	const struct cloud_driver *driver;
+	char *id; /* uuid */
+	char *name;
+	void *data; /* driver->account_size bytes */
+	/* runner's: */
+	unsigned running; /* ops under way on this loop */
+	double tokens; /* rate limit */
+	uint64_t tokens_at_ms;
+	uint64_t hold_until_ms; /* throttled: nothing is sent before */
+	unsigned refs;
+};
+
+struct cloud_put {
+	int64_t mtime_ns; /* ENTRY_NO_TIME: none */
+	unsigned mode; /* 0: none */
+	char *content_type; /* NULL: the driver guesses from the name, or leaves it out */
+	bool no_replace; /* -EEXIST if the path exists */
+	struct digests digests; /* PUT: what is known of the content beforehand; have 0: nothing */
+	char *temp_id; /* unique to the change: names temporaries and upload sessions */
+};
+
+typedef void (*cloud_done_fn)(void *arg, struct cloud_op *op, int code, const struct err *err);
+typedef void (*cloud_progress_fn)(void *arg, struct cloud_op *op, uint64_t bytes);
+
+struct cloud_op {
+	/* filled in by the caller, after cloud_op_new() */
+	enum cloud_op_kind kind;
+	struct account *account;
+	char *path, *path2; /* canonical, owned */
+	struct account *from; /* COPY: the source's account, its path in path2 */
+	uint64_t offset, length; /* READ, PUT; READ: UINT64_MAX is "to the end" */
+	char *version; /* READ, COPY, REMOVE, MOVE: pinned; owned, NULL: any */
+	struct cloud_put put;
+	struct ring *ring; /* READ: sink, ended by the runner on success; PUT: source; borrowed */
+	bool keep_open; /* READ: the sink is not ended: more will follow from elsewhere */
+	bool goes_on; /* READ: for a PUT that holds a lane already: it does not wait for one */
+	cloud_progress_fn progress; /* COPY only; may be NULL */
+	unsigned attempts_max; /* requests in a row that may fail; 0: the default, 5 */
+	/* results */
+	struct entry entry;
+	struct entry_list list;
+	struct disk_usage usage;
+	/* for the driver */
+	void *data; /* driver->op_size bytes, zeroed at start */
+	uint64_t now_ms; /* time of this request */
+	unsigned char random[16]; /* of this request */
+	uint64_t streamed; /* READ: bytes delivered so far: go on from offset + streamed */
+	/* the runner's own part follows in cloud.c */
+};
+
+struct cloud_runner;
+struct cloud_runner_config {
+	struct http_limits http;
+	unsigned backoff_base_ms, backoff_max_ms; /* 0: 200 and 30,000 */
+	unsigned concurrency; /* ops at once on one account, in each of its lanes; 0: what its
+				 driver says */
+	unsigned rate_share; /* this loop's part of an account's rate: rate / rate_share (number of
+				loops) */
+	/* Asks for fresh credentials; when they are there, cloud_account_refreshed() goes on. NULL:
+	 * REFRESH fails. */
+	void (*refresh)(void *arg, struct account *);
+	void *arg;
+};
+struct cloud_runner *
+cloud_runner_new(struct loop *, struct pool *, const struct cloud_runner_config *, struct err *);
+void cloud_runner_free(struct cloud_runner *); /* no op may be under way */
+void
+cloud_runner_set_concurrency(struct cloud_runner *, unsigned); /* ops that are under way go on */
+struct loop *cloud_runner_loop(struct cloud_runner *);
+struct pool *cloud_runner_pool(struct cloud_runner *);
+
+/* The driver's fields are checked: required ones present, no unknown ones, strings. */
+int cloud_account_open(struct account **out, const struct cloud_driver *, const char *id,
+    const char *name, const json_t *credentials, struct err *);
+struct account *cloud_account_ref(struct account *);
+void cloud_account_unref(struct account *); /* NULL is a no-op; ops hold a reference */
+/* code 0: credentials were renewed in place; else ops that waited fail with it. */
+void cloud_account_refreshed(struct cloud_runner *, struct account *, int code, const struct err *);
+bool cloud_copies_from(const struct account *to, const struct account *from);
+/* Are the two paths one object, by all that the driver can tell? */
+bool
+cloud_is_same(const struct account *, const char *path, const struct account *, const char *path2);
+
+struct cloud_op *cloud_op_new(struct account *, enum cloud_op_kind, const char *path);
+void cloud_op_free(struct cloud_op *); /* not while under way; NULL is a no-op */
+/* Exactly one done comes, from the loop, never before this returns; the op stays the caller's.
+   READ: transient failures go on inside the runner from offset + streamed.
+   PUT with a ring is sent once: when it fails after bytes were taken, the caller starts again. */
+void cloud_op_start(struct cloud_runner *, struct cloud_op *, cloud_done_fn, void *arg);
+void cloud_op_cancel(struct cloud_op *); /* no callback comes any more; then free it */

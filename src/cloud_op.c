@@ -1,0 +1,452 @@
+/* One op: request after request, until the driver says that it is done. */
+#include "src/clock.h"
+#include "src/cloud_private.h"
+#include "src/crash.h"
+#include "src/log.h"
+#include "src/seal.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOUD_ATTEMPTS 5
+/* Asked to wait longer than this, the op fails: its caller has a queue to wait in. */
+#define CLOUD_WAIT_MAX_MS 600000
+
+static void op_step(struct op_private *, enum cloud_step, struct err *);
+
+static struct op_private *
+op_private(struct cloud_op *op)
+{
+	return (struct op_private *)op;
+}
+
+struct cloud_op *
+cloud_op_new(struct account *account, enum cloud_op_kind kind, const char *path)
+{
+	struct op_private *p = xcalloc(1, sizeof(*p));
+
+	p->op.kind = kind;
+	p->op.account = cloud_account_ref(account);
+	p->op.path = xstrdup(path);
+	p->op.length = UINT64_MAX;
+	p->op.put.mtime_ns = ENTRY_NO_TIME;
+	entry_init(&p->op.entry);
+	return &p->op;
+}
+
+void
+cloud_op_free(struct cloud_op *op)
+{
+	struct op_private *p = op_private(op);
+
+	if (op == NULL)
+		return;
+	assert(p->state == OP_IDLE);
+	free(op->path);
+	free(op->path2);
+	free(op->version);
+	free(op->put.content_type);
+	free(op->put.temp_id);
+	free(op->data);
+	entry_fini(&op->entry);
+	entry_list_fini(&op->list);
+	cloud_account_unref(op->account);
+	free(p);
+}
+
+/* Does it alter the cloud? */
+static bool
+op_alters(const struct cloud_op *op)
+{
+	switch (op->kind) {
+	case CLOUD_PUT:
+	case CLOUD_COPY:
+	case CLOUD_MOVE:
+	case CLOUD_REMOVE:
+	case CLOUD_RMDIR:
+	case CLOUD_MKDIR:
+	case CLOUD_SETATTR: return true;
+	default: return false;
+	}
+}
+
+/* the transports' handlers */
+
+static enum http_take
+op_on_head(void *arg, struct http_response *res, struct ring **sink, size_t *collect_max)
+{
+	struct op_private *p = arg;
+	const struct cloud_driver *driver = p->op.account->driver;
+	enum cloud_step step = CLOUD_STEP_COLLECT;
+
+	if (driver->head != NULL)
+		step = driver->head(&p->op, res, &p->aborted_err);
+	switch (step) {
+	case CLOUD_STEP_STREAM:
+		assert(p->op.kind == CLOUD_READ && p->op.ring != NULL);
+		*sink = p->op.ring;
+		return HTTP_STREAM;
+	case CLOUD_STEP_COLLECT: *collect_max = CLOUD_COLLECT_MAX; return HTTP_COLLECT;
+	default: break;
+	}
+	if (p->aborted_err.wait_ms == 0)
+		p->aborted_err.wait_ms = http_retry_after(res, p->op.now_ms);
+	p->aborted = true;
+	p->aborted_step = step;
+	return HTTP_ABORT;
+}
+
+static void
+op_request_fini(struct op_private *p)
+{
+	if (!p->request_used)
+		return;
+	http_request_fini(&p->request.http);
+	disk_request_fini(&p->request.disk);
+	p->request_used = false;
+}
+
+static void
+op_answered(struct op_private *p, uint64_t streamed)
+{
+	p->http = NULL;
+	p->memory = NULL;
+	p->disk = NULL;
+	op_request_fini(p);
+	if (op_alters(&p->op))
+		crash_point("attempt.after_request");
+	if (p->op.kind == CLOUD_READ)
+		p->op.streamed = p->streamed_before + streamed;
+}
+
+static void
+op_on_http(void *arg, int code, struct http_response *res, const struct err *err)
+{
+	struct op_private *p = arg;
+	struct err mine = ERR_INIT;
+	enum cloud_step step;
+
+	op_answered(p, res->streamed);
+	if (p->aborted) {
+		step = p->aborted_step;
+		mine = p->aborted_err;
+	} else if (code != 0) {
+		/* No answer, or half of one: the driver has nothing to judge. */
+		step = err_is_transient(code) ? CLOUD_STEP_RETRY : CLOUD_STEP_FAIL;
+		mine = *err;
+	} else {
+		step = p->op.account->driver->response(&p->op, res, &mine);
+		if (mine.wait_ms == 0)
+			mine.wait_ms = http_retry_after(res, p->op.now_ms);
+	}
+	op_step(p, step, &mine);
+}
+
+static void
+op_on_disk(void *arg, struct disk_response *res)
+{
+	struct op_private *p = arg;
+	struct err err = ERR_INIT;
+
+	op_answered(p, res->streamed);
+	op_step(p, p->op.account->driver->disk_response(&p->op, res, &err), &err);
+}
+
+static void
+op_on_progress(void *arg, uint64_t bytes)
+{
+	struct op_private *p = arg;
+
+	if (p->op.progress != NULL)
+		p->op.progress(p->arg, &p->op, bytes);
+}
+
+/* sending */
+
+static void
+op_transmit(struct op_private *p)
+{
+	static const struct http_handler handler = {.head = op_on_head, .done = op_on_http};
+	const struct cloud_driver *driver = p->op.account->driver;
+	struct http_request *http = &p->request.http;
+	struct ring *source = NULL;
+
+	if (driver->transport == CLOUD_DISK) {
+		p->ring_used |= p->op.kind == CLOUD_PUT;
+		p->disk = disk_start(p->runner->loop, p->runner->pool, &p->request.disk, p->op.ring,
+		    op_on_disk, op_on_progress, p);
+		return;
+	}
+	if (http->body == HTTP_BODY_STREAM) {
+		source = p->op.ring;
+		p->ring_used |= http->length > 0;
+	}
+	if (driver->transport == CLOUD_MEMORY)
+		p->memory = memory_start(p->runner->loop, http, source, &handler, p);
+	else
+		p->http = http_start(p->runner->http, http, source, &handler, p);
+}
+
+static void
+op_send_fails(struct op_private *p)
+{
+	struct err err = p->refused_err;
+
+	if (p->refused == 0)
+		err_set(&err, -EAGAIN,
+		    "the credentials were renewed while '%s' was being written: it must start again",
+		    p->op.path);
+	cloud_op_end(p, err.code, &err);
+}
+
+void
+cloud_op_send(struct op_private *p)
+{
+	struct err err = ERR_INIT;
+	enum cloud_step step;
+
+	assert(p->state == OP_READY);
+	p->state = OP_SENT;
+	if (p->refused != 0 || p->restart) {
+		op_send_fails(p);
+		return;
+	}
+	p->aborted = false;
+	err_clear(&p->aborted_err);
+	p->generation = account_private(p->op.account)->generation;
+	p->streamed_before = p->op.streamed;
+	p->op.now_ms = clock_ms();
+	random_bytes(p->op.random, sizeof(p->op.random));
+	http_request_init(&p->request.http);
+	disk_request_init(&p->request.disk);
+	p->request_used = true;
+	step = p->op.account->driver->request(&p->op, &p->request, &err);
+	if (step != CLOUD_STEP_SEND) {
+		op_request_fini(p);
+		op_step(p, step, &err);
+		return;
+	}
+	if (op_alters(&p->op))
+		crash_point("attempt.before_request");
+	op_transmit(p);
+}
+
+/* what comes next */
+
+/* In front: an op that has begun goes before those that have not. */
+static void
+op_ready(struct op_private *p)
+{
+	struct account_private *a = account_private(p->op.account);
+
+	p->state = OP_READY;
+	TAILQ_INSERT_HEAD(&a->ready, p, next);
+	cloud_account_wake(a);
+}
+
+static void
+op_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	op_ready(arg);
+}
+
+static void
+op_backoff(struct op_private *p, uint64_t wait_ms)
+{
+	const struct timeval tv = {
+	    .tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
+
+	if (p->timer == NULL)
+		p->timer = evtimer_new(loop_base(p->runner->loop), op_on_timer, p);
+	p->state = OP_BACKOFF;
+	event_add(p->timer, &tv);
+}
+
+/* Exponential, with full jitter: between 0 and base * 2^(failures - 1). */
+static uint64_t
+op_jitter(const struct op_private *p)
+{
+	const struct cloud_runner_config *config = &p->runner->config;
+	uint64_t most = config->backoff_base_ms, random;
+
+	for (unsigned i = 1; i < p->failures && most < config->backoff_max_ms; i++)
+		most *= 2;
+	most = MIN(most, config->backoff_max_ms);
+	random_bytes(&random, sizeof(random));
+	return random % (most + 1);
+}
+
+/* After a transient failure: may the op be sent again? */
+static bool
+op_may_repeat(const struct op_private *p, const struct err *err)
+{
+	const struct cloud_op *op = &p->op;
+
+	/* Where there was no connection, no byte was taken from the ring. */
+	if (p->ring_used && err->code != -ECONNREFUSED && err->code != -EHOSTUNREACH)
+		return false;
+	/* The rest must be of the content that the beginning came from. */
+	if (op->kind == CLOUD_READ && op->streamed > 0 && op->version == NULL &&
+	    op->entry.version == NULL)
+		return false;
+	return p->failures < (op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS) &&
+	    err->wait_ms <= CLOUD_WAIT_MAX_MS;
+}
+
+static void
+op_retry(struct op_private *p, struct err *err)
+{
+	struct cloud_op *op = &p->op;
+	uint64_t wait;
+
+	if (op->kind == CLOUD_READ && op->length != UINT64_MAX && op->length > 0 &&
+	    op->streamed == op->length) {
+		cloud_op_end(p, 0, NULL); /* what was lost came after the last byte */
+		return;
+	}
+	p->failures = op->streamed > p->streamed_before ? 1 : p->failures + 1;
+	wait = op_jitter(p);
+	/* Those who were asked to wait do not come back all at once either. */
+	if (err->wait_ms > 0)
+		wait = err->wait_ms + wait % (err->wait_ms / 8 + 1);
+	if (err->code == -EAGAIN)
+		cloud_account_hold(account_private(op->account), wait);
+	if (!op_may_repeat(p, err)) {
+		cloud_op_end(p, err->code, err);
+		return;
+	}
+	log_debug("%s: '%s': try %u failed, again in %llu ms: %s", op->account->name, op->path,
+	    p->failures, (unsigned long long)wait, err_text(err));
+	if (err->code == -EAGAIN)
+		op_ready(p);
+	else
+		op_backoff(p, wait);
+}
+
+static void
+op_refresh(struct op_private *p, struct err *err)
+{
+	struct account_private *a = account_private(p->op.account);
+
+	p->restart = p->ring_used;
+	if (p->generation != a->generation && !a->refreshing) {
+		op_ready(p); /* renewed since it was sent */
+		return;
+	}
+	if (p->was_refreshed || p->runner->config.refresh == NULL) {
+		cloud_op_end(p, err->code, err);
+		return;
+	}
+	p->was_refreshed = true;
+	op_ready(p);
+	cloud_account_refresh(a);
+}
+
+static void
+op_step(struct op_private *p, enum cloud_step step, struct err *err)
+{
+	if (err->code == 0 && step != CLOUD_STEP_NEXT && step != CLOUD_STEP_DONE)
+		err_set(err, -EIO, "'%s': failed for an unknown reason", p->op.path);
+	switch (step) {
+	case CLOUD_STEP_NEXT:
+		p->failures = 0;
+		op_ready(p);
+		break;
+	case CLOUD_STEP_DONE: cloud_op_end(p, 0, NULL); break;
+	case CLOUD_STEP_RETRY: op_retry(p, err); break;
+	case CLOUD_STEP_REFRESH: op_refresh(p, err); break;
+	default: cloud_op_end(p, err->code, err); break;
+	}
+}
+
+/* beginning and end */
+
+void
+cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn done, void *arg)
+{
+	struct op_private *p = op_private(op);
+	struct account_private *a = account_private(op->account);
+
+	assert(loop_is_current(runner->loop));
+	assert(p->state == OP_IDLE);
+	assert(a->runner == NULL || a->runner == runner);
+	a->runner = p->runner = runner;
+	p->done = done;
+	p->arg = arg;
+	p->failures = 0;
+	p->was_refreshed = p->ring_used = p->restart = false;
+	p->refused = 0;
+	free(op->data);
+	op->data = xcalloc(1, MAX(op->account->driver->op_size, 1));
+	op->streamed = 0;
+	if (op->from != NULL)
+		cloud_account_ref(op->from);
+	runner->ops++;
+	p->state = OP_QUEUED;
+	if (op->goes_on)
+		TAILQ_INSERT_HEAD(&a->queued[cloud_op_lane(op)], p, next);
+	else
+		TAILQ_INSERT_TAIL(&a->queued[cloud_op_lane(op)], p, next);
+	cloud_account_wake(a);
+}
+
+static void
+op_stop_transport(struct op_private *p)
+{
+	if (p->http != NULL)
+		http_cancel(p->http);
+	if (p->memory != NULL)
+		memory_cancel(p->memory);
+	if (p->disk != NULL)
+		disk_cancel(p->disk);
+	p->http = NULL;
+	p->memory = NULL;
+	p->disk = NULL;
+	op_request_fini(p);
+}
+
+/* Out of every queue, timer and transport; its lane is free. */
+static void
+op_release(struct op_private *p)
+{
+	struct account_private *a = account_private(p->op.account);
+
+	if (p->state == OP_QUEUED) {
+		TAILQ_REMOVE(&a->queued[cloud_op_lane(&p->op)], p, next);
+	} else {
+		if (p->state == OP_READY)
+			TAILQ_REMOVE(&a->ready, p, next);
+		a->lanes[cloud_op_lane(&p->op)]--;
+		a->account.running--;
+	}
+	op_stop_transport(p);
+	if (p->timer != NULL)
+		event_free(p->timer);
+	p->timer = NULL;
+	p->state = OP_IDLE;
+	p->runner->ops--;
+	cloud_account_wake(a);
+	if (p->op.from != NULL)
+		cloud_account_unref(p->op.from);
+}
+
+void
+cloud_op_end(struct op_private *p, int code, const struct err *err)
+{
+	static const struct err none = ERR_INIT;
+
+	/* Nothing was left to sweep: that is what was wanted. */
+	if (p->op.kind == CLOUD_SWEEP && code == -ENOENT)
+		code = 0;
+	op_release(p);
+	if (code == 0 && p->op.kind == CLOUD_READ && p->op.ring != NULL && !p->op.keep_open)
+		ring_end(p->op.ring);
+	p->done(p->arg, &p->op, code, code == 0 ? &none : err);
+}
+
+void
+cloud_op_cancel(struct cloud_op *op)
+{
+	if (op_private(op)->state != OP_IDLE)
+		op_release(op_private(op));
+}

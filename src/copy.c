@@ -1,0 +1,767 @@
+#include "src/copy.h"
+#include "src/await.h"
+#include "src/path.h"
+#include "src/relay.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A destination that a lost attempt wrote has our time; clouds that keep seconds only cut the rest
+ * off. */
+#define COPY_MTIME_SLACK_NS INT64_C(1000000000)
+/* When the cloud cannot be reached, the sweep after a failure shall not wait for it as long again.
+ */
+#define COPY_SWEEP_ATTEMPTS 2
+
+enum copy_state {
+	COPY_START,
+	COPY_STAT_SOURCE,
+	COPY_STAT_TARGET,
+	COPY_ROUTE,
+	COPY_NATIVE,
+	COPY_RELAY,
+	COPY_STAT_RESULT,
+	COPY_SWEEP,
+	COPY_END,
+};
+
+struct copy {
+	struct cloud_runner *runner;
+	struct event *wake;
+	enum copy_state state;
+
+	struct segment *segments; /* lengths and versions are filled in as they become known */
+	struct relay_part *parts;
+	size_t len;
+	int spool;
+	struct account *to;
+	char *path, *temp_id, *content_type;
+	bool overwrite, preserve, repeated;
+	int64_t mtime_ns;
+	unsigned mode;
+	size_t ring;
+
+	size_t part; /* being stat'ed */
+	bool whole; /* the source is one whole entry: `source` says what it is */
+	struct entry source, dest;
+	bool dest_is_exact; /* dest came from the written file itself: nothing to ask again */
+	uint64_t total;
+	struct digests computed;
+
+	struct await await;
+	struct disk_request spool_request;
+	struct disk_call *spool_call;
+	bool spool_busy, spool_ended;
+	int spool_code;
+	struct err spool_err;
+	uint64_t spool_size;
+	struct relay *relay;
+	bool relay_ended;
+	int relay_code;
+	struct err relay_err;
+
+	bool begun; /* something may be at the destination */
+	bool aborted;
+	copy_progress_fn progress;
+	copy_done_fn done;
+	void *arg;
+	struct copy_result result;
+};
+
+void
+copy_result_fini(struct copy_result *r)
+{
+	free(r->route);
+	free(r->route_reason);
+	free(r->verified);
+	free(r->version);
+	free(r->source_version);
+	*r = (struct copy_result){};
+}
+
+struct account *
+accounts_by_id(struct account **accounts, size_t len, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (id != NULL && strcmp(accounts[i]->id, id) == 0)
+			return accounts[i];
+	}
+	return NULL;
+}
+
+static void
+copy_wake(struct copy *c)
+{
+	event_active(c->wake, EV_TIMEOUT, 0);
+}
+
+/* The error is in result.err: where to go on from here. */
+static enum copy_state
+copy_fail(struct copy *c, int code)
+{
+	assert(code < 0);
+	c->result.code = code;
+	return c->begun ? COPY_SWEEP : COPY_END;
+}
+
+#define COPY_FAIL(c, code, ...) copy_fail(c, err_set(&(c)->result.err, code, __VA_ARGS__))
+
+static enum copy_state
+copy_start_run(struct copy *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->len; i++) {
+		const struct segment *s = &c->segments[i];
+
+		if (s->kind == SEGMENT_ENTRY && c->parts[i].account == NULL)
+			return COPY_FAIL(c, -ENOENT,
+			    "the account of the source '%s' is not there any more", s->path);
+		if (s->kind == SEGMENT_SPOOL && c->spool < 0)
+			return COPY_FAIL(
+			    c, -ENOENT, "the spool with '%s' is not there any more", s->path);
+		if (s->kind == SEGMENT_ZERO && s->length == SEGMENT_TO_END)
+			return COPY_FAIL(c, -EINVAL, "a run of zeros needs a length");
+		/* Only a whole file may be written over itself by ranges of it: that is the mount's
+		 * business. */
+		if (c->whole && cloud_is_same(c->parts[i].account, s->path, c->to, c->path))
+			return COPY_FAIL(c, -EINVAL,
+			    "the source '%s' of the account '%s' and the destination '%s' of '%s' are "
+			    "the same object; nothing was done",
+			    s->path, c->parts[i].account->name, c->path, c->to->name);
+	}
+	return c->repeated ? COPY_SWEEP : COPY_STAT_SOURCE;
+}
+
+/* The source's range is [offset, offset + length) of `size` bytes. */
+static int
+copy_fit(struct copy *c, struct segment *s, uint64_t size)
+{
+	if (s->length == SEGMENT_TO_END && s->offset <= size)
+		s->length = size - s->offset;
+	if (s->offset > size || s->length > size - s->offset)
+		return err_set(&c->result.err, -ESTALE,
+		    "the source '%s' changed: it has %" PRIu64
+		    " bytes, and others were to be copied",
+		    s->path, size);
+	return 0;
+}
+
+static bool
+copy_needs_stat(const struct copy *c, const struct segment *s)
+{
+	if (s->kind == SEGMENT_ZERO)
+		return false;
+	return c->whole || s->length == SEGMENT_TO_END || s->kind == SEGMENT_SPOOL ||
+	    s->version == NULL;
+}
+
+/* Many ranges of one file cost one stat: 0 if the range before told what is needed. */
+static bool
+copy_stat_is_known(struct copy *c, struct segment *s)
+{
+	const struct segment *before = c->part > 0 ? s - 1 : NULL;
+
+	if (before == NULL || s->kind != SEGMENT_ENTRY || before->kind != SEGMENT_ENTRY ||
+	    s->version != NULL || s->length == SEGMENT_TO_END || before->version == NULL ||
+	    c->parts[c->part].account != c->parts[c->part - 1].account ||
+	    strcmp(s->path, before->path) != 0)
+		return false;
+	s->version = xstrdup(before->version);
+	return true;
+}
+
+static int
+copy_take_source(struct copy *c, struct segment *s, struct entry *e)
+{
+	if (e->kind == ENTRY_DIRECTORY)
+		return err_set(&c->result.err, -EISDIR, "the source '%s' is a directory", s->path);
+	if (s->version != NULL && e->version != NULL && strcmp(s->version, e->version) != 0)
+		return err_set(&c->result.err, -ESTALE,
+		    "the source '%s' changed after the copy was asked for", s->path);
+	if (s->version == NULL)
+		s->version = xstrdup_null(e->version);
+	if (c->whole) {
+		entry_fini(&c->source);
+		entry_init(&c->source);
+		entry_copy(&c->source, e);
+		xstrset(&c->result.source_version, s->version);
+	}
+	return copy_fit(c, s, e->size);
+}
+
+static void
+copy_on_spool(void *arg, struct disk_response *res)
+{
+	struct copy *c = arg;
+
+	c->spool_call = NULL;
+	c->spool_ended = true;
+	c->spool_code = res->code;
+	c->spool_err = res->err;
+	c->spool_size = res->entry.size;
+	copy_wake(c);
+}
+
+/* Both: 1 when the part is known, 0 to wait, or a negative errno. */
+static int
+copy_stat_spool(struct copy *c, struct segment *s)
+{
+	int code;
+
+	if (!c->spool_busy) {
+		disk_request_init(&c->spool_request);
+		c->spool_request.verb = DISK_STAT;
+		c->spool_request.root = c->spool;
+		c->spool_request.path = xstrdup(s->path);
+		c->spool_busy = true;
+		c->spool_ended = false;
+		c->spool_call = disk_start(cloud_runner_loop(c->runner),
+		    cloud_runner_pool(c->runner), &c->spool_request, NULL, copy_on_spool, NULL, c);
+	}
+	if (!c->spool_ended)
+		return 0;
+	disk_request_fini(&c->spool_request);
+	c->spool_busy = false;
+	code = c->spool_code;
+	if (code != 0)
+		c->result.err = c->spool_err;
+	else
+		code = copy_fit(c, s, c->spool_size);
+	return code != 0 ? code : 1;
+}
+
+static int
+copy_stat_entry(struct copy *c, struct segment *s)
+{
+	int code;
+
+	if (c->await.op == NULL) {
+		if (copy_stat_is_known(c, s))
+			return 1;
+		await_start(&c->await, c->runner,
+		    cloud_op_new(c->parts[c->part].account, CLOUD_STAT, s->path));
+	}
+	if (!c->await.ended)
+		return 0;
+	code = c->await.code;
+	if (code != 0)
+		c->result.err = c->await.err;
+	else
+		code = copy_take_source(c, s, &c->await.op->entry);
+	await_drop(&c->await);
+	return code != 0 ? code : 1;
+}
+
+static enum copy_state
+copy_stat_source_run(struct copy *c)
+{
+	struct segment *s;
+	int code;
+
+	for (; c->part < c->len; c->part++) {
+		s = &c->segments[c->part];
+		code = 1;
+		if (copy_needs_stat(c, s))
+			code = s->kind == SEGMENT_SPOOL ? copy_stat_spool(c, s)
+							: copy_stat_entry(c, s);
+		if (code < 0)
+			return copy_fail(c, code);
+		if (code == 0)
+			return COPY_STAT_SOURCE;
+		if (__builtin_add_overflow(c->total, s->length, &c->total))
+			return COPY_FAIL(c, -EFBIG, "'%s' would be larger than any file", c->path);
+	}
+	if (c->total > c->to->driver->limits.put_max && c->to->driver->limits.put_max > 0)
+		return COPY_FAIL(c, -EFBIG,
+		    "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64 " at once", c->path,
+		    c->total, c->to->driver->title, c->to->driver->limits.put_max);
+	c->result.size = c->total;
+	return c->overwrite ? COPY_ROUTE : COPY_STAT_TARGET;
+}
+
+static int64_t
+copy_mtime(const struct copy *c)
+{
+	if (c->mtime_ns != ENTRY_NO_TIME)
+		return c->mtime_ns;
+	return c->preserve && c->whole ? c->source.mtime_ns : ENTRY_NO_TIME;
+}
+
+/* Is what lies there what an attempt of ours wrote whose answer was lost? */
+static bool
+copy_is_ours(const struct copy *c, const struct entry *e)
+{
+	int64_t mtime = copy_mtime(c);
+	bool same_time = false;
+	int type = c->whole ? digests_common(&c->source.digests, &e->digests) : -1;
+
+	if (e->kind != ENTRY_FILE || e->size != c->total)
+		return false;
+	if (type >= 0 && !digests_equal(&c->source.digests, &e->digests, type))
+		return false;
+	if (mtime != ENTRY_NO_TIME && e->mtime_ns != ENTRY_NO_TIME &&
+	    (c->to->driver->features & CLOUD_KEEPS_MTIME)) {
+		int64_t apart = mtime > e->mtime_ns ? mtime - e->mtime_ns : e->mtime_ns - mtime;
+
+		if (apart >= COPY_MTIME_SLACK_NS)
+			return false;
+		same_time = true;
+	}
+	return same_time || type >= 0;
+}
+
+static void
+copy_add_verified(struct copy *c, const char *what)
+{
+	char *all;
+
+	if (c->result.verified == NULL) {
+		c->result.verified = xstrdup(what);
+		return;
+	}
+	all = xasprintf("%s,%s", c->result.verified, what);
+	free(c->result.verified);
+	c->result.verified = all;
+}
+
+/* overwrite=false: the destination must not be there, unless a lost attempt of ours made it. */
+static enum copy_state
+copy_stat_target_run(struct copy *c)
+{
+	const struct entry *e;
+	int code;
+
+	if (c->await.op == NULL)
+		await_start(&c->await, c->runner, cloud_op_new(c->to, CLOUD_STAT, c->path));
+	if (!c->await.ended)
+		return COPY_STAT_TARGET;
+	code = c->await.code;
+	e = &c->await.op->entry;
+	if (code == 0 && c->repeated && copy_is_ours(c, e)) {
+		copy_add_verified(c, "size");
+		if (c->whole && digests_common(&c->source.digests, &e->digests) >= 0)
+			copy_add_verified(
+			    c, hash_name(digests_common(&c->source.digests, &e->digests)));
+		xstrset(&c->result.version, e->version);
+		xstrset(&c->result.route_reason, "an earlier attempt had written it");
+		await_drop(&c->await);
+		return COPY_END;
+	}
+	c->result.err = c->await.err;
+	await_drop(&c->await);
+	if (code == 0)
+		return COPY_FAIL(c, -EEXIST, "'%s' exists already", c->path);
+	if (code != -ENOENT)
+		return copy_fail(c, code);
+	err_clear(&c->result.err);
+	return COPY_ROUTE;
+}
+
+static void
+copy_report(struct copy *c, uint64_t bytes)
+{
+	if (c->progress != NULL)
+		c->progress(c->arg, MIN(bytes, c->total), c->total, c->result.route,
+		    c->result.route_reason);
+}
+
+static enum copy_state
+copy_route_run(struct copy *c)
+{
+	const struct cloud_driver *from = c->whole ? c->parts[0].account->driver : NULL;
+
+	if (from == NULL)
+		c->result.route_reason = xstrdup("the source is not one whole file");
+	else if (from != c->to->driver)
+		c->result.route_reason =
+		    xasprintf("%s cannot copy from %s", c->to->driver->name, from->name);
+	else if (!(from->features & CLOUD_CAN_COPY))
+		c->result.route_reason = xasprintf("%s has no copy of its own", from->name);
+	else if (!cloud_copies_from(c->to, c->parts[0].account))
+		c->result.route_reason =
+		    xasprintf("%s cannot copy between these accounts", from->name);
+	xstrset(&c->result.route, c->result.route_reason == NULL ? "native" : "relay");
+	copy_report(c, 0);
+	return c->result.route_reason == NULL ? COPY_NATIVE : COPY_RELAY;
+}
+
+static struct cloud_op *
+copy_op_new(const struct copy *c, enum cloud_op_kind kind)
+{
+	struct cloud_op *op = cloud_op_new(c->to, kind, c->path);
+
+	op->put.temp_id = xstrdup(c->temp_id);
+	op->put.no_replace = !c->overwrite;
+	op->put.mtime_ns = copy_mtime(c);
+	op->put.mode = c->mode != 0 ? c->mode : c->preserve && c->whole ? c->source.mode : 0;
+	if (c->whole)
+		op->put.digests = c->source.digests;
+	if (c->content_type != NULL)
+		op->put.content_type = xstrdup(c->content_type);
+	else if (c->preserve && c->whole)
+		op->put.content_type = xstrdup_null(c->source.content_type);
+	return op;
+}
+
+/* The destination is written: what its cloud said of it. */
+static enum copy_state
+copy_written(struct copy *c, const struct entry *e)
+{
+	entry_copy(&c->dest, e);
+	c->dest_is_exact = c->to->driver->transport == CLOUD_DISK;
+	return COPY_STAT_RESULT;
+}
+
+static void
+copy_on_native_progress(void *arg, struct cloud_op *op, uint64_t bytes)
+{
+	copy_report(arg, bytes);
+}
+
+static enum copy_state
+copy_native_run(struct copy *c)
+{
+	enum copy_state next;
+	struct cloud_op *op;
+	int code;
+
+	if (c->await.op == NULL) {
+		op = copy_op_new(c, CLOUD_COPY);
+		op->from = c->parts[0].account;
+		op->path2 = xstrdup(c->segments[0].path);
+		op->version = xstrdup_null(c->segments[0].version);
+		op->length = c->total;
+		op->progress = copy_on_native_progress;
+		c->begun = true;
+		await_start(&c->await, c->runner, op);
+	}
+	if (!c->await.ended)
+		return COPY_NATIVE;
+	code = c->await.code;
+	if (code == 0) {
+		copy_report(c, c->total);
+		next = copy_written(c, &c->await.op->entry);
+	} else if (code == -EOPNOTSUPP || code == -EXDEV || code == -EACCES) {
+		c->result.route_reason =
+		    xasprintf("a native copy was refused: %s", err_text(&c->await.err));
+		xstrset(&c->result.route, "relay");
+		next = COPY_RELAY;
+	} else if (code == -ESTALE) {
+		next = COPY_FAIL(
+		    c, code, "the source '%s' changed while it was copied", c->segments[0].path);
+	} else {
+		c->result.err = c->await.err;
+		next = copy_fail(c, code);
+	}
+	await_drop(&c->await);
+	return next;
+}
+
+/*
+ * What to compute on the way.  One hash that both clouds know checks both legs; else the cheapest
+ * each of them knows.  What nobody can compare is not computed.
+ */
+static unsigned
+copy_hashes(const struct copy *c)
+{
+	struct digests source = {.have = c->whole ? c->source.digests.have : 0};
+	struct digests dest = {.have = c->to->driver->hashes};
+	int both = digests_common(&source, &dest);
+	int of_source = digests_common(&source, &source), of_dest = digests_common(&dest, &dest);
+
+	/* The destination's cloud compares what arrives with what the source's cloud says, and
+	   shows nothing else: that covers both legs, and costs nothing here. */
+	if (both >= 0 && (c->to->driver->features & CLOUD_CHECKS_PUT))
+		return 0;
+	if (both >= 0)
+		return HASH_BIT(both);
+	return (of_source >= 0 ? HASH_BIT(of_source) : 0) | (of_dest >= 0 ? HASH_BIT(of_dest) : 0);
+}
+
+static void
+copy_on_relay_progress(void *arg, uint64_t bytes)
+{
+	copy_report(arg, bytes);
+}
+
+static void
+copy_on_relay_done(void *arg, int code, const struct err *err)
+{
+	struct copy *c = arg;
+
+	c->relay_ended = true;
+	c->relay_code = code;
+	c->relay_err = *err;
+	copy_wake(c);
+}
+
+static enum copy_state
+copy_relay_run(struct copy *c)
+{
+	enum copy_state next;
+	struct relay_spec spec;
+
+	if (c->relay == NULL) {
+		spec = (struct relay_spec){
+		    .parts = c->parts,
+		    .parts_len = c->len,
+		    .spool = c->spool,
+		    .ring = c->ring,
+		    .hashes = copy_hashes(c),
+		    .expected = c->whole ? &c->source.digests : NULL,
+		};
+		c->relay = relay_start(c->runner, &spec, copy_op_new(c, CLOUD_PUT),
+		    copy_on_relay_progress, copy_on_relay_done, c);
+	}
+	if (!c->relay_ended)
+		return COPY_RELAY;
+	c->begun |= relay_has_begun(c->relay);
+	if (c->relay_code == 0) {
+		c->computed = *relay_digests(c->relay);
+		next = copy_written(c, relay_entry(c->relay));
+	} else {
+		c->result.err = c->relay_err;
+		next = copy_fail(c, c->relay_code);
+	}
+	relay_free(TAKE(c->relay));
+	return next;
+}
+
+/* 1: something was compared, 0: nothing could be, -EBADMSG. */
+static int
+copy_compare(struct copy *c, const struct digests *ours, unsigned *compared)
+{
+	enum hash_type type;
+
+	for (type = 0; type < HASH_TYPES; type++) {
+		if (!(ours->have & c->dest.digests.have & HASH_BIT(type)))
+			continue;
+		if (!digests_equal(ours, &c->dest.digests, type))
+			return err_set(&c->result.err, -EBADMSG,
+			    "the %s of '%s' is not that of the bytes that were sent there",
+			    hash_name(type), c->path);
+		*compared |= HASH_BIT(type);
+	}
+	return 0;
+}
+
+static bool
+copy_has_common_hash(const struct copy *c)
+{
+	return digests_common(&c->computed, &c->dest.digests) >= 0 ||
+	    (c->whole && digests_common(&c->source.digests, &c->dest.digests) >= 0);
+}
+
+/* Size and hashes; a disagreement is an error, never a warning. */
+static enum copy_state
+copy_check(struct copy *c)
+{
+	unsigned compared = 0;
+	enum hash_type type;
+	int code;
+
+	if (c->dest.size != c->total)
+		return COPY_FAIL(c, -EBADMSG,
+		    "'%s' has %" PRIu64 " bytes after %" PRIu64 " were written to it", c->path,
+		    c->dest.size, c->total);
+	code = copy_compare(c, &c->computed, &compared);
+	if (code == 0 && c->whole)
+		code = copy_compare(c, &c->source.digests, &compared);
+	if (code != 0)
+		return copy_fail(c, code);
+	if (c->whole) /* the relay has compared these before it let the last byte go */
+		compared |= c->computed.have & c->source.digests.have;
+	copy_add_verified(c, "size");
+	for (type = 0; type < HASH_TYPES; type++) {
+		if (compared & HASH_BIT(type))
+			copy_add_verified(c, hash_name(type));
+	}
+	xstrset(&c->result.version, c->dest.version);
+	return COPY_END;
+}
+
+/* The answer to a write tells size or hash in most clouds; where it tells no hash, the cloud is
+   asked what is there: an answer's size may be an echo. */
+static enum copy_state
+copy_stat_result_run(struct copy *c)
+{
+	int code;
+
+	if (c->await.op == NULL) {
+		if (c->dest_is_exact || copy_has_common_hash(c))
+			return copy_check(c);
+		await_start(&c->await, c->runner, cloud_op_new(c->to, CLOUD_STAT, c->path));
+	}
+	if (!c->await.ended)
+		return COPY_STAT_RESULT;
+	code = c->await.code;
+	if (code == 0) {
+		entry_fini(&c->dest);
+		entry_init(&c->dest);
+		entry_copy(&c->dest, &c->await.op->entry);
+	} else {
+		c->result.err = c->await.err;
+	}
+	await_drop(&c->await);
+	if (code == -ENOENT)
+		return COPY_FAIL(c, -EIO, "'%s' is not there after it was written", c->path);
+	return code != 0 ? copy_fail(c, code) : copy_check(c);
+}
+
+/* Before a repetition, and after a failure (then result.code is set and its error stays). */
+static enum copy_state
+copy_sweep_run(struct copy *c)
+{
+	struct cloud_op *op;
+	int code;
+
+	if (c->await.op == NULL) {
+		op = cloud_op_new(c->to, CLOUD_SWEEP, c->path);
+		op->put.temp_id = xstrdup(c->temp_id);
+		if (c->result.code != 0)
+			op->attempts_max = COPY_SWEEP_ATTEMPTS;
+		await_start(&c->await, c->runner, op);
+	}
+	if (!c->await.ended)
+		return COPY_SWEEP;
+	code = c->await.code;
+	if (c->result.code == 0 && code != 0 && code != -ENOENT) {
+		c->result.code = code;
+		c->result.err = c->await.err;
+	}
+	await_drop(&c->await);
+	return c->result.code != 0 ? COPY_END : COPY_STAT_SOURCE;
+}
+
+static const struct {
+	enum copy_state (*run)(struct copy *);
+} steps[] = {
+    [COPY_START] = {copy_start_run},
+    [COPY_STAT_SOURCE] = {copy_stat_source_run},
+    [COPY_STAT_TARGET] = {copy_stat_target_run},
+    [COPY_ROUTE] = {copy_route_run},
+    [COPY_NATIVE] = {copy_native_run},
+    [COPY_RELAY] = {copy_relay_run},
+    [COPY_STAT_RESULT] = {copy_stat_result_run},
+    [COPY_SWEEP] = {copy_sweep_run},
+    [COPY_END] = {NULL},
+};
+
+/* Leaves whatever was under way. */
+static void
+copy_stop(struct copy *c)
+{
+	await_drop(&c->await);
+	if (c->spool_call != NULL)
+		disk_cancel(TAKE(c->spool_call));
+	if (c->spool_busy)
+		disk_request_fini(&c->spool_request);
+	c->spool_busy = false;
+	if (c->relay != NULL)
+		c->begun |= relay_has_begun(c->relay);
+	relay_free(TAKE(c->relay));
+}
+
+static void
+copy_run(evutil_socket_t fd, short what, void *arg)
+{
+	struct copy *c = arg;
+	enum copy_state next;
+
+	if (c->aborted && c->state != COPY_END && c->result.code == 0) {
+		copy_stop(c);
+		c->state = COPY_FAIL(c, -ECANCELED, "cancelled");
+		if (c->repeated && !c->begun)
+			c->state = COPY_SWEEP;
+	}
+	while (steps[c->state].run != NULL && (next = steps[c->state].run(c)) != c->state)
+		c->state = next;
+	if (c->state == COPY_END) {
+		c->done(c->arg, &c->result);
+		copy_free(c);
+	}
+}
+
+struct copy *
+copy_start(struct cloud_runner *runner, const struct copy_spec *spec, copy_progress_fn progress,
+    copy_done_fn done, void *arg)
+{
+	struct copy *c = xcalloc(1, sizeof *c);
+	struct account *account;
+	size_t i;
+
+	c->runner = runner;
+	c->wake = event_new(loop_base(cloud_runner_loop(runner)), -1, 0, copy_run, c);
+	await_init(&c->await, c->wake);
+	c->segments = xcalloc(spec->segments_len, sizeof *c->segments);
+	c->parts = xcalloc(spec->segments_len, sizeof *c->parts);
+	c->len = spec->segments_len;
+	for (i = 0; i < c->len; i++) {
+		c->segments[i] = spec->segments[i];
+		c->segments[i].account_id = xstrdup_null(spec->segments[i].account_id);
+		c->segments[i].path = xstrdup_null(spec->segments[i].path);
+		c->segments[i].version = xstrdup_null(spec->segments[i].version);
+		c->parts[i].segment = &c->segments[i];
+		account = accounts_by_id(
+		    spec->accounts, spec->accounts_len, spec->segments[i].account_id);
+		c->parts[i].account = account != NULL ? cloud_account_ref(account) : NULL;
+	}
+	c->whole = c->len == 1 && c->segments[0].kind == SEGMENT_ENTRY &&
+	    c->segments[0].offset == 0 && c->segments[0].length == SEGMENT_TO_END;
+	c->spool = spec->spool;
+	c->to = cloud_account_ref(spec->to);
+	c->path = xstrdup(spec->path);
+	c->temp_id = xstrdup(spec->temp_id);
+	c->content_type = xstrdup_null(spec->content_type);
+	c->overwrite = spec->overwrite;
+	c->preserve = spec->preserve;
+	c->repeated = spec->repeated;
+	c->mtime_ns = spec->mtime_ns;
+	c->mode = spec->mode;
+	c->ring = spec->ring;
+	entry_init(&c->source);
+	entry_init(&c->dest);
+	c->progress = progress;
+	c->done = done;
+	c->arg = arg;
+	copy_wake(c);
+	return c;
+}
+
+void
+copy_abort(struct copy *c)
+{
+	c->aborted = true;
+	copy_wake(c);
+}
+
+void
+copy_free(struct copy *c)
+{
+	size_t i;
+
+	if (c == NULL)
+		return;
+	copy_stop(c);
+	event_free(c->wake);
+	for (i = 0; i < c->len; i++) {
+		cloud_account_unref(c->parts[i].account);
+		free(c->segments[i].account_id);
+		free(c->segments[i].path);
+		free(c->segments[i].version);
+	}
+	free(c->segments);
+	free(c->parts);
+	cloud_account_unref(c->to);
+	free(c->path);
+	free(c->temp_id);
+	free(c->content_type);
+	entry_fini(&c->source);
+	entry_fini(&c->dest);
+	copy_result_fini(&c->result);
+	free(c);
+}

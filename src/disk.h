@@ -1,0 +1,90 @@
+/*
+ * disk: the second transport.  A driver whose account is a directory asks for disk operations
+ * instead of HTTP requests; they are carried out on the pool and never block a loop.
+ *
+ * Every path is resolved beneath an open root directory with openat2(RESOLVE_BENEATH |
+ * RESOLVE_NO_MAGICLINKS): no symlink and no ".." leads out.  A symlink that leads out, and anything
+ * that is neither file nor directory, does not exist for us.  Names that begin with
+ * DISK_TEMP_PREFIX are ours and are never listed.
+ */
+#pragma once
+#include "src/entry.h"
+#include "src/pool.h"
+#include "src/ring.h"
+#include <sys/types.h>
+
+#define DISK_TEMP_PREFIX ".skyferry-"
+#define DISK_CHUNK                                                                                 \
+	(256 * 1024) /* bytes moved by one pool job; a compromise of wake-ups and memory */
+
+enum disk_verb {
+	DISK_LIST, /* path -> entries */
+	DISK_STAT, /* path -> entry */
+	DISK_READ, /* path, offset, length, version -> sink */
+	DISK_WRITE, /* source, length -> temp beside path, attributes, fsync, rename to path ->
+		       entry */
+	DISK_COPY, /* path on root -> path2 on root2, as DISK_WRITE does; reflink, else
+		      copy_file_range by holes */
+	DISK_RENAME, /* path -> path2 */
+	DISK_UNLINK, /* path; with version: only if it is still that */
+	DISK_RMDIR,
+	DISK_MKDIR, /* with parents; an existing directory is fine */
+	DISK_SETATTR, /* mtime_ns, mode */
+	DISK_STATVFS, /* -> usage */
+	DISK_SWEEP, /* removes the temp of `temp_id` beside path, if there is one */
+};
+
+struct disk_request {
+	enum disk_verb verb;
+	int root, root2; /* open directories (O_PATH is enough); borrowed */
+	char *path, *path2; /* canonical; owned */
+	char *temp_id; /* WRITE, COPY, SWEEP: the temp's name is DISK_TEMP_PREFIX temp_id; owned */
+	char *
+	    version; /* READ, COPY (source), UNLINK, RENAME: -ESTALE unless it is this; NULL: any */
+	uint64_t offset, length; /* READ, WRITE; UINT64_MAX length: to the end */
+	int64_t mtime_ns; /* ENTRY_NO_TIME: as it comes */
+	unsigned mode; /* 0: 0666 & ~umask */
+	bool no_replace; /* WRITE, COPY, RENAME: -EEXIST if path (path2) is there (renameat2
+			    NOREPLACE) */
+	bool fsync; /* file and directory, before success */
+};
+
+struct disk_usage {
+	uint64_t total, used, available;
+}; /* bytes */
+
+struct disk_response {
+	int code; /* 0 or a negative errno */
+	struct err err;
+	struct entry entry; /* STAT, WRITE, COPY, RENAME */
+	struct entry_list entries; /* LIST */
+	struct disk_usage usage;
+	uint64_t streamed; /* READ: bytes that went into the sink */
+};
+
+void disk_request_init(struct disk_request *);
+void disk_request_fini(struct disk_request *);
+void disk_response_init(struct disk_response *);
+void disk_response_fini(struct disk_response *);
+
+struct disk_call;
+typedef void (*disk_done_fn)(
+    void *arg, struct disk_response *res); /* the call is gone when it returns */
+typedef void (*disk_progress_fn)(
+    void *arg, uint64_t bytes); /* COPY, on the loop, a few times a second */
+/* `ring` is the sink of READ or the source of WRITE, else NULL.  Request borrowed until done. */
+struct disk_call *disk_start(struct loop *, struct pool *, struct disk_request *, struct ring *,
+    disk_done_fn, disk_progress_fn, void *arg);
+/* No callback comes any more; a job under way ends by itself and its temp is removed. */
+void disk_cancel(struct disk_call *);
+/* Calls that have not ended, cancelled ones too, of all loops: loops and pool stay until it is 0.
+ */
+unsigned disk_calls(void);
+/* The version string of an open file: "size-mtime_ns-ctime_ns-ino" in hex. */
+char *disk_version(int fd);
+/* Opens the account's root: absolute, exists, is a directory, not inside a Skyferry mount (f_type
+   FUSE with our subtype in mountinfo).  Returns the descriptor or a negative errno. */
+int disk_open_root(const char *path, struct err *);
+/* The umask for what is made in accounts' directories; the process's own may be stricter.  Before
+ * there are threads; 022 unless it is called. */
+void disk_set_umask(mode_t mask);

@@ -1,0 +1,249 @@
+/* The jobs that move no bytes: looking at names and changing them. */
+#include "src/disk_private.h"
+#include "src/log.h"
+#include "src/path.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* LIST, STAT */
+
+/* False: it is not for us (a temp, a special file, a symlink that leads out or nowhere). */
+static bool
+list_stat(struct stat *out, int root, int dir, const char *name, const char *path)
+{
+	if (disk_is_reserved(name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return false;
+	if (fstatat(dir, name, out, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+		return false;
+	if (S_ISLNK(out->st_mode))
+		return disk_stat_beneath(out, root, path) == 0;
+	return disk_stat_is_ours(out);
+}
+
+int
+disk_work_list(struct disk_call *call)
+{
+	const struct disk_request *req = &call->req;
+	size_t unnameable = 0;
+	struct dirent *d;
+	struct stat st;
+	DIR *dir;
+	int fd = disk_is_reserved(req->path)
+	    ? -ENOENT
+	    : disk_openat(req->root, req->path, O_RDONLY | O_DIRECTORY);
+
+	if (fd < 0)
+		return disk_work_fail(call, fd, "list");
+	if (fstat(fd, &st) == 0 && st.st_nlink == 0) { /* removed while it was open, as a root is */
+		close(fd);
+		return disk_work_fail(call, -ENOENT, "list");
+	}
+	dir = fdopendir(fd);
+	if (dir == NULL) {
+		close(fd);
+		return disk_work_fail(call, -errno, "list");
+	}
+	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
+		CLEANUP(cleanup_free) char *path = path_child(req->path, d->d_name);
+
+		if (!list_stat(&st, req->root, dirfd(dir), d->d_name, path))
+			continue;
+		if (path_is_canonical(path))
+			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
+		else
+			unnameable++;
+	}
+	fd = -errno;
+	closedir(dir);
+	if (unnameable > 0)
+		log_warning("'%s': %zu names are left out, because they are too long or not UTF-8",
+		    req->path, unnameable);
+	return fd == 0 ? 0 : disk_work_fail(call, fd, "list");
+}
+
+int
+disk_work_stat(struct disk_call *call)
+{
+	struct stat st;
+	int code = disk_stat_beneath(&st, call->req.root, call->req.path);
+
+	if (code != 0)
+		return disk_work_fail(call, code, "look at");
+	disk_entry_fill(&call->res.entry, call->req.path, &st);
+	return 0;
+}
+
+/* the verbs that change names */
+
+/* The parent of path, after path was found to be there and of the version that is asked for. */
+static int
+open_checked_parent(struct disk_call *call, const char *doing, const char *path)
+{
+	const char *version = call->req.version;
+	struct stat st;
+	int code, fd;
+
+	if (*path == '\0')
+		return err_set(&call->res.err, -EBUSY, "cannot %s the root of an account", doing);
+	if (disk_is_reserved(path))
+		return disk_fail(&call->res.err, -ENOENT, doing, path);
+	/* What does not exist for us is not touched either. */
+	code = disk_stat_beneath(&st, call->req.root, path);
+	if (code != 0)
+		return disk_fail(&call->res.err, code, doing, path);
+	if (version != NULL && !disk_stat_has_version(&st, version))
+		return disk_work_stale(call);
+	fd = disk_open_parent(call->req.root, path, false, call->req.fsync);
+	if (fd == -ENOTDIR)
+		fd = -ENOENT;
+	return fd < 0 ? disk_fail(&call->res.err, fd, doing, path) : fd;
+}
+
+int
+disk_work_remove(struct disk_call *call, int flags)
+{
+	CLEANUP(cleanup_close) int dir = open_checked_parent(call, "remove", call->req.path);
+	int code = 0;
+
+	if (dir < 0)
+		return dir;
+	if (unlinkat(dir, path_name(call->req.path), flags) < 0)
+		code = errno == EEXIST ? -ENOTEMPTY : -errno;
+	if (code == 0 && call->req.fsync && fsync(dir) < 0)
+		code = -errno;
+	if (code == -ENOTEMPTY)
+		return err_set(&call->res.err, code,
+		    "cannot remove '%s': the directory is not empty", call->req.path);
+	return code == 0 ? 0 : disk_work_fail(call, code, "remove");
+}
+
+int
+disk_work_rename(struct disk_call *call)
+{
+	const struct disk_request *req = &call->req;
+	int root2 = req->root2 >= 0 ? req->root2 : req->root;
+	CLEANUP(cleanup_close) int from = open_checked_parent(call, "rename", req->path);
+	CLEANUP(cleanup_close) int to = -1;
+	struct stat st;
+	int code;
+
+	if (from < 0)
+		return from;
+	if (disk_is_reserved(req->path2) || *req->path2 == '\0')
+		return err_set(&call->res.err, -EILSEQ,
+		    "cannot rename '%s' to '%s': that name cannot be used", req->path, req->path2);
+	to = disk_open_parent(root2, req->path2, true, req->fsync);
+	if (to < 0)
+		return disk_fail(&call->res.err, to, "rename to", req->path2);
+	code =
+	    disk_rename_at(from, path_name(req->path), to, path_name(req->path2), req->no_replace);
+	if (code == 0 && req->fsync && (fsync(from) < 0 || fsync(to) < 0))
+		code = -errno;
+	if (code == -EEXIST || code == -ENOTEMPTY)
+		return err_set(&call->res.err, code,
+		    "cannot rename '%s' to '%s': that exists already", req->path, req->path2);
+	if (code == 0)
+		code = disk_stat_beneath(&st, root2, req->path2);
+	if (code != 0)
+		return disk_work_fail(call, code, "rename");
+	disk_entry_fill(&call->res.entry, req->path2, &st);
+	return 0;
+}
+
+/* Through /proc: a file that we may not open has attributes all the same. */
+static int
+set_attributes(struct disk_call *call, int fd)
+{
+	const struct disk_request *req = &call->req;
+	char name[64];
+	int code = 0;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	if (req->mode != 0 && fchmodat(AT_FDCWD, name, req->mode & 0777, 0) < 0)
+		code = -errno;
+	if (code == 0 && req->mtime_ns != ENTRY_NO_TIME)
+		code = disk_set_mtime(AT_FDCWD, name, -1, req->mtime_ns);
+	return code;
+}
+
+int
+disk_work_mkdir(struct disk_call *call)
+{
+	CLEANUP(cleanup_close) int fd = -1;
+	struct stat st;
+	int code = 0;
+
+	if (disk_is_reserved(call->req.path))
+		return err_set(&call->res.err, -EILSEQ,
+		    "cannot make the directory '%s': names that begin with '%s' are kept for temporary files",
+		    call->req.path, DISK_TEMP_PREFIX);
+	fd = disk_make_directory(call->req.root, call->req.path, call->req.fsync);
+	if (fd < 0)
+		return disk_work_fail(call, fd, "make the directory");
+	code = set_attributes(call, fd);
+	if (code == 0 && fstat(fd, &st) < 0)
+		code = -errno;
+	if (code != 0)
+		return disk_work_fail(call, code, "make the directory");
+	disk_entry_fill(&call->res.entry, call->req.path, &st);
+	return 0;
+}
+
+int
+disk_work_setattr(struct disk_call *call)
+{
+	CLEANUP(cleanup_close) int fd = -1;
+	struct stat st;
+	int code;
+
+	fd = disk_is_reserved(call->req.path) ? -ENOENT
+					      : disk_openat(call->req.root, call->req.path, O_PATH);
+	if (fd < 0)
+		return disk_work_fail(call, fd == -ENOTDIR ? -ENOENT : fd, "change");
+	code = fstat(fd, &st) < 0 ? -errno : 0;
+	if (code == 0 && !disk_stat_is_ours(&st))
+		code = -ENOENT;
+	if (code == 0 && !disk_stat_has_version(&st, call->req.version))
+		return disk_work_stale(call);
+	if (code == 0)
+		code = set_attributes(call, fd);
+	if (code == 0 && fstat(fd, &st) < 0)
+		code = -errno;
+	if (code != 0)
+		return disk_work_fail(call, code, "change");
+	disk_entry_fill(&call->res.entry, call->req.path, &st);
+	return 0;
+}
+
+int
+disk_work_statvfs(struct disk_call *call)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(call->req.root, &fs) < 0)
+		return disk_work_fail(call, -errno, "ask for the free space of");
+	call->res.usage.total = (uint64_t)fs.f_blocks * fs.f_frsize;
+	call->res.usage.used = (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+	call->res.usage.available = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
+}
+
+int
+disk_work_sweep(struct disk_call *call)
+{
+	CLEANUP(cleanup_free) char *temp = xasprintf("%s%s", DISK_TEMP_PREFIX, call->req.temp_id);
+	CLEANUP(cleanup_close)
+	int dir = disk_open_parent(call->req.root, call->req.path, false, false);
+
+	if (dir == -ENOENT || dir == -ENOTDIR)
+		return 0;
+	if (dir < 0)
+		return disk_work_fail(call, dir, "clean up beside");
+	if (unlinkat(dir, temp, 0) < 0 && errno != ENOENT)
+		return disk_work_fail(call, -errno, "clean up beside");
+	return 0;
+}

@@ -1,0 +1,179 @@
+/* Opening an account's root: not through our own mount, which would wait for us for ever. */
+#include "src/disk.h"
+#include "src/path.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SKYFERRY_FSTYPE "fuse.skyferry"
+
+struct mount {
+	int id;
+	char *point; /* decoded */
+	bool is_ours;
+};
+
+/* "\040" and the like, in place (proc(5)). */
+static void
+mount_decode(char *s)
+{
+	char *out = s;
+
+	while (*s != '\0') {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 4;
+		} else {
+			*out++ = *s++;
+		}
+	}
+	*out = '\0';
+}
+
+/* "36 35 98:0 /mnt1 /mnt/parent rw,noatime master:1 - ext3 /dev/root rw": point lies inside the
+ * line. */
+static bool
+mount_parse(struct mount *out, char *line)
+{
+	char *field = NULL, *type = strstr(line, " - ");
+	int n;
+
+	if (type == NULL)
+		return false;
+	*type = '\0';
+	type += strlen(" - ");
+	type[strcspn(type, " \n")] = '\0';
+	for (n = 0; n < 5 && line != NULL; n++) {
+		field = strsep(&line, " ");
+		if (n == 0)
+			out->id = (int)strtol(field, NULL, 10);
+	}
+	if (n < 5)
+		return false;
+	mount_decode(field);
+	out->point = field;
+	out->is_ours = strcmp(type, SKYFERRY_FSTYPE) == 0;
+	return true;
+}
+
+static bool
+is_under(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (len == 1) /* "/" */
+		return true;
+	return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+enum root_trouble { ROOT_FINE, ROOT_INSIDE, ROOT_CONTAINS };
+
+/* What mountinfo says of path: id, if >= 0, is its mount; else the longest mount point in front of
+   it is taken.  *point: the mount of ours in question; caller frees. */
+static enum root_trouble
+root_look(char **point, const char *path, int id)
+{
+	CLEANUP(cleanup_free) char *line = NULL;
+	enum root_trouble trouble = ROOT_FINE;
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	size_t size = 0, longest = 0;
+	struct mount mount;
+
+	*point = NULL;
+	while (file != NULL && getline(&line, &size, file) > 0) {
+		bool is_its;
+
+		if (!mount_parse(&mount, line))
+			continue;
+		is_its = id >= 0 ? mount.id == id
+				 : is_under(path, mount.point) && strlen(mount.point) >= longest;
+		if (is_its) {
+			longest = strlen(mount.point);
+			if (trouble == ROOT_INSIDE)
+				trouble = ROOT_FINE;
+			if (mount.is_ours) {
+				trouble = ROOT_INSIDE;
+				xstrset(point, mount.point);
+			}
+		} else if (trouble == ROOT_FINE && mount.is_ours && is_under(mount.point, path)) {
+			trouble = ROOT_CONTAINS;
+			xstrset(point, mount.point);
+		}
+	}
+	if (file != NULL)
+		fclose(file);
+	return trouble;
+}
+
+static int
+root_check(const char *path, const char *real, int id, struct err *err)
+{
+	CLEANUP(cleanup_free) char *point = NULL;
+
+	switch (root_look(&point, real, id)) {
+	case ROOT_INSIDE:
+		return err_set(err, -EINVAL,
+		    "'%s' lies inside the Skyferry mount '%s': an account cannot be made of what is mounted from accounts",
+		    path, point);
+	case ROOT_CONTAINS:
+		return err_set(err, -EINVAL,
+		    "'%s' contains the Skyferry mount '%s': mount it elsewhere, or choose a directory without it",
+		    path, point);
+	default: return 0;
+	}
+}
+
+/* The id of the mount that fd is on (proc(5), fdinfo), or -1. */
+static int
+fd_mount_id(int fd)
+{
+	CLEANUP(cleanup_free) char *name = xasprintf("/proc/self/fdinfo/%d", fd);
+	CLEANUP(cleanup_free) char *line = NULL;
+	FILE *file = fopen(name, "re");
+	size_t size = 0;
+	int id = -1;
+
+	while (file != NULL && getline(&line, &size, file) > 0) {
+		if (strncmp(line, "mnt_id:", 7) == 0)
+			id = (int)strtol(line + 7, NULL, 10);
+	}
+	if (file != NULL)
+		fclose(file);
+	return id;
+}
+
+int
+disk_open_root(const char *path, struct err *err)
+{
+	char link[64], real[PATH_BYTES_MAX + 1];
+	CLEANUP(cleanup_close) int fd = -1;
+	ssize_t len;
+	int code;
+
+	if (*path != '/')
+		return err_set(err, -EINVAL, "'%s' is not an absolute path", path);
+	/* First by its name alone: looking at a mount whose process is gone may take for ever. */
+	code = root_check(path, path, -1, err);
+	if (code != 0)
+		return code;
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(
+		    err, errno == EPERM ? -EACCES : -errno, "cannot open the directory '%s'", path);
+	/* Then by what it really is: symlinks may have led into one. */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, real, sizeof(real) - 1);
+	if (len < 0)
+		return err_sys(err, -errno, "cannot find out where '%s' is", path);
+	real[len] = '\0';
+	code = root_check(path, real, fd_mount_id(fd), err);
+	if (code != 0)
+		return code;
+	code = fd;
+	fd = -1;
+	return code;
+}

@@ -1,0 +1,328 @@
+#include "src/relay.h"
+#include "src/await.h"
+#include <assert.h>
+#include <stdlib.h>
+
+#define RELAY_ZEROS ((size_t)16 * 1024)
+
+struct relay {
+	struct cloud_runner *runner;
+	struct relay_spec spec;
+	struct event *wake;
+	struct ring *ring;
+	struct hash *hash;
+	struct digests digests;
+	size_t part; /* being read */
+	uint64_t part_start; /* bytes_in when it began */
+	uint64_t bytes_in, total;
+	bool source_ended, put_started, finished;
+	struct await read, put;
+	struct cloud_op *put_op; /* until it is started */
+	struct disk_request spool_request;
+	struct disk_call *spool_call;
+	bool spool_busy, spool_ended;
+	int spool_code;
+	struct err spool_err, err;
+	relay_progress_fn progress;
+	relay_done_fn done;
+	void *arg;
+};
+
+/* Is there enough to begin the PUT with? */
+static bool
+relay_may_begin(const struct relay *r)
+{
+	return r->source_ended || ring_held(r->ring) >= RELAY_BEGIN || !ring_wants_input(r->ring);
+}
+
+static void
+relay_wake(void *arg)
+{
+	struct relay *r = arg;
+
+	event_active(r->wake, EV_TIMEOUT, 0);
+}
+
+/* Runs inside ring_put(): every byte passes here once. */
+static void
+relay_on_bytes(void *arg, const void *buf, size_t len)
+{
+	struct relay *r = arg;
+
+	r->bytes_in += len;
+	hash_update(r->hash, buf, len);
+	if (!r->put_started && relay_may_begin(r))
+		relay_wake(r);
+	if (r->progress != NULL)
+		r->progress(r->arg, r->bytes_in - ring_held(r->ring));
+}
+
+static void
+relay_on_spool(void *arg, struct disk_response *res)
+{
+	struct relay *r = arg;
+
+	r->spool_call = NULL;
+	r->spool_ended = true;
+	r->spool_code = res->code;
+	r->spool_err = res->err;
+	relay_wake(r);
+}
+
+static const char *
+relay_part_name(const struct relay_part *p)
+{
+	return p->segment->path != NULL ? p->segment->path : "zeros";
+}
+
+/* A part's reader has ended well: did it give what it should? */
+static int
+relay_part_ended(struct relay *r, const struct relay_part *p)
+{
+	uint64_t got = r->bytes_in - r->part_start;
+
+	ring_on_output(r->ring, NULL, NULL);
+	if (got != p->segment->length)
+		return err_set(&r->err, -ESTALE,
+		    "the source '%s' changed while it was copied: %llu bytes came instead of %llu",
+		    relay_part_name(p), (unsigned long long)got,
+		    (unsigned long long)p->segment->length);
+	r->part++;
+	r->part_start = r->bytes_in;
+	return 0;
+}
+
+/* Each reader: 1 when the part is done (on to the next), 0 to wait, or a negative errno. */
+static int
+relay_read_entry(struct relay *r, const struct relay_part *p)
+{
+	struct cloud_op *op;
+	int code;
+
+	if (r->read.op == NULL) {
+		op = cloud_op_new(p->account, CLOUD_READ, p->segment->path);
+		op->offset = p->segment->offset;
+		op->length = p->segment->length;
+		op->version = xstrdup_null(p->segment->version);
+		op->ring = r->ring;
+		op->keep_open = true;
+		/* Waiting for a lane with a PUT in hand, for readers that wait for PUTs: for ever.
+		 */
+		op->goes_on = r->put_started;
+		await_start(&r->read, r->runner, op);
+	}
+	if (!r->read.ended)
+		return 0;
+	code = r->read.code;
+	if (code == -ESTALE)
+		err_set(
+		    &r->err, code, "the source '%s' changed while it was copied", p->segment->path);
+	else if (code != 0)
+		r->err = r->read.err;
+	await_drop(&r->read);
+	if (code == 0)
+		code = relay_part_ended(r, p);
+	return code != 0 ? code : 1;
+}
+
+static int
+relay_read_spool(struct relay *r, const struct relay_part *p)
+{
+	struct disk_request *req = &r->spool_request;
+	int code;
+
+	if (!r->spool_busy) {
+		disk_request_init(req);
+		req->verb = DISK_READ;
+		req->root = r->spec.spool;
+		req->path = xstrdup(p->segment->path);
+		req->offset = p->segment->offset;
+		req->length = p->segment->length;
+		r->spool_busy = true;
+		r->spool_ended = false;
+		r->spool_call = disk_start(cloud_runner_loop(r->runner),
+		    cloud_runner_pool(r->runner), req, r->ring, relay_on_spool, NULL, r);
+	}
+	if (!r->spool_ended)
+		return 0;
+	disk_request_fini(req);
+	r->spool_busy = false;
+	code = r->spool_code;
+	if (code != 0)
+		r->err = r->spool_err;
+	else
+		code = relay_part_ended(r, p);
+	return code != 0 ? code : 1;
+}
+
+static int
+relay_read_zeros(struct relay *r, const struct relay_part *p)
+{
+	static const unsigned char zeros[RELAY_ZEROS];
+	uint64_t left;
+	size_t len;
+	int code;
+
+	while ((left = p->segment->length - (r->bytes_in - r->part_start)) > 0) {
+		len = MIN(MIN(left, sizeof zeros), ring_room(r->ring));
+		if (len == 0) {
+			ring_on_output(r->ring, relay_wake, r);
+			return 0;
+		}
+		if (!ring_put(r->ring, zeros, len))
+			return err_set(&r->err, -EIO, "the ring refused bytes it has room for");
+	}
+	code = relay_part_ended(r, p);
+	return code != 0 ? code : 1;
+}
+
+/* All bytes are in: only if they are what the source's cloud says may the last of them go. */
+static int
+relay_end_source(struct relay *r)
+{
+	enum hash_type type;
+
+	hash_final(r->hash, &r->digests);
+	for (type = 0; type < HASH_TYPES && r->spec.expected != NULL; type++) {
+		if ((r->digests.have & r->spec.expected->have & HASH_BIT(type)) &&
+		    !digests_equal(&r->digests, r->spec.expected, type))
+			return err_set(&r->err, -EBADMSG,
+			    "the %s of the bytes read from '%s' is not what its cloud says it is",
+			    hash_name(type), relay_part_name(&r->spec.parts[0]));
+	}
+	r->source_ended = true;
+	ring_end(r->ring);
+	return 0;
+}
+
+static int
+relay_feed(struct relay *r)
+{
+	const struct relay_part *p;
+	int code = 1;
+
+	while (!r->source_ended) {
+		if (r->part == r->spec.parts_len)
+			return relay_end_source(r);
+		p = &r->spec.parts[r->part];
+		if (p->segment->length == 0)
+			code = relay_part_ended(r, p) == 0 ? 1 : r->err.code;
+		else if (p->segment->kind == SEGMENT_ENTRY)
+			code = relay_read_entry(r, p);
+		else if (p->segment->kind == SEGMENT_SPOOL)
+			code = relay_read_spool(r, p);
+		else
+			code = relay_read_zeros(r, p);
+		if (code <= 0)
+			return code;
+	}
+	return 0;
+}
+
+/* 1 when the destination has all, 0 to wait, or a negative errno. */
+static int
+relay_drain(struct relay *r)
+{
+	if (!r->put_started) {
+		if (!relay_may_begin(r))
+			return 0;
+		r->put_started = true;
+		await_start(&r->put, r->runner, TAKE(r->put_op));
+	}
+	if (!r->put.ended)
+		return 0;
+	ring_on_input(r->ring, NULL, NULL);
+	if (r->put.code != 0) {
+		r->err = r->put.err;
+		return r->put.code;
+	}
+	if (!r->source_ended)
+		return err_set(&r->err, -EPROTO,
+		    "'%s' was answered as written before all of it was sent", r->put.op->path);
+	return 1;
+}
+
+static void
+relay_run(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *r = arg;
+	int code;
+
+	if (r->finished)
+		return;
+	code = relay_feed(r);
+	if (code == 0)
+		code = relay_drain(r);
+	if (code == 0)
+		return;
+	r->finished = true;
+	r->done(r->arg, MIN(code, 0), &r->err);
+}
+
+struct relay *
+relay_start(struct cloud_runner *runner, const struct relay_spec *spec, struct cloud_op *put,
+    relay_progress_fn progress, relay_done_fn done, void *arg)
+{
+	struct relay *r = xcalloc(1, sizeof *r);
+	size_t i;
+
+	assert(put->kind == CLOUD_PUT);
+	r->runner = runner;
+	r->spec = *spec;
+	r->progress = progress;
+	r->done = done;
+	r->arg = arg;
+	r->wake = event_new(loop_base(cloud_runner_loop(runner)), -1, 0, relay_run, r);
+	await_init(&r->read, r->wake);
+	await_init(&r->put, r->wake);
+	/* Half the ring is the hysteresis: the reader is woken for a worthwhile piece. */
+	r->ring = ring_new(spec->ring, MAX(spec->ring / 2, 1));
+	ring_hold_last(r->ring);
+	ring_tap(r->ring, relay_on_bytes, r);
+	r->hash = hash_new(spec->hashes);
+	for (i = 0; i < spec->parts_len; i++)
+		r->total += spec->parts[i].segment->length;
+	put->length = r->total;
+	put->ring = r->ring;
+	r->put_op = put;
+	relay_wake(r);
+	return r;
+}
+
+const struct entry *
+relay_entry(const struct relay *r)
+{
+	assert(r->put.ended && r->put.code == 0);
+	return &r->put.op->entry;
+}
+
+const struct digests *
+relay_digests(const struct relay *r)
+{
+	return &r->digests;
+}
+
+bool
+relay_has_begun(const struct relay *r)
+{
+	return r->put_started;
+}
+
+void
+relay_free(struct relay *r)
+{
+	if (r == NULL)
+		return;
+	await_drop(&r->read);
+	await_drop(&r->put);
+	cloud_op_free(r->put_op);
+	if (r->spool_call != NULL)
+		disk_cancel(r->spool_call);
+	if (r->spool_busy)
+		disk_request_fini(&r->spool_request);
+	if (r->wake != NULL)
+		event_free(r->wake);
+	ring_free(r->ring);
+	hash_free(r->hash);
+	free(r);
+}

@@ -1,0 +1,49 @@
+/*
+ * relay: the route through us.  Ranges of entries, spool files and zeros are read one after the
+ * other into one bounded ring, from which one PUT writes them.  Hashes are computed as the bytes
+ * pass.
+ *
+ * The ring keeps its last byte back until everything was read, counted and compared with what the
+ * source's cloud says of the content.  So a source that changes, breaks off or arrives damaged can
+ * never complete a PUT: nothing wrong becomes visible.
+ * The PUT begins when RELAY_BEGIN bytes or all are there: a source that cannot be read costs the
+ * destination nothing, and a slow one is not waited for.
+ *
+ * Belongs to the loop of its runner.
+ */
+#pragma once
+#include "src/change.h"
+#include "src/cloud.h"
+
+#define RELAY_BEGIN ((size_t)16 * 1024)
+
+struct relay;
+
+struct relay_part {
+	const struct segment
+	    *segment; /* borrowed; with length (not SEGMENT_TO_END) and version filled in */
+	struct account *account; /* ENTRY; borrowed */
+};
+
+struct relay_spec {
+	const struct relay_part *parts; /* borrowed until the end */
+	size_t parts_len;
+	int spool; /* directory for SEGMENT_SPOOL; borrowed */
+	size_t ring; /* bytes */
+	unsigned hashes; /* HASH_BIT()s to compute */
+	const struct digests *expected; /* what the source's cloud says; borrowed; NULL: nothing */
+};
+
+/* Bytes that have left the ring; called whenever some came in. */
+typedef void (*relay_progress_fn)(void *arg, uint64_t bytes);
+/* The end.  code 0: `put` has the result, `digests` what was computed.  The relay is still there.
+ */
+typedef void (*relay_done_fn)(void *arg, int code, const struct err *err);
+
+/* Takes `put`: a PUT op, whole but for its ring.  Never calls back before it returns. */
+struct relay *relay_start(struct cloud_runner *, const struct relay_spec *, struct cloud_op *put,
+    relay_progress_fn, relay_done_fn, void *arg);
+const struct entry *relay_entry(const struct relay *); /* the PUT's answer */
+const struct digests *relay_digests(const struct relay *);
+bool relay_has_begun(const struct relay *); /* was anything sent to the destination? */
+void relay_free(struct relay *); /* stops it if it runs, without a callback; NULL is a no-op */

@@ -1,0 +1,33 @@
+/*
+ * tree: moves a directory within an account whose cloud cannot rename directories: file by file,
+ * each copied, verified and only then removed; directories are made before what is in them and
+ * removed after.
+ *
+ * Depth first, one directory's listing at a time (of the directories above it only the names of
+ * subdirectories still to be done are kept), with TREE_PARALLEL files under way.  There is no
+ * record of how far it came: what was moved is gone from the source, so a repetition goes on by
+ * itself.  Readers see the tree move piece by piece; that is what such a cloud can do.
+ */
+#pragma once
+#include "src/cloud.h"
+
+#define TREE_PARALLEL 8 /* hides latency; the account's own limits hold besides */
+
+struct tree;
+
+struct tree_spec {
+	struct account *account;
+	const char *from, *to; /* copied, like id */
+	const char *id; /* of the change: names temporaries */
+	bool repeated;
+	size_t ring;
+};
+
+typedef void (*tree_progress_fn)(void *arg, uint64_t bytes_done); /* of files that have arrived */
+/* The end; the tree is gone when it returns. */
+typedef void (*tree_done_fn)(void *arg, int code, const struct err *err);
+
+struct tree *tree_start(
+    struct cloud_runner *, const struct tree_spec *, tree_progress_fn, tree_done_fn, void *arg);
+void tree_abort(struct tree *); /* sweeps what is half-written, then ends with -ECANCELED */
+void tree_free(struct tree *); /* stops at once, without a callback; NULL is a no-op */
