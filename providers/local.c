@@ -1,0 +1,183 @@
+/*
+ * The local driver: a directory as an account.  Every op is one disk request, one to one; what
+ * keeps it inside its root and makes writes atomic is in src/disk.h.
+ */
+#include "providers/providers.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct local_account {
+	int root; /* O_PATH */
+	char *real; /* where that is, symlinks followed; NULL: not known */
+	bool fsync;
+};
+
+static const struct cloud_field local_fields[] = {
+    {
+	.name = "root",
+	.title = "Directory",
+	.help = "Absolute path of the directory; nothing outside it is ever touched",
+	.required = true,
+    },
+    {
+	.name = "fsync",
+	.title = "Flush to disk",
+	.help = "\"yes\": a file is on disk before it counts as written; \"no\": faster, and lost "
+		"with the power",
+	.value = "yes",
+    },
+    {.name = NULL},
+};
+
+static int
+local_open(struct account *account, const json_t *credentials, struct err *err)
+{
+	struct local_account *local = account->data;
+	const char *root = json_string_value(json_object_get(credentials, "root"));
+	const char *flush = json_string_value(json_object_get(credentials, "fsync"));
+
+	local->root = -1;
+	if (root == NULL || root[0] != '/')
+		return err_set(err, -EINVAL, "root: '%s' is not an absolute path%s",
+		    root == NULL ? "" : root,
+		    root != NULL && root[0] == '~' ? " ('~' is not expanded)" : "");
+	if (flush != NULL && strcmp(flush, "yes") != 0 && strcmp(flush, "no") != 0)
+		return err_set(err, -EINVAL, "fsync: '%s' is neither \"yes\" nor \"no\"", flush);
+	local->fsync = flush == NULL || strcmp(flush, "yes") == 0;
+	local->root = disk_open_root(root, err);
+	if (local->root < 0)
+		return local->root;
+	local->real = realpath(root, NULL);
+	return 0;
+}
+
+static void
+local_close(struct account *account)
+{
+	struct local_account *local = account->data;
+
+	cleanup_close(&local->root);
+	free(local->real);
+}
+
+static bool
+local_copies_from(const struct account *to, const struct account *from)
+{
+	return true; /* the kernel copies between any two directories */
+}
+
+static void
+local_put_write(struct cloud_op *op, struct disk_request *req)
+{
+	req->temp_id = xstrdup_null(op->put.temp_id);
+	req->mtime_ns = op->put.mtime_ns;
+	req->mode = op->put.mode;
+	req->no_replace = op->put.no_replace;
+}
+
+static enum cloud_step
+local_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	static const enum disk_verb verbs[CLOUD_OP_KINDS] = {
+	    [CLOUD_LIST] = DISK_LIST,
+	    [CLOUD_STAT] = DISK_STAT,
+	    [CLOUD_READ] = DISK_READ,
+	    [CLOUD_PUT] = DISK_WRITE,
+	    [CLOUD_COPY] = DISK_COPY,
+	    [CLOUD_MOVE] = DISK_RENAME,
+	    [CLOUD_REMOVE] = DISK_UNLINK,
+	    [CLOUD_RMDIR] = DISK_RMDIR,
+	    [CLOUD_MKDIR] = DISK_MKDIR,
+	    [CLOUD_SETATTR] = DISK_SETATTR,
+	    [CLOUD_USAGE] = DISK_STATVFS,
+	    [CLOUD_SWEEP] = DISK_SWEEP,
+	};
+	const struct local_account *local = op->account->data;
+	struct disk_request *req = &request->disk;
+
+	req->verb = verbs[op->kind];
+	req->root = req->root2 = local->root;
+	req->path = xstrdup(op->path);
+	req->path2 = xstrdup_null(op->path2);
+	req->version = xstrdup_null(op->version);
+	req->offset = op->offset;
+	req->length = op->length;
+	req->fsync = local->fsync;
+	switch (op->kind) {
+	case CLOUD_READ:
+		req->offset += op->streamed;
+		if (op->length != UINT64_MAX)
+			req->length -= op->streamed;
+		if (req->version == NULL && op->streamed > 0)
+			req->version = xstrdup_null(op->entry.version);
+		break;
+	case CLOUD_COPY:
+		/* The disk's copy goes from path to path2, ours from path2 to path. */
+		req->root = ((const struct local_account *)op->from->data)->root;
+		free(req->path);
+		req->path = TAKE(req->path2);
+		req->path2 = xstrdup(op->path);
+		local_put_write(op, req);
+		break;
+	case CLOUD_PUT:
+	case CLOUD_MOVE:
+	case CLOUD_SETATTR:
+	case CLOUD_SWEEP: local_put_write(op, req); break;
+	default: break;
+	}
+	return CLOUD_STEP_SEND;
+}
+
+static enum cloud_step
+local_disk_response(struct cloud_op *op, struct disk_response *res, struct err *err)
+{
+	if (res->code != 0) {
+		if (err != NULL)
+			*err = res->err;
+		return provider_failed(&res->err);
+	}
+	/* What does not come with this verb is empty. */
+	if (res->entry.path != NULL) {
+		entry_fini(&op->entry);
+		op->entry = res->entry;
+		entry_init(&res->entry);
+	}
+	if (op->kind == CLOUD_LIST) {
+		entry_list_fini(&op->list);
+		op->list = res->entries;
+		res->entries = (struct entry_list){.items = NULL};
+	}
+	op->usage = res->usage;
+	return CLOUD_STEP_DONE;
+}
+
+/* Roots may overlap.  What symlinks and bind mounts below them hide is found by the version, which
+   has the inode in it: a file that was written anew is not the one that is to be removed. */
+static char *
+local_identity(const struct account *account, const char *path)
+{
+	const struct local_account *local = account->data;
+
+	if (local->real == NULL)
+		return NULL;
+	return xasprintf("%s/%s", strcmp(local->real, "/") == 0 ? "" : local->real, path);
+}
+
+const struct cloud_driver local_driver = {
+    .name = "local",
+    .title = "A directory of this machine",
+    .transport = CLOUD_DISK,
+    .features = CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR | CLOUD_HAS_DIRECTORIES |
+	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR,
+    .limits = {.put_max = UINT64_MAX, .concurrency = 16},
+    .fields = local_fields,
+    .hashes = 0,
+    .account_size = sizeof(struct local_account),
+    .open = local_open,
+    .close = local_close,
+    .request = local_request,
+    .disk_response = local_disk_response,
+    .copies_from = local_copies_from,
+    .identity = local_identity,
+};

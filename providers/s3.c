@@ -1,0 +1,447 @@
+/*
+ * The s3 driver: Amazon S3 and what speaks like it, its basic operations ("Amazon S3 API
+ * Reference").
+ *
+ * S3 has keys, not directories: "a/b" makes a directory "a" of an account, and so does the empty
+ * object "a/", the marker that MKDIR leaves.  A key that is both a file ("a") and a directory
+ * ("a/b") is a directory in listings; STAT asks for the key first, since most paths are files, and
+ * would find the file.
+ *
+ * The version of an entry is its etag without quotes.  Modification time and mode are user
+ * metadata, as rclone writes them: x-amz-meta-mtime in seconds with nanoseconds, x-amz-meta-mode in
+ * octal.  A list does not carry them: there the time is that of the upload.
+ */
+#include "providers/content_type.h"
+#include "providers/providers.h"
+#include "providers/s3_answer.h"
+#include "providers/s3_request.h"
+#include "providers/s3_xml.h"
+#include "src/path.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define S3_PUT_MAX ((uint64_t)5 << 30) /* PutObject: "up to 5 GB" */
+#define S3_NSEC    1000000000ULL
+
+enum s3_step {
+	S3_FIRST,
+	S3_SECOND, /* STAT: a directory?  REMOVE, RMDIR: what was looked at is deleted */
+};
+
+struct s3_op {
+	enum s3_step step;
+	bool found; /* LIST: there is something below the prefix */
+	char token[S3_TOKEN_MAX]; /* LIST: of the page to ask for */
+};
+
+/* Requests */
+
+static enum cloud_step
+s3_refuse(struct err *err, int code, const char *path, const char *why)
+{
+	err_set(err, code, "'%s': %s", path, why);
+	return CLOUD_STEP_FAIL;
+}
+
+static void
+s3_put_list_query(struct buf *query, const struct cloud_op *op, const struct s3_place *place)
+{
+	const struct s3_op *s3 = op->data;
+	bool all = op->kind == CLOUD_LIST;
+
+	buf_puts(query, "list-type=2&encoding-type=url");
+	if (all)
+		buf_puts(query, "&delimiter=%2F");
+	else /* RMDIR: the marker and one more; STAT: anything */
+		buf_printf(query, "&max-keys=%d", op->kind == CLOUD_RMDIR ? 2 : 1);
+	if (*place->key != '\0') {
+		buf_puts(query, "&prefix=");
+		buf_put_uri(query, place->key, NULL);
+		buf_puts(query, "%2F");
+	}
+	if (s3->token[0] != '\0') {
+		buf_puts(query, "&continuation-token=");
+		buf_put_uri(query, s3->token, NULL);
+	}
+}
+
+static void
+s3_put_read_headers(const struct cloud_op *op, struct http_request *req)
+{
+	uint64_t from = op->offset + op->streamed;
+	/* What a failed answer began with is what it goes on with. */
+	const char *version =
+	    op->version == NULL && op->streamed > 0 ? op->entry.version : op->version;
+
+	if (version != NULL)
+		http_request_header(req, "If-Match", "\"%s\"", version);
+	/* A range of nothing cannot be written down, and an empty object has none at all (416). */
+	if (op->length == 0 || (from == 0 && op->length == UINT64_MAX))
+		return;
+	if (op->length == UINT64_MAX)
+		http_request_header(req, "Range", "bytes=%" PRIu64 "-", from);
+	else
+		http_request_header(
+		    req, "Range", "bytes=%" PRIu64 "-%" PRIu64, from, op->offset + op->length - 1);
+}
+
+/* From a caller: it must not be able to add a header of its own. */
+static bool
+is_header_value(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static void
+s3_put_write_headers(const struct cloud_op *op, struct http_request *req)
+{
+	const struct cloud_put *put = &op->put;
+	uint64_t ns = put->mtime_ns < 0 ? -(uint64_t)put->mtime_ns : (uint64_t)put->mtime_ns;
+	CLEANUP(buf_free) struct buf md5 = BUF_INIT(64);
+	bool given = put->content_type != NULL && is_header_value(put->content_type);
+
+	http_request_header(
+	    req, "Content-Type", "%s", given ? put->content_type : content_type_guess(op->path));
+	if (put->mtime_ns != ENTRY_NO_TIME)
+		http_request_header(req, "x-amz-meta-mtime", "%s%llu.%09llu",
+		    put->mtime_ns < 0 ? "-" : "", ns / S3_NSEC, ns % S3_NSEC);
+	if (put->mode != 0)
+		http_request_header(req, "x-amz-meta-mode", "%04o", put->mode & 07777);
+	if (put->no_replace)
+		http_request_header(req, "If-None-Match", "*");
+	if (put->digests.have & HASH_BIT(HASH_MD5)) {
+		buf_put_base64(&md5, put->digests.sum[HASH_MD5], hash_size(HASH_MD5));
+		http_request_header(req, "Content-MD5", "%s", buf_str(&md5));
+	}
+	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
+	req->length = op->length;
+}
+
+/* An empty object, or (a bucket's) where it is to be: us-east-1 must not be named. */
+static void
+s3_put_mkdir_body(const struct cloud_op *op, const struct s3_place *place, struct http_request *req)
+{
+	const struct s3_account *account = op->account->data;
+
+	req->body = HTTP_BODY_BYTES;
+	if (*place->key != '\0')
+		http_request_header(req, "Content-Type", "application/x-directory");
+	else if (strcmp(account->region, "us-east-1") != 0)
+		buf_printf(&req->bytes,
+		    "<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint>"
+		    "</CreateBucketConfiguration>",
+		    account->region);
+}
+
+static enum cloud_step
+s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	CLEANUP(buf_free) struct buf query = BUF_INIT(HTTP_URL_MAX);
+	const struct s3_op *s3 = op->data;
+	struct http_request *req = &request->http;
+	const char *suffix = "";
+	struct s3_place place;
+	bool top, bucket;
+
+	if (op->kind == CLOUD_SWEEP)
+		return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
+	if (!s3_locate(&place, op->account->data, op->path))
+		return s3_refuse(err, op->kind == CLOUD_MKDIR ? -EINVAL : -ENOENT, op->path,
+		    "no bucket can have such a name");
+	top = place.bucket[0] == '\0';
+	bucket = !top && *place.key == '\0';
+	switch (op->kind) {
+	case CLOUD_LIST:
+		req->method = "GET";
+		if (!top)
+			s3_put_list_query(&query, op, &place);
+		break;
+	case CLOUD_STAT:
+		/* HEAD of the top is not defined: list the buckets, which checks the keys too. */
+		req->method = top || s3->step == S3_SECOND ? "GET" : "HEAD";
+		if (s3->step == S3_SECOND)
+			s3_put_list_query(&query, op, &place);
+		break;
+	case CLOUD_READ:
+		if (top || bucket)
+			return s3_refuse(err, -EISDIR, op->path, "is a directory");
+		req->method = op->length == 0 ? "HEAD" : "GET";
+		s3_put_read_headers(op, req);
+		break;
+	case CLOUD_PUT:
+		if (top || bucket)
+			return s3_refuse(err, -EISDIR, op->path, "is a directory");
+		if (op->length > S3_PUT_MAX)
+			return s3_refuse(
+			    err, -EFBIG, op->path, "is larger than the 5 GiB of one upload");
+		req->method = "PUT";
+		s3_put_write_headers(op, req);
+		break;
+	case CLOUD_REMOVE:
+		if (top || bucket)
+			return s3_refuse(err, -EISDIR, op->path, "is a directory");
+		/* DELETE succeeds for what is not there, and is conditional at few services. */
+		req->method = s3->step == S3_FIRST ? "HEAD" : "DELETE";
+		break;
+	case CLOUD_RMDIR:
+		if (top)
+			return s3_refuse(err, -EBUSY, op->path, "the account's top stays");
+		req->method = bucket || s3->step == S3_SECOND ? "DELETE" : "GET";
+		if (s3->step == S3_FIRST && !bucket)
+			s3_put_list_query(&query, op, &place);
+		else if (!bucket)
+			suffix = "/";
+		break;
+	case CLOUD_MKDIR:
+		if (top || (bucket && ((struct s3_account *)op->account->data)->bucket != NULL))
+			return CLOUD_STEP_DONE;
+		req->method = "PUT";
+		s3_put_mkdir_body(op, &place, req);
+		suffix = bucket ? "" : "/";
+		break;
+	default: return s3_refuse(err, -EOPNOTSUPP, op->path, "S3 cannot do this");
+	}
+	/* A list is the bucket's: its prefix is in the query. */
+	if (query.len > 0)
+		place.key = "";
+	if (query.failed)
+		return s3_refuse(err, -ENAMETOOLONG, op->path, "is too long for a URL");
+	if (s3_finish(req, op->account->data, &place, suffix, buf_str(&query), op->now_ms, err) !=
+	    0)
+		return CLOUD_STEP_FAIL;
+	return CLOUD_STEP_SEND;
+}
+
+/* Answers */
+
+static void
+s3_take_directory(struct cloud_op *op)
+{
+	entry_fini(&op->entry);
+	entry_init(&op->entry);
+	op->entry.path = xstrdup(op->path);
+	op->entry.kind = ENTRY_DIRECTORY;
+}
+
+static enum cloud_step
+s3_head(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	uint64_t size = 0;
+
+	if (op->kind != CLOUD_READ || op->length == 0 || (res->status != 200 && res->status != 206))
+		return CLOUD_STEP_COLLECT;
+	if (s3_check_range(op, res, &size, err) != 0)
+		return CLOUD_STEP_FAIL;
+	s3_take_entry(op, res, size);
+	return CLOUD_STEP_STREAM;
+}
+
+/* Context in front of what the parser said. */
+static enum cloud_step
+s3_bad_answer(struct cloud_op *op, const struct err *why, struct err *err)
+{
+	err_set(err, why->code, "cannot %s '%s': %s", s3_doing(op), op->path, why->msg);
+	return CLOUD_STEP_FAIL;
+}
+
+/* A page of a list, below the key of op->path; into may be NULL. */
+static int
+s3_take_page(struct s3_page *page, struct entry_list *into, struct cloud_op *op,
+    const struct http_response *res, struct err *err)
+{
+	CLEANUP(cleanup_free) char *prefix = NULL;
+	struct s3_place place;
+
+	s3_locate(&place, op->account->data, op->path);
+	prefix = xasprintf("%s%s", place.key, *place.key == '\0' ? "" : "/");
+	return s3_xml_list(page, into, op->path, prefix, res->body.data, res->body.len, err);
+}
+
+static enum cloud_step
+s3_list_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+	struct err why = ERR_INIT;
+	struct s3_place place;
+	struct s3_page page;
+
+	s3_locate(&place, op->account->data, op->path);
+	if (place.bucket[0] == '\0') {
+		if (s3_xml_buckets(&op->list, res->body.data, res->body.len, &why) != 0)
+			return s3_bad_answer(op, &why, err);
+		return CLOUD_STEP_DONE;
+	}
+	if (s3_take_page(&page, &op->list, op, res, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	s3->found = s3->found || page.found > 0;
+	if (page.truncated) {
+		if (strcmp(page.token, s3->token) == 0) {
+			err_set(&why, -EPROTO, "the list goes round in circles");
+			return s3_bad_answer(op, &why, err);
+		}
+		memcpy(s3->token, page.token, sizeof s3->token);
+		return CLOUD_STEP_NEXT;
+	}
+	if (!s3->found && *place.key != '\0')
+		return s3_refuse(err, -ENOENT, op->path, "no such directory");
+	s3_list_finish(&op->list);
+	return CLOUD_STEP_DONE;
+}
+
+static enum cloud_step
+s3_stat_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+	struct err why = ERR_INIT;
+	struct s3_place place;
+	struct s3_page page;
+
+	s3_locate(&place, op->account->data, op->path);
+	if (*place.key != '\0' && s3->step == S3_FIRST)
+		return s3_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	if (s3->step == S3_SECOND) {
+		if (s3_take_page(&page, NULL, op, res, &why) != 0)
+			return s3_bad_answer(op, &why, err);
+		if (page.found == 0)
+			return s3_refuse(err, -ENOENT, op->path, "no such file or directory");
+	}
+	s3_take_directory(op);
+	return CLOUD_STEP_DONE;
+}
+
+static enum cloud_step
+s3_put_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	s3_take_entry(op, res, op->length);
+	if (op->entry.version == NULL)
+		return s3_refuse(err, -EPROTO, op->path,
+		    "it was written, but the service does not name its version");
+	op->entry.mtime_ns = op->put.mtime_ns;
+	op->entry.mode = op->put.mode & 07777;
+	return CLOUD_STEP_DONE;
+}
+
+static enum cloud_step
+s3_remove_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+
+	if (s3->step == S3_SECOND)
+		return CLOUD_STEP_DONE;
+	if (s3_take_head(op, res, err) != 0)
+		return CLOUD_STEP_FAIL;
+	if (op->version != NULL &&
+	    (op->entry.version == NULL || strcmp(op->version, op->entry.version) != 0))
+		return s3_refuse(err, -ESTALE, op->path, "has changed, and is not removed");
+	s3->step = S3_SECOND;
+	return CLOUD_STEP_NEXT;
+}
+
+static enum cloud_step
+s3_rmdir_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+	struct err why = ERR_INIT;
+	struct s3_place place;
+	struct s3_page page;
+
+	s3_locate(&place, op->account->data, op->path);
+	if (s3->step == S3_SECOND || *place.key == '\0')
+		return CLOUD_STEP_DONE;
+	if (s3_take_page(&page, NULL, op, res, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	if (page.found == 0)
+		return s3_refuse(err, -ENOENT, op->path, "no such directory");
+	if (page.found > 1 || !page.marker)
+		return s3_refuse(err, -ENOTEMPTY, op->path, "directory not empty");
+	s3->step = S3_SECOND;
+	return CLOUD_STEP_NEXT;
+}
+
+/* Answers that are errors by their status, but not by what the op wants; else CLOUD_STEP_FAIL. */
+static enum cloud_step
+s3_forgive(struct cloud_op *op, const struct http_response *res, const struct err *err)
+{
+	struct s3_op *s3 = op->data;
+	struct s3_place place;
+
+	s3_locate(&place, op->account->data, op->path);
+	switch (op->kind) {
+	case CLOUD_READ: /* from the end on: nothing, and no error */
+		return res->status == 416 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	case CLOUD_STAT: /* no such key: is it a directory? */
+		if (res->status != 404 || *place.key == '\0' || s3->step == S3_SECOND)
+			return CLOUD_STEP_FAIL;
+		s3->step = S3_SECOND;
+		return CLOUD_STEP_NEXT;
+	case CLOUD_MKDIR: { /* our own bucket is there: as good as made */
+		struct s3_error error;
+
+		s3_xml_error(&error, res->body.data, res->body.len);
+		return strcmp(error.code, "BucketAlreadyOwnedByYou") == 0 ? CLOUD_STEP_DONE
+									  : CLOUD_STEP_FAIL;
+	}
+	default: return CLOUD_STEP_FAIL;
+	}
+}
+
+static enum cloud_step
+s3_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct err why = ERR_INIT;
+	enum cloud_step step;
+
+	if (s3_check(op, res, &why) != 0) {
+		step = s3_forgive(op, res, &why);
+		if (step != CLOUD_STEP_FAIL)
+			return step;
+		if (err != NULL)
+			*err = why;
+		return provider_failed(&why);
+	}
+	switch (op->kind) {
+	case CLOUD_LIST: return s3_list_response(op, res, err);
+	case CLOUD_STAT: return s3_stat_response(op, res, err);
+	case CLOUD_READ: /* what was streamed has been looked at in s3_head() */
+		if (op->length != 0)
+			return CLOUD_STEP_DONE;
+		return s3_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	case CLOUD_PUT: return s3_put_response(op, res, err);
+	case CLOUD_REMOVE: return s3_remove_response(op, res, err);
+	case CLOUD_RMDIR: return s3_rmdir_response(op, res, err);
+	default: return CLOUD_STEP_DONE;
+	}
+}
+
+static char *
+s3_identity(const struct account *account, const char *path)
+{
+	const struct s3_account *s3 = account->data;
+	struct s3_place place;
+
+	if (!s3_locate(&place, s3, path) || place.bucket[0] == '\0')
+		return NULL;
+	return xasprintf("s3://%s/%s/%s", s3->service, place.bucket, place.key);
+}
+
+const struct cloud_driver s3_driver = {
+    .name = "s3",
+    .title = "Amazon S3 and compatible",
+    .transport = CLOUD_HTTP,
+    .features = CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+    .limits = {.put_max = S3_PUT_MAX, .concurrency = 32},
+    .fields = s3_fields,
+    .hashes = HASH_BIT(HASH_MD5),
+    .account_size = sizeof(struct s3_account),
+    .op_size = sizeof(struct s3_op),
+    .open = s3_open,
+    .close = s3_close,
+    .request = s3_request,
+    .head = s3_head,
+    .response = s3_response,
+    .identity = s3_identity,
+};

@@ -1,0 +1,270 @@
+#include "providers/s3_answer.h"
+#include "providers/s3_xml.h"
+#include "src/clock.h"
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define S3_NSEC      1000000000LL
+#define S3_MTIME_MAX (INT64_MAX / S3_NSEC)
+
+const char *
+s3_doing(const struct cloud_op *op)
+{
+	static const char *const doing[CLOUD_OP_KINDS] = {
+	    [CLOUD_LIST] = "list",
+	    [CLOUD_STAT] = "look up",
+	    [CLOUD_READ] = "read",
+	    [CLOUD_PUT] = "write",
+	    [CLOUD_REMOVE] = "remove",
+	    [CLOUD_RMDIR] = "remove the directory",
+	    [CLOUD_MKDIR] = "make the directory",
+	};
+
+	return doing[op->kind] == NULL ? "change" : doing[op->kind];
+}
+
+/* What S3's words mean to us ("Error responses", API Reference). */
+static const struct {
+	const char *name;
+	int code;
+} s3_codes[] = {
+    {"AccessDenied", -EACCES},
+    {"AccountProblem", -EACCES},
+    {"AllAccessDisabled", -EACCES},
+    {"AuthorizationHeaderMalformed", -EACCES},
+    {"BadDigest", -EBADMSG},
+    {"BucketAlreadyExists", -EEXIST},
+    {"BucketAlreadyOwnedByYou", -EEXIST},
+    {"BucketNotEmpty", -ENOTEMPTY},
+    {"ConditionalRequestConflict", -EAGAIN},
+    {"EntityTooLarge", -EFBIG},
+    {"ExpiredToken", -EKEYEXPIRED},
+    {"IncompleteBody", -ECONNRESET},
+    {"InternalError", -EIO},
+    {"InvalidAccessKeyId", -EACCES},
+    {"InvalidBucketName", -EINVAL},
+    {"InvalidObjectState", -EACCES},
+    {"InvalidToken", -EACCES},
+    {"KeyTooLongError", -ENAMETOOLONG},
+    {"NoSuchBucket", -ENOENT},
+    {"NoSuchKey", -ENOENT},
+    {"OperationAborted", -EAGAIN},
+    {"PreconditionFailed", -ESTALE},
+    {"QuotaExceeded", -EDQUOT},
+    {"RequestTimeTooSkewed", -EACCES},
+    {"RequestTimeout", -ETIMEDOUT},
+    {"ServiceUnavailable", -EAGAIN},
+    {"SignatureDoesNotMatch", -EACCES},
+    {"SlowDown", -EAGAIN},
+    {"TokenRefreshRequired", -EKEYEXPIRED},
+    {"TooManyBuckets", -EDQUOT},
+    {"XAmzContentSHA256Mismatch", -EBADMSG},
+};
+
+/* Answers without words: to HEAD, and of proxies. */
+static int
+s3_status_code(int status)
+{
+	switch (status) {
+	case 400: return -EINVAL;
+	case 401:
+	case 403: return -EACCES;
+	case 404: return -ENOENT;
+	case 405:
+	case 501: return -EOPNOTSUPP;
+	case 408: return -ETIMEDOUT;
+	case 409:
+	case 429:
+	case 503: return -EAGAIN;
+	case 412: return -ESTALE;
+	case 413: return -EFBIG;
+	case 500:
+	case 502:
+	case 504: return -EIO;
+	case 507: return -EDQUOT;
+	}
+	return -EPROTO;
+}
+
+/* The only place where S3's answers become ours. */
+int
+s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const char *region = http_header_get(&res->headers, "x-amz-bucket-region");
+	struct s3_error error;
+	int code;
+
+	if (res->status >= 200 && res->status < 300)
+		return 0;
+	s3_xml_error(&error, res->body.data, res->body.len);
+	if (res->status >= 300 && res->status < 400)
+		return err_set(err, -EPROTO,
+		    "cannot %s '%s': the bucket is not at this endpoint%s%s: set the account's region "
+		    "and endpoint to the bucket's",
+		    s3_doing(op), op->path, region == NULL ? "" : ", but in region ",
+		    region == NULL ? "" : region);
+	code = s3_status_code(res->status);
+	for (size_t i = 0; i < ARRAY_LEN(s3_codes); i++) {
+		if (strcmp(s3_codes[i].name, error.code) == 0)
+			code = s3_codes[i].code;
+	}
+	if (code == -ESTALE && op->kind == CLOUD_PUT && op->put.no_replace)
+		return err_set(err, -EEXIST, "'%s' exists already", op->path);
+	if (code == -ESTALE)
+		return err_set(err, code,
+		    "'%s' has changed: it is not the version any more that "
+		    "was asked for",
+		    op->path);
+	if (error.code[0] == '\0')
+		err_set(err, code, "cannot %s '%s': the service answered %d (%s)", s3_doing(op),
+		    op->path, res->status, err_info(code)->text);
+	else
+		err_set(err, code, "cannot %s '%s': %s%s%s%s", s3_doing(op), op->path, error.code,
+		    error.message[0] == '\0' ? "" : ": ", error.message,
+		    strcmp(error.code, "RequestTimeTooSkewed") == 0
+			? " (set this machine's clock: timedatectl set-ntp true)"
+			: "");
+	if (code == -EAGAIN && err != NULL)
+		err->wait_ms = http_retry_after(res, op->now_ms);
+	return code;
+}
+
+/* False unless it is digits only and fits. */
+static bool
+parse_number(uint64_t *out, const char **text)
+{
+	char *end;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	errno = 0;
+	*out = strtoull(*text, &end, 10);
+	*text = end;
+	return errno == 0;
+}
+
+/* "bytes a-b/total" */
+static bool
+parse_content_range(uint64_t *first, uint64_t *last, uint64_t *total, const char *text)
+{
+	if (text == NULL || strncasecmp(text, "bytes ", 6) != 0)
+		return false;
+	text += 6;
+	return parse_number(first, &text) && *text++ == '-' && parse_number(last, &text) &&
+	    *text++ == '/' && parse_number(total, &text) && *text == '\0' && *first <= *last &&
+	    *last < *total;
+}
+
+/* "1700000000.123456789", as rclone and we write it; false: not such a time. */
+static bool
+parse_mtime(int64_t *out_ns, const char *text)
+{
+	bool negative = *text == '-';
+	uint64_t seconds, fraction = 0;
+	int64_t unit = S3_NSEC;
+
+	text += negative;
+	if (!parse_number(&seconds, &text) || seconds >= (uint64_t)S3_MTIME_MAX)
+		return false;
+	if (*text == '.') {
+		for (text++; *text >= '0' && *text <= '9' && unit > 1; text++) {
+			unit /= 10;
+			fraction += (uint64_t)(*text - '0') * (uint64_t)unit;
+		}
+		text += strspn(text, "0123456789");
+	}
+	if (*text != '\0')
+		return false;
+	*out_ns = (int64_t)(seconds * S3_NSEC + fraction) * (negative ? -1 : 1);
+	return true;
+}
+
+/* The MD5 of the content, if the etag is that: not of a multipart upload, nor encrypted with keys
+   that are not S3's own. */
+static void
+s3_take_md5(struct entry *entry, const struct http_headers *headers)
+{
+	const char *kind = http_header_get(headers, "x-amz-server-side-encryption");
+	unsigned char md5[16];
+
+	if (entry->version == NULL || strlen(entry->version) != 32)
+		return;
+	if ((kind != NULL && strncmp(kind, "aws:kms", 7) == 0) ||
+	    http_header_get(headers, "x-amz-server-side-encryption-customer-algorithm") != NULL)
+		return;
+	if (hex_decode(md5, sizeof md5, entry->version) == (int)sizeof md5)
+		digests_set(&entry->digests, HASH_MD5, md5);
+}
+
+void
+s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t size)
+{
+	const char *etag = http_header_get(&res->headers, "ETag");
+	const char *mtime = http_header_get(&res->headers, "x-amz-meta-mtime");
+	const char *modified = http_header_get(&res->headers, "Last-Modified");
+	const char *mode = http_header_get(&res->headers, "x-amz-meta-mode");
+	const char *type = http_header_get(&res->headers, "Content-Type");
+	struct entry *entry = &op->entry;
+	int64_t seconds;
+
+	entry_fini(entry);
+	entry_init(entry);
+	entry->path = xstrdup(op->path);
+	entry->kind = ENTRY_FILE;
+	entry->size = size;
+	entry->version = etag == NULL ? NULL : s3_version(etag);
+	entry->content_type = op->kind == CLOUD_PUT ? NULL : xstrdup_null(type);
+	s3_take_md5(entry, &res->headers);
+	if (mode != NULL && *mode != '\0' && mode[strspn(mode, "01234567")] == '\0')
+		entry->mode = (unsigned)strtoul(mode, NULL, 8) & 07777;
+	if ((mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime)) && modified != NULL &&
+	    clock_parse_http(&seconds, modified) == 0 && seconds < S3_MTIME_MAX &&
+	    seconds > -S3_MTIME_MAX)
+		entry->mtime_ns = seconds * S3_NSEC;
+}
+
+static bool
+s3_content_length(uint64_t *out, const struct http_response *res)
+{
+	const char *text = http_header_get(&res->headers, "Content-Length");
+
+	return text != NULL && parse_number(out, &text) && *text == '\0';
+}
+
+int
+s3_check_range(
+    struct cloud_op *op, const struct http_response *res, uint64_t *size, struct err *err)
+{
+	uint64_t from = op->offset + op->streamed, first, last, end;
+
+	if (res->status == 206) {
+		if (!parse_content_range(
+			&first, &last, size, http_header_get(&res->headers, "Content-Range")))
+			return err_set(err, -EPROTO,
+			    "cannot read '%s': the service sends a part and does not say which",
+			    op->path);
+		/* The last byte that is wanted, or that there is. */
+		end = op->length == UINT64_MAX ? UINT64_MAX : op->offset + op->length - 1;
+		if (first == from && last == MIN(end, *size - 1))
+			return 0;
+	} else if (s3_content_length(size, res)) {
+		/* All of it, without a range: fine if that is what is wanted. */
+		if (from == 0 && op->length >= *size)
+			return 0;
+	}
+	return err_set(err, -EPROTO,
+	    "cannot read '%s': the service does not send the range that was asked for", op->path);
+}
+
+int
+s3_take_head(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	uint64_t size;
+
+	if (!s3_content_length(&size, res))
+		return err_set(err, -EPROTO, "cannot %s '%s': the service does not say its size",
+		    s3_doing(op), op->path);
+	s3_take_entry(op, res, size);
+	return 0;
+}
