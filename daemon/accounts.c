@@ -1,0 +1,463 @@
+#include "daemon/accounts.h"
+#include "daemon/endpoint.h"
+#include "daemon/events.h"
+#include "daemon/idmap.h"
+#include "daemon/queue.h"
+#include "daemon/worker.h"
+#include "providers/providers.h"
+#include "src/log.h"
+#include "src/path.h"
+#include "src/paths.h"
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ACCOUNTS_CREDENTIALS_MAX (256 * 1024)
+
+/* What is kept of an account until it changes; either part may be missing. */
+struct accounts_cached {
+	char id[37];
+	char user_id[37];
+	struct account *account;
+	struct account_snapshot *snapshot;
+};
+
+struct accounts {
+	struct daemon *daemon;
+	struct idmap cached; /* accounts_cached by id */
+};
+
+/* -- credentials in clear */
+
+static json_t *
+credentials_from_text(const struct buf *text)
+{
+	json_t *all = json_loadb(buf_str(text), text->len, 0, NULL);
+
+	if (json_is_object(all))
+		return all;
+	json_decref(all);
+	return NULL;
+}
+
+static void
+credentials_to_text(struct buf *out, const json_t *credentials)
+{
+	char *text = json_dumps(credentials, JSON_COMPACT | JSON_SORT_KEYS);
+
+	buf_puts(out, text);
+	mem_wipe_free(text);
+}
+
+void
+account_credentials_free(json_t *credentials)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (credentials, key, value) {
+		/* jansson keeps the string itself: wiped where it lies. */
+		if (json_is_string(value))
+			mem_wipe((char *)json_string_value(value), json_string_length(value));
+	}
+	json_decref(credentials);
+}
+
+/* A setting that stands in for a field the account leaves open. */
+static void
+credentials_fill(struct accounts *a, const struct cloud_driver *driver, json_t *credentials)
+{
+	const struct cloud_field *f;
+
+	if (driver->transport != CLOUD_DISK || settings_bool(a->daemon->settings, "local.fsync"))
+		return;
+	for (f = driver->fields; f->name != NULL; f++) {
+		if (strcmp(f->name, "fsync") == 0 && json_object_get(credentials, f->name) == NULL)
+			json_object_set_new(credentials, f->name, json_string("no"));
+	}
+}
+
+static const struct cloud_driver *
+accounts_driver(struct accounts *a, const char *name)
+{
+	const struct cloud_driver *driver = provider_find(name);
+
+	if (driver != NULL && (driver->features & CLOUD_TEST_ONLY) &&
+	    !settings_bool(a->daemon->settings, "drivers.test"))
+		return NULL;
+	return driver;
+}
+
+int
+accounts_credentials(
+    struct accounts *a, const struct account_record *record, json_t **out, struct err *err)
+{
+	CLEANUP(buf_free) struct buf clear = BUF_INIT(ACCOUNTS_CREDENTIALS_MAX);
+	const struct cloud_driver *driver = accounts_driver(a, record->driver);
+	struct err why = ERR_INIT;
+	json_t *credentials;
+	int code;
+
+	clear.secret = true;
+	if (driver == NULL)
+		return err_set(err, -EOPNOTSUPP,
+		    "the account '%s' is of the driver '%s', which is not here", record->name,
+		    record->driver);
+	code = unseal(
+	    &clear, a->daemon->key, record->id, record->sealed.data, record->sealed.len, &why);
+	if (code != 0)
+		return err_set(err, -EKEYREJECTED,
+		    "the credentials of the account '%s' cannot be unsealed (%s): enter them again, or put "
+		    "back the master key they were sealed with",
+		    record->name, err_text(&why));
+	credentials = credentials_from_text(&clear);
+	if (credentials == NULL)
+		return err_set(err, -EKEYREJECTED,
+		    "the credentials of the account '%s' are damaged: enter them again",
+		    record->name);
+	credentials_fill(a, driver, credentials);
+	*out = credentials;
+	return 0;
+}
+
+/* -- finding */
+
+int
+accounts_find(struct accounts *a, const char *user_id, const char *ref, struct account_record **out,
+    struct err *err)
+{
+	struct account_record *record;
+	struct err why = ERR_INIT;
+	int code;
+
+	code = store_account_by_name(a->daemon->store, user_id, ref, &record, &why);
+	if (code == -ENOENT && strlen(ref) == sizeof record->id - 1) {
+		code = store_account_get(a->daemon->store, ref, &record, &why);
+		if (code == 0 && strcmp(record->user_id, user_id) != 0) {
+			account_record_free(record);
+			code = -ENOENT;
+		}
+	}
+	if (code == -ENOENT)
+		return err_set(err, code, "there is no account '%s'", ref);
+	if (code != 0) {
+		*err = why;
+		return code;
+	}
+	*out = record;
+	return 0;
+}
+
+/* -- what is opened */
+
+static struct accounts_cached *
+accounts_cached(struct accounts *a, const struct account_record *record)
+{
+	struct accounts_cached *c = idmap_get(&a->cached, record->id);
+
+	if (c != NULL)
+		return c;
+	c = xcalloc(1, sizeof *c);
+	memcpy(c->id, record->id, sizeof c->id);
+	memcpy(c->user_id, record->user_id, sizeof c->user_id);
+	idmap_put(&a->cached, c->id, c);
+	return c;
+}
+
+static void
+accounts_drop(struct accounts *a, const char *id)
+{
+	struct accounts_cached *c = idmap_get(&a->cached, id);
+
+	if (c == NULL)
+		return;
+	idmap_remove(&a->cached, id);
+	cloud_account_unref(c->account);
+	account_snapshot_unref(c->snapshot);
+	free(c);
+}
+
+int
+accounts_open(struct accounts *a, const char *account_id, struct account **out, struct err *err)
+{
+	struct accounts_cached *c = idmap_get(&a->cached, account_id);
+	struct account_record *record;
+	struct account *account;
+	json_t *credentials;
+	int code;
+
+	if (c != NULL && c->account != NULL) {
+		*out = c->account;
+		return 0;
+	}
+	code = store_account_get(a->daemon->store, account_id, &record, err);
+	if (code != 0)
+		return code;
+	code = accounts_credentials(a, record, &credentials, err);
+	if (code == 0) {
+		code = cloud_account_open(&account, provider_find(record->driver), record->id,
+		    record->name, credentials, err);
+		account_credentials_free(credentials);
+	}
+	if (code == 0)
+		*out = accounts_cached(a, record)->account = account;
+	account_record_free(record);
+	return code;
+}
+
+static int
+accounts_make_snapshot(struct accounts *a, const struct account_record *record,
+    struct account_snapshot **out, struct err *err)
+{
+	struct account_snapshot *s;
+	json_t *credentials;
+	int code;
+
+	code = accounts_credentials(a, record, &credentials, err);
+	if (code != 0)
+		return code;
+	s = xcalloc(1, sizeof *s);
+	s->refs = 1;
+	s->id = xstrdup(record->id);
+	s->name = xstrdup(record->name);
+	s->driver = provider_find(record->driver);
+	s->revision = record->revision;
+	s->credentials = (struct buf)BUF_INIT(ACCOUNTS_CREDENTIALS_MAX);
+	s->credentials.secret = true;
+	credentials_to_text(&s->credentials, credentials);
+	account_credentials_free(credentials);
+	*out = s;
+	return 0;
+}
+
+int
+accounts_snapshot(struct accounts *a, const char *user_id, const char *account_id,
+    struct account_snapshot **out, struct err *err)
+{
+	struct accounts_cached *c = idmap_get(&a->cached, account_id);
+	struct account_record *record = NULL;
+	int code = 0;
+
+	if (c == NULL || c->snapshot == NULL) {
+		code = store_account_get(a->daemon->store, account_id, &record, err);
+		if (code == 0 && strcmp(record->user_id, user_id) == 0) {
+			struct account_snapshot *s;
+
+			code = accounts_make_snapshot(a, record, &s, err);
+			if (code == 0) {
+				c = accounts_cached(a, record);
+				c->snapshot = s;
+			}
+		}
+		account_record_free(record);
+	}
+	if (code == -ENOENT || (code == 0 && (c == NULL || strcmp(c->user_id, user_id) != 0)))
+		return err_set(err, -ENOENT, "the account %s of this change is not there any more",
+		    account_id);
+	if (code != 0)
+		return code;
+	*out = account_snapshot_ref(c->snapshot);
+	return 0;
+}
+
+/* -- what an account may name */
+
+/* Directories are compared by component, after symlinks were followed: what counts is where they
+ * are. */
+static bool
+accounts_root_is_allowed(struct accounts *a, const char *resolved)
+{
+	char allowed[PATH_MAX];
+	const char *root;
+	size_t i;
+
+	for (i = 0; (root = settings_list(a->daemon->settings, "local.roots", i)) != NULL; i++) {
+		if (realpath(root, allowed) == NULL)
+			continue;
+		if (strcmp(allowed, "/") == 0 || path_is_inside(resolved + 1, allowed + 1))
+			return true;
+	}
+	return false;
+}
+
+/* The resolved path takes the place of the given one: a symlink changed later leads nowhere else.
+ */
+static int
+accounts_check_root(struct accounts *a, json_t *credentials, bool trusted, struct err *err)
+{
+	const char *root = json_string_value(json_object_get(credentials, "root"));
+	char resolved[PATH_MAX];
+
+	if (root == NULL || root[0] != '/' || trusted)
+		return 0; /* the driver says what is wrong with it */
+	if (realpath(root, resolved) == NULL)
+		return err_sys(err, -errno, "root: '%s'", root);
+	if (!accounts_root_is_allowed(a, resolved))
+		return err_set(err, -EPERM,
+		    "root: '%s' is not under a directory that accounts may use; the administrator allows "
+		    "directories by the setting local.roots",
+		    root);
+	json_object_set_new(credentials, "root", json_string(resolved));
+	return 0;
+}
+
+static int
+accounts_check_endpoint(struct accounts *a, const json_t *credentials, struct err *err)
+{
+	const char *endpoint = json_string_value(json_object_get(credentials, "endpoint"));
+	const char *rule = settings_str(a->daemon->settings, "endpoints.private");
+	bool is_local;
+	int code;
+
+	if (endpoint == NULL || endpoint[0] == '\0' || strcmp(rule, "yes") == 0 ||
+	    (strcmp(rule, "auto") == 0 && !paths_is_system()))
+		return 0;
+	code = endpoint_is_local(&is_local, endpoint, err);
+	if (code == 0 && is_local)
+		code = err_set(err, -EPERM,
+		    "endpoint: '%s' is in the daemon's own network; the administrator allows that by the "
+		    "setting endpoints.private",
+		    endpoint);
+	return code;
+}
+
+/* The fields that are not secret, for people to see. */
+static json_t *
+accounts_visible(const struct cloud_driver *driver, const json_t *credentials)
+{
+	json_t *visible = json_object(), *value;
+	const struct cloud_field *f;
+
+	for (f = driver->fields; f->name != NULL; f++) {
+		value = json_object_get(credentials, f->name);
+		if (!f->secret && value != NULL)
+			json_object_set_new(
+			    visible, f->name, json_deep_copy(value)); /* the other is wiped */
+	}
+	return visible;
+}
+
+static int
+accounts_seal_copy(struct accounts *a, struct account_record *record,
+    const struct cloud_driver *driver, json_t *credentials, bool trusted, struct err *err)
+{
+	CLEANUP(buf_free) struct buf clear = BUF_INIT(ACCOUNTS_CREDENTIALS_MAX);
+	struct account *account;
+	json_t *visible;
+	int code;
+
+	clear.secret = true;
+	if (driver->transport == CLOUD_DISK)
+		code = accounts_check_root(a, credentials, trusted, err);
+	else
+		code = accounts_check_endpoint(a, credentials, err);
+	if (code == 0)
+		code = cloud_account_open(
+		    &account, driver, record->id, record->name, credentials, err);
+	if (code != 0)
+		return code;
+	cloud_account_unref(account);
+
+	credentials_to_text(&clear, credentials);
+	if (clear.failed)
+		return err_set(err, -E2BIG, "the credentials are too long");
+	buf_free(&record->sealed);
+	record->sealed = (struct buf)BUF_INIT(2 * ACCOUNTS_CREDENTIALS_MAX);
+	code = seal(&record->sealed, a->daemon->key, record->id, clear.data, clear.len, err);
+	if (code != 0)
+		return code;
+	visible = accounts_visible(driver, credentials);
+	json_decref(record->settings);
+	record->settings = visible;
+	return 0;
+}
+
+int
+accounts_seal(struct accounts *a, struct account_record *record, const json_t *credentials,
+    bool trusted, struct err *err)
+{
+	const struct cloud_driver *driver = accounts_driver(a, record->driver);
+	json_t *copy;
+	int code;
+
+	if (driver == NULL)
+		return err_set(err, -EINVAL, "there is no provider '%s'", record->driver);
+	if (!json_is_object(credentials))
+		return err_set(err, -EINVAL, "credentials must be an object");
+	copy = json_deep_copy(credentials);
+	code = accounts_seal_copy(a, record, driver, copy, trusted, err);
+	account_credentials_free(copy);
+	return code;
+}
+
+void
+accounts_changed(struct accounts *a, const struct account_record *record, const char *event)
+{
+	accounts_drop(a, record->id);
+	queue_account_changed(a->daemon->queue, record->id);
+	events_account(a->daemon->events, record->user_id, record->id, record->name, event);
+}
+
+struct reached {
+	struct accounts *accounts;
+	struct account_record *record;
+};
+
+static void
+accounts_on_reached(void *arg, struct store_result *res)
+{
+	struct reached *r = arg;
+
+	if (res->code != 0)
+		log_warning("%s: its status was not kept: %s", r->record->id, err_text(&res->err));
+	else if (r->accounts->daemon->server != NULL)
+		accounts_changed(r->accounts, r->record, "changed"); /* opened afresh next time */
+	account_record_free(r->record);
+	free(r);
+}
+
+void
+accounts_reached(struct accounts *a, const char *user_id, const char *account_id, int code,
+    const struct err *err)
+{
+	const char *trouble = code == 0 ? NULL : err_text(err);
+	struct account_record *record;
+	struct reached *r;
+
+	if (store_account_get(a->daemon->store, account_id, &record, NULL) != 0)
+		return;
+	if (strcmp(record->status, trouble == NULL ? "ok" : "error") == 0 &&
+	    (trouble == NULL ||
+		(record->status_text != NULL && strcmp(record->status_text, trouble) == 0))) {
+		account_record_free(record);
+		return;
+	}
+	r = xcalloc(1, sizeof *r);
+	r->accounts = a;
+	r->record = record;
+	store_account_status(
+	    a->daemon->store, user_id, account_id, trouble, accounts_on_reached, r);
+}
+
+struct accounts *
+accounts_new(struct daemon *d)
+{
+	struct accounts *a = xcalloc(1, sizeof *a);
+
+	a->daemon = d;
+	return a;
+}
+
+void
+accounts_free(struct accounts *a)
+{
+	struct accounts_cached *c;
+
+	if (a == NULL)
+		return;
+	while ((c = idmap_any(&a->cached)) != NULL)
+		accounts_drop(a, c->id);
+	idmap_fini(&a->cached);
+	free(a);
+}

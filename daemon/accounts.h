@@ -1,0 +1,36 @@
+/*
+ * accounts: accounts as the control loop uses them: records of the store, credentials unsealed, a
+ * driver opened for the API's own ops, and snapshots for the transfer loops (which open their own).
+ */
+#pragma once
+#include "daemon/daemon.h"
+
+struct account_snapshot;
+
+struct accounts *accounts_new(struct daemon *);
+void accounts_free(struct accounts *);
+
+/* By id or by name, of this user; -ENOENT "there is no account '...'" . Caller frees. */
+int accounts_find(struct accounts *, const char *user_id, const char *ref,
+    struct account_record **out, struct err *);
+/* The credentials in clear.  Caller wipes with account_credentials_free(). */
+int
+accounts_credentials(struct accounts *, const struct account_record *, json_t **out, struct err *);
+void account_credentials_free(json_t *);
+/* Seals `credentials` into the record (and fills settings from the fields that are not secret),
+   after the driver has accepted them (cloud_account_open) and the rules for local roots and
+   endpoints hold. `trusted`: the caller has the daemon's uid over the socket. */
+int accounts_seal(struct accounts *, struct account_record *, const json_t *credentials,
+    bool trusted, struct err *);
+/* An open account on the control loop, for daemon->runner; cached until changed.  Borrowed: ref to
+ * keep. */
+int accounts_open(struct accounts *, const char *account_id, struct account **out, struct err *);
+/* After the store has it: drops caches, tells the transfer loops, sends the `account` event. */
+void accounts_changed(struct accounts *, const struct account_record *, const char *event);
+/* For the transfer loops; cached until changed.  -ENOENT unless it is this user's; -EKEYREJECTED if
+   its credentials cannot be unsealed.  Caller unrefs *out. */
+int accounts_snapshot(struct accounts *, const char *user_id, const char *account_id,
+    struct account_snapshot **out, struct err *);
+/* What reaching the account showed: 0, or why it failed.  Becomes its status if that is news. */
+void accounts_reached(
+    struct accounts *, const char *user_id, const char *account_id, int code, const struct err *);

@@ -1,0 +1,259 @@
+#include "daemon/accounts.h"
+#include "daemon/api.h"
+#include "daemon/check.h"
+#include "daemon/view.h"
+#include "providers/providers.h"
+#include "src/clock.h"
+#include "src/field.h"
+#include "src/log.h"
+#include "src/path.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- what can be added */
+
+static json_t *
+view_fields(const struct cloud_driver *driver)
+{
+	const struct cloud_field *f;
+	json_t *list = json_array(), *item;
+
+	for (f = driver->fields; f != NULL && f->name != NULL; f++) {
+		item = json_object();
+		field_set_str(item, "name", f->name);
+		field_set_str(item, "title", f->title);
+		field_set_str(item, "help", f->help);
+		field_set_str(item, "default", f->value);
+		field_set_bool(item, "required", f->required);
+		field_set_bool(item, "secret", f->secret);
+		json_array_append_new(list, item);
+	}
+	return list;
+}
+
+void
+api_providers(struct call *c)
+{
+	bool tests = settings_bool(c->daemon->settings, "drivers.test");
+	const struct cloud_driver *driver;
+	json_t *list = json_array(), *item;
+	size_t i;
+
+	for (i = 0; (driver = provider_at(i)) != NULL; i++) {
+		if ((driver->features & CLOUD_TEST_ONLY) && !tests)
+			continue;
+		item = json_object();
+		field_set_str(item, "name", driver->name);
+		field_set_str(item, "title", driver->title);
+		field_set(item, "fields", view_fields(driver));
+		json_array_append_new(list, item);
+	}
+	call_reply(c, 200, list);
+}
+
+/* -- accounts: in writes, call->data is the struct account_record */
+
+static void
+record_data_free(void *data)
+{
+	account_record_free(data);
+}
+
+/* The caller's account of the path, kept in call->data; NULL: the call has been answered. */
+static struct account_record *
+record_begin(struct call *c)
+{
+	struct account_record *record;
+	struct err err = ERR_INIT;
+
+	if (accounts_find(c->daemon->accounts, c->user->id, c->params[0], &record, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return NULL;
+	}
+	c->data = record;
+	c->fini = record_data_free;
+	return record;
+}
+
+/* What the credentials name and is not there makes the request wrong, not its path. */
+static int
+record_seal(struct call *c, struct account_record *record, struct err *err)
+{
+	int code = accounts_seal(
+	    c->daemon->accounts, record, json_object_get(c->body, "credentials"), c->trusted, err);
+
+	if (code == -ENOENT || code == -ENOTDIR)
+		code = err->code = -EINVAL;
+	return code;
+}
+
+static int
+record_set_name(struct account_record *record, const char *name, struct err *err)
+{
+	if (!account_name_is_valid(name))
+		return err_set(err, -EINVAL,
+		    "'name' must be 1 to 64 characters of A-Z a-z 0-9 . _ -, not starting with . or -");
+	xstrset(&record->name, name);
+	return 0;
+}
+
+void
+api_accounts_list(struct call *c)
+{
+	json_t *body = json_object(), *list = json_array();
+	struct account_record **records = NULL;
+	struct err err = ERR_INIT;
+	size_t i, len = 0;
+
+	json_object_set_new(body, "accounts", list);
+	if (store_accounts(c->daemon->store, c->user->id, &records, &len, &err) != 0) {
+		json_decref(body);
+		call_fail(c, err.code, &err);
+		return;
+	}
+	for (i = 0; i < len; i++) {
+		json_array_append_new(list, view_account(records[i]));
+		account_record_free(records[i]);
+	}
+	free(records);
+	call_reply(c, 200, body);
+}
+
+void
+api_accounts_get(struct call *c)
+{
+	struct account_record *record = record_begin(c);
+
+	if (record != NULL)
+		call_reply(c, 200, view_account(record));
+}
+
+static void
+accounts_on_written(struct call *c, struct store_result *res, int status, const char *event)
+{
+	struct account_record *record = c->data;
+
+	if (res->code != 0) {
+		call_fail(c, res->code, &res->err);
+		return;
+	}
+	log_info("%s: account '%s' %s", record->id, record->name, event);
+	if (c->daemon->server != NULL)
+		accounts_changed(c->daemon->accounts, record, event);
+	call_reply(c, status, status == 204 ? NULL : view_account(record));
+}
+
+static void
+accounts_on_added(void *arg, struct store_result *res)
+{
+	accounts_on_written(arg, res, 201, "added");
+}
+
+static void
+accounts_on_updated(void *arg, struct store_result *res)
+{
+	accounts_on_written(arg, res, 200, "changed");
+}
+
+static void
+accounts_on_removed(void *arg, struct store_result *res)
+{
+	accounts_on_written(arg, res, 204, "removed");
+}
+
+void
+api_accounts_add(struct call *c)
+{
+	static const struct check_field fields[] = {
+	    {"name", CHECK_STRING, true, 1, 64},
+	    {"provider", CHECK_STRING, true, 1, 64},
+	    {"credentials", CHECK_OBJECT, true},
+	    {NULL},
+	};
+	struct account_record *record;
+	struct err err = ERR_INIT;
+
+	if (check_object(c->body, fields, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	record = account_record_new();
+	c->data = record;
+	c->fini = record_data_free;
+	uuid_new(record->id);
+	memcpy(record->user_id, c->user->id, sizeof record->user_id);
+	record->driver = xstrdup(get_str(c->body, "provider"));
+	xstrset(&record->status, "ok");
+	record->created_ms = clock_ms();
+	if (record_set_name(record, get_str(c->body, "name"), &err) != 0 ||
+	    record_seal(c, record, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	store_account_add(c->daemon->store, record, accounts_on_added, c);
+}
+
+void
+api_accounts_update(struct call *c)
+{
+	static const struct check_field fields[] = {
+	    {"name", CHECK_STRING, false, 1, 64},
+	    {"credentials", CHECK_OBJECT},
+	    {NULL},
+	};
+	const char *name = get_str(c->body, "name");
+	bool credentials = get_has(c->body, "credentials");
+	struct account_record *record;
+	struct err err = ERR_INIT;
+
+	if (check_object(c->body, fields, &err) == 0 && name == NULL && !credentials)
+		err_set(&err, -EINVAL, "give a new 'name' or new 'credentials'");
+	if (err.code != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	if ((record = record_begin(c)) == NULL)
+		return;
+	if ((name != NULL && record_set_name(record, name, &err) != 0) ||
+	    (credentials && record_seal(c, record, &err) != 0)) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	if (credentials) {
+		xstrset(&record->status, "ok");
+		xstrset(&record->status_text, NULL);
+	}
+	store_account_update(c->daemon->store, record, accounts_on_updated, c);
+}
+
+void
+api_accounts_remove(struct call *c)
+{
+	struct account_record *record = record_begin(c);
+
+	if (record != NULL)
+		store_account_remove(
+		    c->daemon->store, c->user->id, record->id, accounts_on_removed, c);
+}
+
+void
+api_accounts_credentials(struct call *c)
+{
+	struct account_record *record = record_begin(c);
+	json_t *body, *credentials;
+	struct err err = ERR_INIT;
+
+	if (record == NULL)
+		return;
+	if (accounts_credentials(c->daemon->accounts, record, &credentials, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	body = json_object();
+	field_set_str(body, "provider", record->driver);
+	json_object_set(body, "credentials", credentials);
+	field_set_int(body, "revision", (int64_t)record->revision);
+	call_reply(c, 200, body);
+	account_credentials_free(credentials);
+}

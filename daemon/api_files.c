@@ -1,0 +1,258 @@
+/* The API's own cloud ops: what an account holds, and whether it can be reached. */
+#include "daemon/accounts.h"
+#include "daemon/api.h"
+#include "daemon/check.h"
+#include "daemon/submit.h"
+#include "daemon/view.h"
+#include "src/clock.h"
+#include "src/field.h"
+#include "src/path.h"
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OP_MAX_S   60
+#define TEST_MAX_S 15 /* long enough for a slow cloud's first page */
+#define ATTEMPTS   3
+
+typedef void (*files_done_fn)(struct call *, struct cloud_op *);
+
+struct files_op {
+	struct cloud_op *op;
+	struct event *deadline;
+	unsigned max_s;
+	uint64_t started_ms; /* monotonic */
+	files_done_fn done; /* on success; else the call fails with the op's error */
+	files_done_fn late; /* at the deadline; NULL: the call fails */
+};
+
+static void
+files_op_free(void *data)
+{
+	struct files_op *f = data;
+
+	event_free(f->deadline);
+	cloud_op_free(f->op);
+	free(f);
+}
+
+static void
+files_op_stop(struct call *c)
+{
+	struct files_op *f = c->data;
+
+	cloud_op_cancel(f->op);
+}
+
+static void files_on_test_late(struct call *, struct cloud_op *);
+
+static void
+files_on_done(void *arg, struct cloud_op *op, int code, const struct err *err)
+{
+	struct call *c = arg;
+	struct files_op *f = c->data;
+
+	c->stop = NULL; /* nothing is under way any more */
+	if (f->late == files_on_test_late) /* a test: its outcome is the account's status */
+		accounts_reached(c->daemon->accounts, c->user->id, op->account->id, code, err);
+	if (code != 0)
+		call_fail(c, code, err);
+	else
+		f->done(c, op);
+}
+
+static void
+files_on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct call *c = arg;
+	struct files_op *f = c->data;
+
+	cloud_op_cancel(f->op);
+	c->stop = NULL;
+	if (f->late != NULL)
+		f->late(c, f->op);
+	else
+		call_failf(c, -ETIMEDOUT, "the account '%s' did not answer within %u s",
+		    f->op->account->name, f->max_s);
+}
+
+/* An op on the account of the path, bounded in time. */
+static void
+files_start(struct call *c, enum cloud_op_kind kind, const char *path, unsigned max_s,
+    files_done_fn done, files_done_fn late)
+{
+	CLEANUP(cleanup_free) char *id = NULL;
+	struct timeval tv = {.tv_sec = (time_t)max_s};
+	struct account *account;
+	struct err err = ERR_INIT;
+	struct files_op *f;
+
+	if (submit_account(c, &id, c->params[0], &err) != 0 ||
+	    accounts_open(c->daemon->accounts, id, &account, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	f = xcalloc(1, sizeof *f);
+	f->op = cloud_op_new(account, kind, path);
+	f->op->attempts_max = ATTEMPTS;
+	f->done = done;
+	f->late = late;
+	f->max_s = max_s;
+	f->started_ms = clock_mono_ms();
+	f->deadline = evtimer_new(loop_base(c->daemon->loop), files_on_deadline, c);
+	if (f->deadline == NULL)
+		abort();
+	c->data = f;
+	c->stop = files_op_stop;
+	c->fini = files_op_free;
+	event_add(f->deadline, &tv);
+	cloud_op_start(c->daemon->runner, f->op, files_on_done, c);
+}
+
+/* ?path=P, canonical; absent is the root.  Caller frees *out. */
+static int
+files_path(char **out, struct call *c, bool required, struct err *err)
+{
+	const struct check_field fields[] = {
+	    {"path", CHECK_STRING, required, 0, PATH_BYTES_MAX},
+	    {NULL},
+	};
+	const char *path = get_str(c->query, "path");
+	int code;
+
+	if ((code = check_query(c->query, fields, err)) != 0)
+		return code;
+	return path_canonical(out, path != NULL ? path : "", err);
+}
+
+/* -- list */
+
+static int
+entry_compare(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if ((x->kind == ENTRY_DIRECTORY) != (y->kind == ENTRY_DIRECTORY))
+		return x->kind == ENTRY_DIRECTORY ? -1 : 1;
+	return strcmp(path_name(x->path), path_name(y->path));
+}
+
+static void
+files_on_listed(struct call *c, struct cloud_op *op)
+{
+	json_t *body = json_object(), *list = json_array();
+	size_t i;
+
+	if (op->list.len > 1)
+		qsort(op->list.items, op->list.len, sizeof *op->list.items, entry_compare);
+	for (i = 0; i < op->list.len; i++)
+		json_array_append_new(list, view_entry(&op->list.items[i]));
+	field_set_str(body, "path", op->path);
+	json_object_set_new(body, "entries", list);
+	call_reply(c, 200, body);
+}
+
+void
+api_files_list(struct call *c)
+{
+	CLEANUP(cleanup_free) char *path = NULL;
+	struct err err = ERR_INIT;
+
+	if (files_path(&path, c, false, &err) != 0)
+		call_fail(c, err.code, &err);
+	else
+		files_start(c, CLOUD_LIST, path, OP_MAX_S, files_on_listed, NULL);
+}
+
+/* -- one */
+
+static void
+files_on_found(struct call *c, struct cloud_op *op)
+{
+	call_reply(c, 200, view_entry(&op->entry));
+}
+
+void
+api_files_get(struct call *c)
+{
+	CLEANUP(cleanup_free) char *path = NULL;
+	struct err err = ERR_INIT;
+
+	if (files_path(&path, c, true, &err) != 0)
+		call_fail(c, err.code, &err);
+	else
+		files_start(c, CLOUD_STAT, path, OP_MAX_S, files_on_found, NULL);
+}
+
+void
+api_files_remove(struct call *c)
+{
+	CLEANUP(cleanup_free) char *path = NULL;
+	struct err err = ERR_INIT;
+	struct change *change;
+
+	if (files_path(&path, c, true, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	change = submit_change(c, NULL);
+	change->kind = CHANGE_REMOVE;
+	change->state = CHANGE_QUEUED;
+	if (submit_account(c, &change->account_id, c->params[0], &err) != 0 ||
+	    submit_path(&change->path, path, "path", &err) != 0)
+		call_fail(c, err.code, &err);
+	else
+		store_change_add(c->daemon->store, change, submit_done_accepted, c);
+	change_free(change);
+}
+
+/* -- usage */
+
+static void
+files_on_usage(struct call *c, struct cloud_op *op)
+{
+	json_t *body = json_object();
+
+	if (op->usage.total != 0) {
+		field_set_int(body, "total", (int64_t)op->usage.total);
+		field_set_int(body, "used", (int64_t)op->usage.used);
+		field_set_int(body, "available", (int64_t)op->usage.available);
+	}
+	call_reply(c, 200, body);
+}
+
+void
+api_accounts_usage(struct call *c)
+{
+	files_start(c, CLOUD_USAGE, "", OP_MAX_S, files_on_usage, NULL);
+}
+
+/* -- test: the first page of the root.  A page came, so it works, even if there are too many of
+ * them. */
+
+static void
+files_on_tested(struct call *c, struct cloud_op *op)
+{
+	struct files_op *f = c->data;
+	json_t *body = json_object();
+
+	field_set_bool(body, "ok", true);
+	field_set_int(body, "ms", (int64_t)(clock_mono_ms() - f->started_ms));
+	call_reply(c, 200, body);
+}
+
+static void
+files_on_test_late(struct call *c, struct cloud_op *op)
+{
+	if (op->list.len > 0)
+		files_on_tested(c, op);
+	else
+		call_failf(c, -ETIMEDOUT, "the account '%s' did not answer within %d s",
+		    op->account->name, TEST_MAX_S);
+}
+
+void
+api_accounts_test(struct call *c)
+{
+	files_start(c, CLOUD_LIST, "", TEST_MAX_S, files_on_tested, files_on_test_late);
+}

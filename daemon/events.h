@@ -1,0 +1,26 @@
+/*
+ * events: what changed, for the readers of /api/events.  Publishing never blocks; a reader has a
+ * bounded buffer (1 MiB) and is dropped when it is full.
+ */
+#pragma once
+#include "daemon/daemon.h"
+
+struct evhttp_request;
+struct events *events_new(struct daemon *);
+void events_free(struct events *);
+/* Says "bye" and closes all readers, and takes no new ones; the server does it when it goes. */
+void events_close(struct events *);
+void events_change(struct events *, const struct change *); /* a `change` event for its user */
+void events_progress(struct events *, const struct change *, const char *route, uint64_t bytes_done,
+    uint64_t bytes_total, uint64_t rate);
+void events_account(struct events *, const char *user_id, const char *account_id, const char *name,
+    const char *event);
+uint64_t events_seq(const struct events *, const char *user_id);
+/* Takes the request over as a stream.  kinds: bits of enum events_kind; the ids may be NULL. */
+void events_subscribe(struct events *, struct evhttp_request *, const char *user_id,
+    const char *mount_id, unsigned kinds, const char *change_id);
+
+enum events_kind { EVENTS_CHANGE = 1 << 0, EVENTS_PROGRESS = 1 << 1, EVENTS_ACCOUNT = 1 << 2 };
+#define EVENTS_ALL (EVENTS_CHANGE | EVENTS_PROGRESS | EVENTS_ACCOUNT)
+/* "change,progress" -> bits; NULL: all. */
+int events_kinds_parse(unsigned *out, const char *names, struct err *);

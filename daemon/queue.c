@@ -1,0 +1,747 @@
+#include "daemon/queue.h"
+#include "daemon/accounts.h"
+#include "daemon/events.h"
+#include "daemon/idmap.h"
+#include "daemon/retry.h"
+#include "daemon/spool.h"
+#include "daemon/worker.h"
+#include "src/clock.h"
+#include "src/crash.h"
+#include "src/log.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#define QUEUE_CLAIM_MAX      256 /* changes of one claim: keeps a store transaction short */
+#define QUEUE_STORE_RETRY_MS 2000 /* after the store refused (a full disk): try again */
+#define QUEUE_EXPIRE_MS      (3600 * 1000)
+#define QUEUE_RATE_SAMPLES   6 /* one a second: the rate is over the last five */
+
+struct sample {
+	uint64_t ms, bytes;
+};
+
+/* A change that is carried here, until the store has its end. */
+struct running {
+	struct queue *queue;
+	struct change *change;
+	struct worker_job *job; /* NULL: no attempt (any more) */
+	size_t worker;
+	bool verifying; /* the store is writing that it is verified */
+	bool ended; /* the attempt is over: the change has its new state */
+	bool stopped; /* for a drain: it stays claimed, and the next daemon takes it back */
+	struct sample samples[QUEUE_RATE_SAMPLES];
+	size_t samples_len;
+	uint64_t bytes_done, bytes_total;
+	TAILQ_ENTRY(running) next;
+};
+
+struct queue_worker {
+	struct worker *worker;
+	unsigned load;
+};
+
+struct queue {
+	struct daemon *daemon;
+	struct spool *spool;
+	struct pool *pool; /* of the transfers: a long copy does not keep the API from its disks */
+	struct queue_worker *workers;
+	size_t workers_len;
+	unsigned max;
+	TAILQ_HEAD(, running) running;
+	unsigned running_len;
+	struct idmap by_id;
+	bool claiming, kicked;
+	unsigned store_calls; /* under way, besides those of running changes */
+	struct event *claim_event; /* also a timer: the next not-before */
+	uint64_t alarm_ms; /* when that goes off; 0: it is not set */
+	struct event *renew_timer, *drain_timer, *expire_timer, *store_timer;
+	loop_fn drained;
+	void *drained_arg;
+};
+
+static void
+queue_timer(struct event *timer, uint64_t ms)
+{
+	struct timeval tv = {ms / 1000, ms % 1000 * 1000};
+
+	evtimer_add(timer, &tv);
+}
+
+/* -- the end of a change */
+
+static void
+running_free(struct running *r)
+{
+	change_free(r->change);
+	free(r);
+}
+
+/* Nothing runs, and no answer of the store is due. */
+static void
+queue_check_drained(struct queue *q)
+{
+	if (q->drained == NULL || q->running_len > 0 || q->store_calls > 0)
+		return;
+	loop_post(q->daemon->loop, TAKE(q->drained), q->drained_arg);
+}
+
+static void
+queue_remove(struct running *r)
+{
+	struct queue *q = r->queue;
+
+	TAILQ_REMOVE(&q->running, r, next);
+	idmap_remove(&q->by_id, r->change->id);
+	q->running_len--;
+	if (q->running_len == 0)
+		evtimer_del(q->renew_timer);
+	running_free(r);
+	queue_check_drained(q);
+}
+
+static void
+queue_log_end(const struct change *c)
+{
+	switch (c->state) {
+	case CHANGE_COMPLETED:
+		log_info("%s: %s of '%s' completed%s%s%s%s", c->id, change_kind_name(c->kind),
+		    c->path, c->route != NULL ? ", route " : "", c->route != NULL ? c->route : "",
+		    c->verified != NULL ? ", verified by " : "",
+		    c->verified != NULL ? c->verified : "");
+		break;
+	case CHANGE_FAILED:
+		log_error("%s: %s of '%s' failed: %s", c->id, change_kind_name(c->kind), c->path,
+		    c->error_text != NULL ? c->error_text : err_info(c->error)->text);
+		break;
+	case CHANGE_QUEUED:
+		log_warning("%s: attempt %u to %s '%s' ended: %s", c->id, c->attempts,
+		    change_kind_name(c->kind), c->path,
+		    c->error_text != NULL ? c->error_text : "stopped");
+		break;
+	default:
+		log_info("%s: %s of '%s' %s", c->id, change_kind_name(c->kind), c->path,
+		    change_state_name(c->state));
+		break;
+	}
+}
+
+/* The change as the store has it now, and those that its end took along. */
+static void
+queue_tell(struct queue *q, struct store_result *res)
+{
+	size_t i;
+
+	if (res->change != NULL)
+		events_change(q->daemon->events, res->change);
+	for (i = 0; i < res->changes_len; i++) {
+		if (res->changes[i] == NULL)
+			continue;
+		queue_log_end(res->changes[i]);
+		events_change(q->daemon->events, res->changes[i]);
+	}
+}
+
+static void
+queue_on_finished(void *arg, struct store_result *res)
+{
+	struct running *r = arg;
+	struct queue *q = r->queue;
+	struct change *c = r->change;
+
+	if (res->code != 0) {
+		log_error("%s: cannot record its end: %s", c->id, err_text(&res->err));
+		/* It stays ours, with its result, until the store takes it; or the next daemon
+		 * repeats it. */
+		if (res->code == -ENOENT || res->code == -ESTALE || q->daemon->draining) {
+			queue_remove(r);
+			return;
+		}
+		r->ended = true;
+		queue_timer(q->store_timer, QUEUE_STORE_RETRY_MS);
+		return;
+	}
+	crash_point("queue.after_finish");
+	queue_log_end(c);
+	queue_tell(q, res);
+	if (c->state == CHANGE_COMPLETED || c->state == CHANGE_CANCELLED)
+		spool_ended(q->spool, c);
+	queue_remove(r);
+	queue_kick(q);
+}
+
+static void
+queue_settle(struct running *r)
+{
+	r->ended = false; /* the store has it; true again if it refuses */
+	crash_point("queue.before_finish");
+	store_change_finish(r->queue->daemon->store, r->change, queue_on_finished, r);
+}
+
+static void
+queue_on_store_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+	struct running *r;
+
+	TAILQ_FOREACH (r, &q->running, next) {
+		if (r->ended && !r->verifying && r->job == NULL)
+			queue_settle(r);
+	}
+	queue_kick(q);
+}
+
+/* What an attempt's result makes of the change. */
+static void
+queue_decide(struct queue *q, struct change *c, int code, const struct err *err)
+{
+	const struct settings *s = q->daemon->settings;
+	struct retry_policy policy = {
+	    .backoff_ms = settings_int(s, "transfer.backoff"),
+	    .backoff_max_ms = settings_int(s, "transfer.backoff_max"),
+	};
+	uint64_t random;
+
+	c->error = code;
+	xstrset(&c->error_text, code == 0 ? NULL : err_text(err));
+	if (code == 0) {
+		c->state = CHANGE_COMPLETED;
+	} else if (code == -ECANCELED) {
+		c->state = CHANGE_CANCELLED;
+	} else if (err_is_transient(code) && c->attempts <= c->retries_max) {
+		random_bytes(&random, sizeof random);
+		c->state = CHANGE_QUEUED;
+		c->not_before_ms =
+		    clock_ms() + retry_wait(&policy, c->attempts, err->wait_ms, random);
+	} else {
+		c->state = CHANGE_FAILED;
+	}
+}
+
+static void
+queue_fail(struct running *r, int code, const struct err *err)
+{
+	queue_decide(r->queue, r->change, code, err);
+	queue_settle(r);
+}
+
+/* -- what the workers say */
+
+static void
+queue_take_result(struct change *c, const struct attempt_result *res)
+{
+	c->bytes_done = res->bytes_done;
+	c->bytes_total = res->bytes_total;
+	if (res->route != NULL || res->route_reason != NULL) {
+		xstrset(&c->route, res->route);
+		xstrset(&c->route_reason, res->route_reason);
+	}
+	if (res->verified != NULL)
+		xstrset(&c->verified, res->verified);
+	if (res->version != NULL)
+		xstrset(&c->result_version, res->version);
+	if (res->source_version != NULL && c->segments_len == 1 && c->kind == CHANGE_TRANSFER)
+		xstrset(&c->segments[0].version, res->source_version);
+}
+
+static void
+queue_on_verified_stored(void *arg, struct store_result *res)
+{
+	struct running *r = arg;
+
+	r->verifying = false;
+	if (r->stopped) {
+		queue_remove(r);
+		return;
+	}
+	if (r->ended) {
+		queue_settle(r); /* cancelled meanwhile */
+		return;
+	}
+	if (res->code == 0) {
+		r->change->phase = CHANGE_PHASE_VERIFIED;
+		worker_continue(r->job);
+		return;
+	}
+	log_error("%s: cannot record that the destination is verified: %s", r->change->id,
+	    err_text(&res->err));
+	worker_cancel(r->job, -EIO);
+}
+
+static void
+queue_on_verified(void *arg, void *owner, const struct attempt_result *res)
+{
+	struct running *r = owner;
+
+	queue_take_result(r->change, res);
+	if (!r->change->move) {
+		worker_continue(r->job); /* nothing is left that must not be done twice */
+		return;
+	}
+	r->verifying = true;
+	store_change_verified(r->queue->daemon->store, r->change, queue_on_verified_stored, r);
+}
+
+static void
+queue_on_done(void *arg, void *owner, const struct attempt_result *res)
+{
+	struct running *r = owner;
+	struct queue *q = r->queue;
+
+	q->workers[r->worker].load--;
+	worker_release(TAKE(r->job));
+	if (res->code == -ESHUTDOWN) {
+		r->stopped = true;
+		if (!r->verifying)
+			queue_remove(r);
+		return;
+	}
+	queue_take_result(r->change, res);
+	queue_decide(q, r->change, res->code, &res->err);
+	r->ended = true;
+	if (!r->verifying)
+		queue_settle(r);
+}
+
+static uint64_t
+running_rate(const struct running *r)
+{
+	const struct sample *first = &r->samples[0], *last;
+
+	if (r->samples_len < 2)
+		return 0;
+	last = &r->samples[r->samples_len - 1];
+	if (last->ms <= first->ms || last->bytes <= first->bytes)
+		return 0;
+	return (last->bytes - first->bytes) * 1000 / (last->ms - first->ms);
+}
+
+/* The last sample follows the present; every second it becomes history. */
+static void
+running_sample(struct running *r, uint64_t now_ms, uint64_t bytes)
+{
+	if (r->samples_len < 2 || now_ms - r->samples[r->samples_len - 2].ms >= 1000) {
+		if (r->samples_len == QUEUE_RATE_SAMPLES) {
+			memmove(
+			    r->samples, r->samples + 1, sizeof r->samples - sizeof r->samples[0]);
+			r->samples_len--;
+		}
+		r->samples_len++;
+	}
+	r->samples[r->samples_len - 1] = (struct sample){now_ms, bytes};
+}
+
+static void
+queue_on_progress(void *arg, const struct worker_progress *progress, size_t len)
+{
+	struct queue *q = arg;
+	uint64_t now = clock_mono_ms();
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		const struct worker_progress *p = &progress[i];
+		struct running *r = p->owner;
+
+		r->bytes_done = p->bytes_done;
+		r->bytes_total = p->bytes_total;
+		running_sample(r, now, p->bytes_done);
+		events_progress(q->daemon->events, r->change, p->route, p->bytes_done,
+		    p->bytes_total, running_rate(r));
+	}
+}
+
+static const struct worker_handler worker_handler = {
+    .progress = queue_on_progress,
+    .verified = queue_on_verified,
+    .done = queue_on_done,
+};
+
+/* -- claiming and beginning */
+
+/* Snapshots of the accounts of a change, each once.  *out: caller unrefs each, or hands them on. */
+static int
+queue_snapshots(struct queue *q, const struct change *c, struct account_snapshot ***out,
+    size_t *len, struct err *err)
+{
+	struct account_snapshot **all = xcalloc(c->segments_len + 1, sizeof *all);
+	size_t i, j, n = 0;
+	int code = 0;
+
+	for (i = 0; i <= c->segments_len && code == 0; i++) {
+		const char *id = i == 0 ? c->account_id : c->segments[i - 1].account_id;
+
+		if (id == NULL || (i > 0 && c->segments[i - 1].kind != SEGMENT_ENTRY))
+			continue;
+		for (j = 0; j < n && strcmp(all[j]->id, id) != 0; j++)
+			;
+		if (j < n)
+			continue;
+		code = accounts_snapshot(q->daemon->accounts, c->user_id, id, &all[n], err);
+		n += code == 0;
+	}
+	if (code != 0) {
+		while (n > 0)
+			account_snapshot_unref(all[--n]);
+		free(all);
+		return code;
+	}
+	*out = all;
+	*len = n;
+	return 0;
+}
+
+static size_t
+queue_least_loaded(const struct queue *q)
+{
+	size_t i, best = 0;
+
+	for (i = 1; i < q->workers_len; i++) {
+		if (q->workers[i].load < q->workers[best].load)
+			best = i;
+	}
+	return best;
+}
+
+static void
+queue_begin(struct queue *q, struct change *c)
+{
+	struct running *r = xcalloc(1, sizeof *r);
+	struct account_snapshot **snapshots;
+	struct err err = ERR_INIT;
+	size_t len;
+	int code;
+
+	r->queue = q;
+	r->change = c;
+	r->bytes_done = c->bytes_done;
+	r->bytes_total = c->bytes_total;
+	if (q->running_len == 0)
+		queue_timer(q->renew_timer, settings_int(q->daemon->settings, "claim.lease") / 3);
+	TAILQ_INSERT_TAIL(&q->running, r, next);
+	idmap_put(&q->by_id, c->id, r);
+	q->running_len++;
+	events_change(q->daemon->events, c);
+
+	code = queue_snapshots(q, c, &snapshots, &len, &err);
+	if (code != 0) {
+		queue_fail(r, code, &err);
+		return;
+	}
+	CLEANUP(cleanup_free) char *spool_dir = daemon_spool_dir(q->daemon, c->user_id);
+
+	r->worker = queue_least_loaded(q);
+	q->workers[r->worker].load++;
+	r->job =
+	    worker_run(q->workers[r->worker].worker, change_copy(c), snapshots, len, spool_dir, r);
+	free(snapshots);
+}
+
+static unsigned
+queue_room(const struct queue *q)
+{
+	return q->running_len < q->max ? MIN(q->max - q->running_len, QUEUE_CLAIM_MAX) : 0;
+}
+
+/* A claim at the latest then. */
+static void
+queue_alarm(struct queue *q, uint64_t at_ms)
+{
+	uint64_t now = clock_ms();
+
+	if (q->alarm_ms != 0 && q->alarm_ms <= at_ms)
+		return;
+	q->alarm_ms = at_ms;
+	queue_timer(q->claim_event, at_ms > now ? MIN(at_ms - now, QUEUE_EXPIRE_MS) : 0);
+}
+
+static void
+queue_on_claimed(void *arg, struct store_result *res)
+{
+	struct queue *q = arg;
+	size_t i;
+
+	q->claiming = false;
+	q->store_calls--;
+	if (res->code != 0) {
+		log_error("cannot claim changes, will try again: %s", err_text(&res->err));
+		queue_timer(q->store_timer, QUEUE_STORE_RETRY_MS);
+		queue_check_drained(q);
+		return;
+	}
+	crash_point("queue.after_claim");
+	/* Claimed while the daemon is stopping: as after a crash, the next one takes them back. */
+	for (i = 0; i < res->changes_len && !q->daemon->draining; i++)
+		queue_begin(q, TAKE(res->changes[i]));
+	queue_check_drained(q);
+	/* Nothing came although something is ready: it waits for a limit, and the end that frees it
+	 * kicks. */
+	if (q->kicked || (res->ready && res->changes_len > 0)) {
+		queue_kick(q);
+		return;
+	}
+	if (res->next_ms != UINT64_MAX)
+		queue_alarm(q, res->next_ms);
+}
+
+/* One claim at a time; kicks meanwhile are remembered. */
+static void
+queue_claim(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+
+	q->alarm_ms = 0;
+	if (q->claiming || q->daemon->draining || queue_room(q) == 0)
+		return;
+	q->kicked = false;
+	q->claiming = true;
+	q->store_calls++;
+	store_claim(q->daemon->store, queue_room(q), queue_on_claimed, q);
+}
+
+void
+queue_kick(struct queue *q)
+{
+	q->kicked = true;
+	if (!q->claiming)
+		event_active(q->claim_event, EV_TIMEOUT, 0);
+}
+
+/* -- timers */
+
+static void
+queue_on_renewed(void *arg, struct store_result *res)
+{
+	struct queue *q = arg;
+
+	q->store_calls--;
+	if (res->code != 0)
+		log_warning("cannot renew the leases of running changes: %s", err_text(&res->err));
+	queue_check_drained(q);
+}
+
+static void
+queue_on_renew(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+
+	if (q->running_len == 0)
+		return;
+	q->store_calls++;
+	store_renew(q->daemon->store, queue_on_renewed, q);
+	queue_timer(q->renew_timer, settings_int(q->daemon->settings, "claim.lease") / 3);
+}
+
+static void
+queue_on_expired(void *arg, struct store_result *res)
+{
+	struct queue *q = arg;
+
+	q->store_calls--;
+	if (res->code != 0)
+		log_warning("cannot drop old history: %s", err_text(&res->err));
+	queue_timer(
+	    q->expire_timer, res->code == 0 && res->next_ms != UINT64_MAX ? 1000 : QUEUE_EXPIRE_MS);
+	queue_check_drained(q);
+}
+
+static void
+queue_on_expire(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+
+	if (q->daemon->draining)
+		return;
+	q->store_calls++;
+	store_expire(q->daemon->store, queue_on_expired, q);
+}
+
+static void
+queue_on_reclaimed(void *arg, struct store_result *res)
+{
+	struct queue *q = arg;
+
+	q->store_calls--;
+	if (res->code != 0)
+		log_error("cannot take over what was running: %s", err_text(&res->err));
+	queue_check_drained(q);
+	queue_kick(q);
+}
+
+/* -- from outside */
+
+static void
+queue_stop_all(struct queue *q)
+{
+	struct running *r;
+
+	TAILQ_FOREACH (r, &q->running, next) {
+		if (r->job != NULL)
+			worker_cancel(r->job, -ESHUTDOWN);
+	}
+}
+
+static void
+queue_on_drain_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+
+	event_free(TAKE(q->drain_timer));
+	if (q->running_len > 0)
+		log_info("stopping %u changes; they go on after the next start", q->running_len);
+	queue_stop_all(q);
+}
+
+void
+queue_drain(struct queue *q, uint64_t drain_ms, loop_fn done, void *arg)
+{
+	q->daemon->draining = true;
+	q->drained = done;
+	q->drained_arg = arg;
+	queue_check_drained(q);
+	if (q->drained == NULL)
+		return;
+	if (q->drain_timer == NULL)
+		q->drain_timer = evtimer_new(loop_base(q->daemon->loop), queue_on_drain_timeout, q);
+	queue_timer(q->drain_timer, drain_ms);
+}
+
+void
+queue_cancel(struct queue *q, const char *change_id)
+{
+	struct running *r = idmap_get(&q->by_id, change_id);
+
+	if (r == NULL)
+		return;
+	r->change->cancel = true;
+	if (r->job != NULL)
+		worker_cancel(r->job, -ECANCELED);
+}
+
+void
+queue_changed(struct queue *q, const struct change *c)
+{
+	if (c->state == CHANGE_QUEUED && c->not_before_ms > clock_ms())
+		queue_alarm(q, c->not_before_ms);
+	if (c->state == CHANGE_COMPLETED || c->state == CHANGE_CANCELLED)
+		spool_ended(q->spool, c);
+}
+
+void
+queue_account_changed(struct queue *q, const char *account_id)
+{
+	size_t i;
+
+	for (i = 0; i < q->workers_len; i++)
+		worker_forget_account(q->workers[i].worker, account_id);
+}
+
+void
+queue_reconfigure(struct queue *q)
+{
+	const struct settings *s = q->daemon->settings;
+	size_t i;
+
+	q->max = settings_int(s, "transfer.max");
+	/* The scheduler bounds the changes of an account; a loop must not bound them lower. */
+	for (i = 0; i < q->workers_len; i++)
+		worker_set_concurrency(
+		    q->workers[i].worker, settings_int(s, "account.concurrency"));
+	queue_kick(q);
+}
+
+bool
+queue_progress(struct queue *q, const char *change_id, struct queue_progress *out)
+{
+	const struct running *r = idmap_get(&q->by_id, change_id);
+
+	if (r == NULL)
+		return false;
+	*out = (struct queue_progress){r->bytes_done, r->bytes_total, running_rate(r)};
+	return true;
+}
+
+unsigned
+queue_running(const struct queue *q)
+{
+	return q->running_len;
+}
+
+static int
+queue_start_workers(struct queue *q, struct err *err)
+{
+	const struct settings *s = q->daemon->settings;
+	int64_t n = settings_int(s, "transfer.loops");
+	struct worker_config config = {
+	    .control = q->daemon->loop,
+	    .pool = q->pool,
+	    .http = daemon_http_limits(q->daemon),
+	    .ring = settings_int(s, "transfer.ring"),
+	    .concurrency = settings_int(s, "account.concurrency"),
+	};
+
+	if (n == 0)
+		n = MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
+	config.workers = n;
+	q->workers = xcalloc(n, sizeof *q->workers);
+	for (; config.index < n; config.index++) {
+		q->workers[config.index].worker = worker_new(&config, &worker_handler, q, err);
+		if (q->workers[config.index].worker == NULL)
+			return err->code;
+		q->workers_len++;
+	}
+	return 0;
+}
+
+struct queue *
+queue_new(struct daemon *d, struct err *err)
+{
+	struct queue *q = xcalloc(1, sizeof *q);
+	struct event_base *base = loop_base(d->loop);
+
+	q->daemon = d;
+	TAILQ_INIT(&q->running);
+	q->max = settings_int(d->settings, "transfer.max");
+	q->claim_event = evtimer_new(base, queue_claim, q);
+	q->renew_timer = evtimer_new(base, queue_on_renew, q);
+	q->expire_timer = evtimer_new(base, queue_on_expire, q);
+	q->store_timer = evtimer_new(base, queue_on_store_timer, q);
+	q->pool = pool_new(settings_int(d->settings, "pool.threads"), err);
+	if (q->pool == NULL || queue_start_workers(q, err) != 0) {
+		queue_free(q);
+		return NULL;
+	}
+	q->spool = spool_new(d);
+	/* One daemon per state directory: whatever is marked as running, nobody runs it. */
+	q->store_calls++;
+	store_reclaim(d->store, true, queue_on_reclaimed, q);
+	queue_timer(q->expire_timer, 1000);
+	return q;
+}
+
+void
+queue_free(struct queue *q)
+{
+	size_t i;
+
+	if (q == NULL)
+		return;
+	assert(q->running_len == 0);
+	for (i = 0; i < q->workers_len; i++)
+		worker_stop(q->workers[i].worker);
+	pool_free(q->pool);
+	for (i = 0; i < q->workers_len; i++)
+		worker_free(q->workers[i].worker);
+	free(q->workers);
+	spool_free(q->spool);
+	event_free(q->claim_event);
+	event_free(q->renew_timer);
+	event_free(q->expire_timer);
+	event_free(q->store_timer);
+	if (q->drain_timer != NULL)
+		event_free(q->drain_timer);
+	idmap_fini(&q->by_id);
+	free(q);
+}

@@ -1,0 +1,31 @@
+/*
+ * queue: the control loop's side of running changes.  It claims from the store when there is room,
+ * hands claims to the transfer loops (worker.c), collects progress, and settles results: finished,
+ * to be retried with backoff, verified.  It is the only caller of the store's claim and finish.
+ */
+#pragma once
+#include "daemon/daemon.h"
+
+struct queue *queue_new(struct daemon *, struct err *); /* starts the transfer loops */
+void queue_free(struct queue *);
+/* Something may be claimable: claims soon. Called after every store callback with result->ready. */
+void queue_kick(struct queue *);
+/* Stops claiming; running attempts get `drain_ms` to end, then are stopped (they go on after
+   restart); done(arg) runs when none is left. */
+void queue_drain(struct queue *, uint64_t drain_ms, loop_fn done, void *arg);
+/* The store said a running change is to be cancelled. */
+void queue_cancel(struct queue *, const char *change_id);
+/* Credentials or settings of an account are new: the transfer loops open it afresh for new
+ * attempts. */
+void queue_account_changed(struct queue *, const char *account_id);
+void queue_reconfigure(struct queue *); /* daemon->settings is new */
+
+struct queue_progress {
+	uint64_t bytes_done, bytes_total, rate;
+}; /* rate: bytes/s over the last 5 s */
+/* Live progress of a running change; false if it is not running here. */
+bool queue_progress(struct queue *, const char *change_id, struct queue_progress *out);
+unsigned queue_running(const struct queue *);
+/* A change is new or was altered outside the queue, and this is how it is now.  One that is to wait
+   is claimed when its time comes; one that has ended gives back its spool files. */
+void queue_changed(struct queue *, const struct change *);

@@ -1,0 +1,188 @@
+/*
+ * store_private: what the files of the store share.  A write is an operation: a copy of its input
+ * and a function that runs on the store thread inside the batch's transaction.  It checks first and
+ * writes after, so that a refusal leaves the transaction as it was; a failing transaction is undone
+ * as a whole and every operation of it run again, so operations keep nothing but their result.
+ *
+ * The scheduler belongs to the store thread.  It mirrors the indexes `ready` and `running`, and is
+ * told anew from them after a transaction was undone.
+ */
+#pragma once
+#include "daemon/store.h"
+#include "daemon/store_lmdb.h"
+#include <pthread.h>
+#include <sys/queue.h>
+
+struct op;
+STAILQ_HEAD(op_list, op);
+
+struct store {
+	struct lmdb db;
+	struct loop *loop;
+	char *dir, *owner;
+	struct store_config config; /* dir and owner: the copies above */
+	int lock_fd;
+
+	/* The store thread's own. */
+	struct sched *sched;
+	uint64_t seq; /* the last number given, as committed */
+
+	pthread_mutex_t lock; /* what follows */
+	pthread_cond_t wake;
+	struct op_list ops;
+	bool stop;
+	struct sched_config new_sched; /* store_configure(): taken over by the thread */
+	bool reconfigure;
+	uint64_t commits, writes, by_state[CHANGE_STATES];
+
+	pthread_mutex_t read_lock; /* a reader is at work, or the map is growing */
+	MDB_txn *reader; /* reset between reads */
+	pthread_t thread;
+};
+
+struct store_tx {
+	struct tx tx;
+	struct store *store;
+	uint64_t now;
+	uint64_t seq;
+	int64_t by_state[CHANGE_STATES]; /* differences */
+};
+
+/* 0, or a negative errno with op->res.err filled.  A failed transaction is found by its caller. */
+typedef int (*op_fn)(struct store_tx *, struct op *);
+
+struct op {
+	STAILQ_ENTRY(op) link;
+	op_fn run;
+	struct change *change; /* inputs, by function */
+	struct user *user;
+	struct account_record *account;
+	char *user_id, *id, *mount_id, *text;
+	uint64_t number;
+	bool flag;
+	struct store_result res;
+	store_done_fn done;
+	void *arg;
+};
+
+struct op *op_new(op_fn, store_done_fn, void *arg);
+void op_submit(struct store *, struct op *);
+void op_add_change(struct op *, struct change *); /* into res.changes; takes it over */
+int op_fail(struct op *, int code, const char *fmt, ...) PRINTF(3, 4);
+uint64_t store_now(const struct store *);
+
+/* A read on the loop's thread; lasts one call. */
+struct read {
+	struct store *store;
+	struct tx tx;
+};
+struct read read_begin(struct store *);
+void read_end(struct read *); /* usable with CLEANUP */
+int read_error(struct read *, struct err *); /* 0, or why the transaction failed */
+/* Why `rc` happened to a transaction on the database in `dir`, and what to do about it. */
+int store_failure(const char *dir, const struct tx *, struct err *);
+
+#define STORE_META_SEQ "seq" /* in DB_META: the last number given */
+int store_map_grow(struct store *); /* LMDB's code; with no transaction open */
+/* -- store_open.c: the lock, the database's files, who may open them; what it took is the store's
+ * to free */
+int store_open_files(struct store *, struct err *);
+
+/* -- store_record.c: records; 1 byte schema version, 4 bytes CRC32C (big-endian), compact JSON */
+#define STORE_SCHEMA 1
+
+/* A change as it is stored. */
+struct item {
+	struct change *c;
+	struct id id, user;
+	uint64_t order; /* its first number: its place in listings */
+	uint64_t taken; /* number under which its sources and its waits were noted */
+	bool unclean; /* an attempt was cut off; the next one sweeps what it left */
+};
+void item_fini(struct item *); /* usable with CLEANUP */
+/* -ENOENT, or -EBADMSG if the record is damaged. */
+int item_load(struct tx *, const struct id *, struct item *out, struct err *);
+/* For what an index names.  A damaged one is logged and set aside (false): it must not hold up the
+ * others. */
+bool item_load_indexed(struct tx *, const struct id *, struct item *out);
+void item_save(struct tx *, const struct item *);
+/* What can be kept and read back; -EINVAL, -EILSEQ, -ENAMETOOLONG. */
+int change_check(const struct change *, struct err *);
+int record_user(struct tx *, const struct id *, struct user **out, struct err *);
+int record_account(struct tx *, const struct id *, struct account_record **out, struct err *);
+void record_put_user(struct tx *, const struct id *, const struct user *);
+void record_put_account(struct tx *, const struct id *, const struct account_record *);
+
+#define STORE_NAME_MAX 128 /* bytes, of users and accounts; callers allow less */
+bool store_name_fits(const char *name);
+/* The index has another one than `id` there. */
+bool store_name_is_taken(struct tx *, enum db, const struct key *, const struct id *);
+
+/* Kept apart from the record: who may use an account, and how many live references changes have to
+ * it. */
+struct account_use {
+	struct id user;
+	uint64_t count;
+};
+bool account_use_get(struct tx *, const struct id *account, struct account_use *out);
+void account_use_put(struct tx *, const struct id *account, const struct account_use *);
+
+/* -- store_index.c: what is found by more than the id */
+enum { INDEX_STATE = 1, INDEX_PATHS = 2, INDEX_ALL = 3 };
+void index_add(struct store_tx *, const struct item *, unsigned what);
+void index_remove(struct store_tx *, const struct item *, unsigned what);
+bool change_holds_spool(const struct change *);
+bool change_is_shown(const struct change *); /* in the overlay */
+/* account16, 8 bytes of the directory's hash (so that a batch in one directory touches few pages),
+ * hash16. */
+struct path_key {
+	unsigned char b[ID_BYTES + 8 + 16];
+};
+void key_of_path(struct path_key *, const char *account_id, const char *path, size_t len);
+void key_of_count(struct key *, const struct id *user, enum change_state, enum change_kind);
+
+/* -- path order: store_path.h */
+uint64_t waiting_count(
+    struct tx *, const struct id *, uint64_t *taken); /* 0: it does not wait; taken may be NULL */
+
+/* -- store_queue.c: what may run, what runs */
+#define LANE_BYTES (3 * ID_BYTES)
+struct ready {
+	struct id id;
+	uint64_t since_ms;
+};
+struct later {
+	struct id id;
+	unsigned char lane[LANE_BYTES];
+	unsigned char priority;
+	uint64_t since_ms;
+} __attribute__((packed));
+#define OWNER_MAX 65 /* with the NUL; longer ones are cut */
+struct running {
+	uint64_t lease_ms;
+	unsigned char lane[LANE_BYTES];
+	char owner[OWNER_MAX]; /* NUL-terminated; stored up to and with the NUL */
+} __attribute__((packed));
+void queue_put(struct store_tx *, const struct item *); /* QUEUED: unless it waits for another */
+void queue_remove(struct store_tx *, const struct item *);
+void running_put(struct store_tx *, const struct item *, uint64_t lease_ms);
+void running_remove(struct store_tx *, const struct item *); /* frees its slots */
+int queue_rebuild(struct store *, struct err *); /* the scheduler from the indexes */
+void lane_of(const struct change *, unsigned char out[LANE_BYTES]);
+
+/* -- store_change.c */
+/* user_id NULL: whose it is does not matter.  Another's is -ENOENT. */
+int
+item_find(struct store_tx *, const char *user_id, const char *id, struct item *out, struct op *);
+int
+item_result(struct store_tx *, struct item *, struct op *); /* 0; the change becomes the result */
+/* Between PENDING and QUEUED, or QUEUED for another time; the paths stay as they are. */
+void item_settle(struct store_tx *, struct item *, enum change_state, uint64_t not_before_ms,
+    const char *mount_id);
+/* All its accounts are there and the user's, or -ENOENT. */
+int accounts_check(struct store_tx *, const struct change *, const struct id *user, struct op *);
+int mount_check(const char *mount_id, struct op *);
+
+/* -- store_check.c */
+/* The file is shorter than its last page: 0 if all that is missing is free, else -EBADMSG. */
+int store_check_tail(const char *dir, uint64_t file_size, struct err *);

@@ -1,0 +1,175 @@
+#include "daemon/view.h"
+#include "daemon/queue.h"
+#include "src/clock.h"
+#include "src/field.h"
+#include "src/path.h"
+#include <string.h>
+
+json_t *
+view_time(uint64_t ms)
+{
+	char text[32];
+
+	return ms != 0 ? json_string(clock_format(text, sizeof text, ms)) : NULL;
+}
+
+static void
+view_paths(json_t *out, const struct change *c, enum view_segments segments)
+{
+	const struct segment *source = change_source(c);
+
+	if (source != NULL) {
+		field_set_str(out, "sourceAccountId", source->account_id);
+		field_set_str(out, "sourcePath", source->path);
+	}
+	field_set_str(out, "destinationAccountId", c->account_id);
+	field_set_str(out, "destinationPath", c->path);
+	if (segments == VIEW_SEGMENTS_ALWAYS ||
+	    (segments == VIEW_SEGMENTS_NEEDED && source == NULL && c->kind == CHANGE_TRANSFER))
+		field_set(out, "segments", segments_to_json(c->segments, c->segments_len));
+}
+
+static void
+view_options(json_t *out, const struct change *c)
+{
+	if (c->kind == CHANGE_TRANSFER) {
+		field_set_bool(out, "move", c->move);
+		field_set_bool(out, "preserveMetadata", c->preserve);
+	}
+	if (c->kind == CHANGE_RENAME)
+		field_set_bool(out, "tree", c->tree);
+	if (c->kind == CHANGE_TRANSFER || c->kind == CHANGE_RENAME)
+		field_set_bool(out, "overwrite", c->overwrite);
+	field_set_int(out, "priority", c->priority);
+	field_set_int(out, "maxRetries", c->retries_max);
+	if (c->mtime_ns != ENTRY_NO_TIME)
+		field_set_int(out, "mtimeNs", c->mtime_ns);
+	if (c->mode != 0)
+		field_set_int(out, "mode", c->mode);
+}
+
+/* Bytes, rate and time left: live if it is running here, else what the record says. */
+static void
+view_bytes(json_t *out, struct daemon *daemon, const struct change *c)
+{
+	struct queue_progress p = {.bytes_done = c->bytes_done, .bytes_total = c->bytes_total};
+	bool live = c->state == CHANGE_RUNNING && daemon->queue != NULL &&
+	    queue_progress(daemon->queue, c->id, &p);
+
+	if (c->kind != CHANGE_TRANSFER)
+		return;
+	if (p.bytes_total != UINT64_MAX)
+		field_set_int(out, "bytesTotal", (int64_t)p.bytes_total);
+	field_set_int(out, "bytesDone", (int64_t)p.bytes_done);
+	if (!live)
+		return;
+	field_set_int(out, "rate", (int64_t)p.rate);
+	if (p.rate > 0 && p.bytes_total != UINT64_MAX && p.bytes_total >= p.bytes_done)
+		field_set_int(
+		    out, "etaSeconds", (int64_t)((p.bytes_total - p.bytes_done) / p.rate));
+}
+
+static void
+view_outcome(json_t *out, const struct change *c)
+{
+	json_t *error;
+
+	field_set_str(out, "route", c->route);
+	field_set_str(out, "routeReason", c->route_reason);
+	field_set_str(out, "verified", c->verified);
+	field_set_str(out, "version", c->result_version != NULL ? c->result_version : c->version);
+	if (c->error == 0)
+		return;
+	error = json_object();
+	field_set_str(error, "code", err_info(c->error)->name);
+	field_set_str(
+	    error, "message", c->error_text != NULL ? c->error_text : err_info(c->error)->text);
+	field_set(out, "error", error);
+}
+
+json_t *
+view_change(struct daemon *daemon, const struct change *c, enum view_segments segments)
+{
+	json_t *out = json_object();
+
+	field_set_str(out, "id", c->id);
+	field_set_str(out, "kind", change_kind_name(c->kind));
+	field_set_str(out, "status", change_state_name(c->state));
+	if (c->state == CHANGE_RUNNING && c->cancel)
+		field_set_bool(out, "cancelRequested", true);
+	view_paths(out, c, segments);
+	view_options(out, c);
+	field_set(out, "notBefore", view_time(c->not_before_ms));
+	field_set(out, "createdAt", view_time(c->created_ms));
+	field_set(out, "startedAt", view_time(c->started_ms));
+	field_set(out, "finishedAt", view_time(c->finished_ms));
+	field_set_int(out, "attempts", c->attempts);
+	field_set_bool(out, "waiting", c->state == CHANGE_QUEUED && c->blockers > 0);
+	view_bytes(out, daemon, c);
+	view_outcome(out, c);
+	return out;
+}
+
+json_t *
+view_progress(
+    const char *change_id, const char *route, uint64_t done, uint64_t total, uint64_t rate)
+{
+	json_t *out = json_object();
+
+	field_set_str(out, "id", change_id);
+	field_set_int(out, "bytesDone", (int64_t)done);
+	if (total != UINT64_MAX)
+		field_set_int(out, "bytesTotal", (int64_t)total);
+	field_set_int(out, "rate", (int64_t)rate);
+	if (rate > 0 && total != UINT64_MAX && total >= done)
+		field_set_int(out, "etaSeconds", (int64_t)((total - done) / rate));
+	field_set_str(out, "route", route);
+	return out;
+}
+
+json_t *
+view_account(const struct account_record *a)
+{
+	json_t *out = json_object();
+
+	field_set_str(out, "id", a->id);
+	field_set_str(out, "name", a->name);
+	field_set_str(out, "provider", a->driver);
+	field_set(out, "settings", a->settings != NULL ? json_incref(a->settings) : json_object());
+	field_set_str(out, "status", a->status != NULL ? a->status : "ok");
+	field_set_str(out, "message", a->status_text);
+	field_set(out, "createdAt", view_time(a->created_ms));
+	return out;
+}
+
+json_t *
+view_entry(const struct entry *e)
+{
+	json_t *out = json_object();
+
+	field_set_str(out, "name", path_name(e->path));
+	field_set_str(out, "path", e->path);
+	field_set_str(out, "kind", e->kind == ENTRY_DIRECTORY ? "directory" : "file");
+	field_set_int(out, "size", (int64_t)e->size);
+	if (e->mtime_ns != ENTRY_NO_TIME && e->mtime_ns > 0)
+		field_set(out, "mtime", view_time((uint64_t)(e->mtime_ns / 1000000)));
+	field_set_str(out, "version", e->version);
+	field_set_str(out, "contentType", e->content_type);
+	if (e->digests.have != 0)
+		field_set(out, "hashes", digests_to_json(&e->digests));
+	return out;
+}
+
+json_t *
+view_user(const struct user *u)
+{
+	json_t *out = json_object();
+
+	field_set_str(out, "id", u->id);
+	field_set_str(out, "username", u->name);
+	field_set_bool(out, "admin", u->admin);
+	if (u->uid >= 0)
+		field_set_int(out, "uid", u->uid);
+	field_set(out, "createdAt", view_time(u->created_ms));
+	return out;
+}

@@ -1,0 +1,518 @@
+#include "daemon/worker.h"
+#include "daemon/accounts.h"
+#include "daemon/idmap.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define WORKER_PROGRESS_MS 250
+/* The rings of all attempts have the memory of so many full ones; each gets a part of what is left.
+ */
+#define WORKER_RINGS     8
+#define WORKER_RING_PART 8
+#define WORKER_RING_MIN  ((size_t)32 * 1024) /* twice a piece of libcurl's: one comes, one goes */
+#define WORKER_ACCOUNTS_MAX                                                                        \
+	8 /* usual number of accounts of one change: beyond, memory is taken                       \
+	   */
+
+/* An account as this worker has opened it. */
+struct worker_account {
+	char *id;
+	uint64_t revision;
+	struct account *account;
+};
+
+struct worker_job {
+	struct worker *worker;
+	void *owner;
+	struct change *change;
+	struct account_snapshot **snapshots;
+	size_t snapshots_len;
+	char *spool_dir;
+	struct attempt *attempt;
+	size_t ring; /* its share of worker->rings */
+	bool done;
+	bool reported; /* on the list of those with news */
+	struct attempt_progress progress;
+	TAILQ_ENTRY(worker_job) next;
+};
+
+struct worker {
+	struct worker_config config;
+	struct worker_handler handler;
+	void *arg;
+	struct loop *loop;
+	struct cloud_runner *runner;
+	struct idmap accounts; /* worker_account by id */
+	size_t rings; /* of the attempts under way, in bytes */
+	TAILQ_HEAD(, worker_job) news;
+	struct event *progress_timer;
+	bool progress_armed;
+};
+
+struct account_snapshot *
+account_snapshot_ref(struct account_snapshot *s)
+{
+	__atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+void
+account_snapshot_unref(struct account_snapshot *s)
+{
+	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	free(s->id);
+	free(s->name);
+	buf_free(&s->credentials);
+	free(s);
+}
+
+/* -- messages to the control loop */
+
+enum worker_event { WORKER_VERIFIED, WORKER_DONE };
+
+struct worker_message {
+	struct worker *worker;
+	enum worker_event event;
+	void *owner;
+	struct attempt_result result;
+};
+
+static void
+worker_message_run(void *arg)
+{
+	struct worker_message *m = arg;
+
+	if (m->event == WORKER_VERIFIED)
+		m->worker->handler.verified(m->worker->arg, m->owner, &m->result);
+	else
+		m->worker->handler.done(m->worker->arg, m->owner, &m->result);
+	free(m->result.route);
+	free(m->result.route_reason);
+	free(m->result.verified);
+	free(m->result.version);
+	free(m->result.source_version);
+	free(m);
+}
+
+static void
+worker_post_result(struct worker_job *job, enum worker_event event, const struct attempt_result *r)
+{
+	struct worker_message *m = xcalloc(1, sizeof *m);
+
+	m->worker = job->worker;
+	m->event = event;
+	m->owner = job->owner;
+	m->result = *r;
+	m->result.route = xstrdup_null(r->route);
+	m->result.route_reason = xstrdup_null(r->route_reason);
+	m->result.verified = xstrdup_null(r->verified);
+	m->result.version = xstrdup_null(r->version);
+	m->result.source_version = xstrdup_null(r->source_version);
+	loop_post(job->worker->config.control, worker_message_run, m);
+}
+
+struct worker_news {
+	struct worker *worker;
+	size_t len;
+	struct worker_progress items[];
+};
+
+static void
+worker_news_run(void *arg)
+{
+	struct worker_news *n = arg;
+
+	n->worker->handler.progress(n->worker->arg, n->items, n->len);
+	free(n);
+}
+
+/* All news of the last while in one message: ten thousand transfers wake the control loop four
+ * times a second. */
+static void
+worker_post_news(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct worker_job *job;
+	struct worker_news *n;
+	size_t len = 0;
+
+	w->progress_armed = false;
+	TAILQ_FOREACH (job, &w->news, next)
+		len++;
+	if (len == 0)
+		return;
+	n = xcalloc(1, sizeof *n + len * sizeof n->items[0]);
+	n->worker = w;
+	while ((job = TAILQ_FIRST(&w->news)) != NULL) {
+		TAILQ_REMOVE(&w->news, job, next);
+		job->reported = false;
+		n->items[n->len++] = (struct worker_progress){
+		    .owner = job->owner,
+		    .bytes_done = job->progress.bytes_done,
+		    .bytes_total = job->progress.bytes_total,
+		    .route = job->progress.route,
+		};
+	}
+	loop_post(w->config.control, worker_news_run, n);
+}
+
+/* -- the attempt's callbacks */
+
+static const char *
+worker_route(const char *route)
+{
+	static const char *const routes[] = {"native", "relay"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(routes) && route != NULL; i++) {
+		if (strcmp(route, routes[i]) == 0)
+			return routes[i];
+	}
+	return NULL;
+}
+
+static void
+worker_on_progress(void *arg, const struct attempt_progress *p)
+{
+	static const struct timeval soon = {0, WORKER_PROGRESS_MS * 1000};
+	struct worker_job *job = arg;
+	struct worker *w = job->worker;
+
+	job->progress = *p;
+	job->progress.route = worker_route(p->route);
+	job->progress.route_reason = NULL;
+	if (!job->reported) {
+		job->reported = true;
+		TAILQ_INSERT_TAIL(&w->news, job, next);
+	}
+	if (!w->progress_armed) {
+		w->progress_armed = true;
+		evtimer_add(w->progress_timer, &soon);
+	}
+}
+
+static void
+worker_on_verified(void *arg, const struct attempt_result *r)
+{
+	worker_post_result(arg, WORKER_VERIFIED, r);
+}
+
+static void
+worker_on_done(void *arg, const struct attempt_result *r)
+{
+	struct worker_job *job = arg;
+
+	job->worker->rings -= job->ring;
+	job->ring = 0;
+	job->attempt = NULL;
+	job->done = true;
+	if (job->reported) {
+		job->reported = false;
+		TAILQ_REMOVE(&job->worker->news, job, next);
+	}
+	worker_post_result(job, WORKER_DONE, r);
+}
+
+static const struct attempt_handler attempt_handler = {
+    .progress = worker_on_progress,
+    .verified = worker_on_verified,
+    .done = worker_on_done,
+};
+
+/* -- accounts */
+
+static void
+worker_account_free(struct worker_account *wa)
+{
+	cloud_account_unref(wa->account);
+	free(wa->id);
+	free(wa);
+}
+
+/* Attempts that use it keep their reference. */
+static void
+worker_account_drop(struct worker *w, const char *id)
+{
+	struct worker_account *wa = idmap_get(&w->accounts, id);
+
+	if (wa == NULL)
+		return;
+	idmap_remove(&w->accounts, wa->id);
+	worker_account_free(wa);
+}
+
+static int
+worker_account_open(
+    struct worker *w, const struct account_snapshot *s, struct account **out, struct err *err)
+{
+	struct worker_account *wa = idmap_get(&w->accounts, s->id);
+	struct account *account;
+	json_t *credentials;
+	int code;
+
+	if (wa != NULL && wa->revision == s->revision) {
+		*out = wa->account;
+		return 0;
+	}
+	worker_account_drop(w, s->id);
+	credentials = json_loadb(s->credentials.data, s->credentials.len, 0, NULL);
+	code = cloud_account_open(&account, s->driver, s->id, s->name, credentials, err);
+	account_credentials_free(credentials);
+	if (code != 0)
+		return code;
+	wa = xcalloc(1, sizeof *wa);
+	wa->id = xstrdup(s->id);
+	wa->revision = s->revision;
+	wa->account = account;
+	idmap_put(&w->accounts, wa->id, wa);
+	*out = account;
+	return 0;
+}
+
+/* -- messages to the worker */
+
+static void
+worker_fail_job(struct worker_job *job, int code, const struct err *err)
+{
+	struct attempt_result result = {.code = code, .err = *err, .bytes_total = UINT64_MAX};
+
+	worker_on_done(job, &result);
+}
+
+static int
+worker_open_accounts(struct worker_job *job, struct account **accounts, struct err *err)
+{
+	size_t i;
+	int code;
+
+	for (i = 0; i < job->snapshots_len; i++) {
+		code = worker_account_open(job->worker, job->snapshots[i], &accounts[i], err);
+		if (code != 0)
+			return code;
+	}
+	return 0;
+}
+
+static size_t
+worker_ring(const struct worker *w)
+{
+	size_t most = w->config.ring, all = most * WORKER_RINGS;
+	size_t left = w->rings < all ? all - w->rings : 0;
+
+	return MIN(MAX(left / WORKER_RING_PART, WORKER_RING_MIN), most);
+}
+
+static void
+worker_run_job(void *arg)
+{
+	struct worker_job *job = arg;
+	struct worker *w = job->worker;
+	struct account *few[WORKER_ACCOUNTS_MAX], **accounts = few;
+	struct attempt_config config = {
+	    .ring = worker_ring(w), .progress_ms = WORKER_PROGRESS_MS, .spool_dir = job->spool_dir};
+	struct err err = ERR_INIT;
+	size_t i;
+	int code;
+
+	if (job->snapshots_len > WORKER_ACCOUNTS_MAX)
+		accounts = xcalloc(job->snapshots_len, sizeof *accounts);
+	code = worker_open_accounts(job, accounts, &err);
+	if (code != 0) {
+		worker_fail_job(job, code, &err);
+	} else {
+		job->ring = config.ring;
+		w->rings += job->ring;
+		job->attempt = attempt_start(w->runner, job->change, accounts, job->snapshots_len,
+		    &config, &attempt_handler, job);
+	}
+	if (accounts != few)
+		free(accounts);
+	for (i = 0; i < job->snapshots_len; i++)
+		account_snapshot_unref(job->snapshots[i]);
+	job->snapshots_len = 0;
+	change_free(TAKE(job->change));
+}
+
+static void
+worker_continue_job(void *arg)
+{
+	struct worker_job *job = arg;
+
+	if (job->attempt != NULL)
+		attempt_continue(job->attempt);
+}
+
+struct worker_cancel {
+	struct worker_job *job;
+	int code;
+};
+
+static void
+worker_cancel_job(void *arg)
+{
+	struct worker_cancel *c = arg;
+
+	if (c->job->attempt != NULL)
+		attempt_cancel(c->job->attempt, c->code);
+	free(c);
+}
+
+static void
+worker_release_job(void *arg)
+{
+	struct worker_job *job = arg;
+
+	assert(job->done && job->attempt == NULL);
+	free(job->snapshots);
+	free(job->spool_dir);
+	free(job);
+}
+
+struct worker_job *
+worker_run(struct worker *w, struct change *change, struct account_snapshot **snapshots, size_t len,
+    const char *spool_dir, void *owner)
+{
+	struct worker_job *job = xcalloc(1, sizeof *job);
+
+	job->worker = w;
+	job->owner = owner;
+	job->change = change;
+	job->snapshots = xcalloc(len + 1, sizeof *job->snapshots);
+	memcpy(job->snapshots, snapshots, len * sizeof *snapshots);
+	job->snapshots_len = len;
+	job->spool_dir = xstrdup_null(spool_dir);
+	loop_post(w->loop, worker_run_job, job);
+	return job;
+}
+
+void
+worker_continue(struct worker_job *job)
+{
+	loop_post(job->worker->loop, worker_continue_job, job);
+}
+
+void
+worker_cancel(struct worker_job *job, int code)
+{
+	struct worker_cancel *c = xcalloc(1, sizeof *c);
+
+	c->job = job;
+	c->code = code;
+	loop_post(job->worker->loop, worker_cancel_job, c);
+}
+
+void
+worker_release(struct worker_job *job)
+{
+	loop_post(job->worker->loop, worker_release_job, job);
+}
+
+struct worker_forget {
+	struct worker *worker;
+	char id[37];
+};
+
+static void
+worker_forget_run(void *arg)
+{
+	struct worker_forget *f = arg;
+
+	worker_account_drop(f->worker, f->id);
+	free(f);
+}
+
+void
+worker_forget_account(struct worker *w, const char *account_id)
+{
+	struct worker_forget *f = xcalloc(1, sizeof *f);
+
+	f->worker = w;
+	snprintf(f->id, sizeof f->id, "%s", account_id);
+	loop_post(w->loop, worker_forget_run, f);
+}
+
+struct worker_limit {
+	struct worker *worker;
+	unsigned concurrency;
+};
+
+static void
+worker_limit_run(void *arg)
+{
+	struct worker_limit *l = arg;
+
+	cloud_runner_set_concurrency(l->worker->runner, l->concurrency);
+	free(l);
+}
+
+void
+worker_set_concurrency(struct worker *w, unsigned concurrency)
+{
+	struct worker_limit *l = xcalloc(1, sizeof *l);
+
+	l->worker = w;
+	l->concurrency = concurrency;
+	loop_post(w->loop, worker_limit_run, l);
+}
+
+struct worker *
+worker_new(const struct worker_config *config, const struct worker_handler *handler, void *arg,
+    struct err *err)
+{
+	struct cloud_runner_config runner = {.http = config->http,
+	    .concurrency = config->concurrency,
+	    .rate_share = config->workers};
+	struct worker *w = xcalloc(1, sizeof *w);
+	char name[16];
+
+	w->config = *config;
+	w->handler = *handler;
+	w->arg = arg;
+	TAILQ_INIT(&w->news);
+	snprintf(name, sizeof name, "transfer-%u", config->index % 1000);
+	w->loop = loop_new(name, err);
+	if (w->loop == NULL)
+		goto fail;
+	w->progress_timer = evtimer_new(loop_base(w->loop), worker_post_news, w);
+	w->runner = cloud_runner_new(w->loop, config->pool, &runner, err);
+	if (w->runner == NULL)
+		goto fail;
+	if (loop_start(w->loop, err) != 0)
+		goto fail;
+	return w;
+fail:
+	if (w->runner != NULL)
+		cloud_runner_free(w->runner);
+	if (w->progress_timer != NULL)
+		event_free(w->progress_timer);
+	if (w->loop != NULL)
+		loop_free(w->loop);
+	free(w);
+	return NULL;
+}
+
+void
+worker_stop(struct worker *w)
+{
+	struct worker_account *wa;
+
+	loop_stop(w->loop);
+	loop_join(w->loop);
+	while ((wa = idmap_any(&w->accounts)) != NULL)
+		worker_account_drop(w, wa->id);
+	idmap_fini(&w->accounts);
+	cloud_runner_free(TAKE(w->runner));
+	event_free(TAKE(w->progress_timer));
+}
+
+void
+worker_free(struct worker *w)
+{
+	if (w == NULL)
+		return;
+	loop_free(w->loop);
+	free(w);
+}

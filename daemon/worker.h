@@ -1,0 +1,66 @@
+/*
+ * worker: one transfer loop: a thread with its own cloud runner, its own opened accounts and the
+ * attempts it carries.  The queue tells it what to do from the control loop; both directions are
+ * messages that own what they carry, so nothing is locked.
+ *
+ * A job is the queue's handle for one attempt.  It lives on the worker; the queue may use it until
+ * worker_release(), which it calls once, after the job's `done`.
+ *
+ * Accounts come as snapshots: immutable, counted across threads.  A worker opens an account when it
+ * first needs it and again when a snapshot has another revision.
+ */
+#pragma once
+#include "daemon/daemon.h"
+#include "src/attempt.h"
+
+struct worker;
+struct worker_job;
+
+struct account_snapshot {
+	unsigned refs; /* atomic */
+	char *id, *name;
+	const struct cloud_driver *driver;
+	uint64_t revision;
+	struct buf credentials; /* JSON; secret */
+};
+struct account_snapshot *account_snapshot_ref(struct account_snapshot *); /* any thread */
+void account_snapshot_unref(
+    struct account_snapshot *); /* any thread; wiped with the last; NULL is a no-op */
+
+struct worker_progress {
+	void *owner;
+	uint64_t bytes_done, bytes_total;
+	const char *route; /* static; NULL: not chosen yet */
+};
+
+/* All on the control loop. */
+struct worker_handler {
+	void (*progress)(void *arg, const struct worker_progress *, size_t len);
+	void (*verified)(void *arg, void *owner, const struct attempt_result *);
+	void (*done)(void *arg, void *owner, const struct attempt_result *);
+};
+
+struct worker_config {
+	unsigned index, workers; /* which of how many */
+	struct loop *control;
+	struct pool *pool;
+	struct http_limits http; /* strings borrowed for the worker's life */
+	size_t ring;
+	unsigned concurrency; /* changes at once on one account */
+};
+
+struct worker *
+worker_new(const struct worker_config *, const struct worker_handler *, void *arg, struct err *);
+/* Every job is done and released: ends the thread.  The pool may still have a cancelled disk job of
+   it, so worker_free() comes when the pool is gone. */
+void worker_stop(struct worker *);
+void worker_free(struct worker *); /* after worker_stop() */
+/* Takes the change and the references of the snapshots; spool_dir is copied. */
+struct worker_job *worker_run(struct worker *, struct change *, struct account_snapshot **,
+    size_t len, const char *spool_dir, void *owner);
+void worker_continue(struct worker_job *); /* what it verified is on disk */
+void
+worker_cancel(struct worker_job *, int code); /* as attempt_cancel(); also before it has begun */
+void worker_release(struct worker_job *);
+void worker_set_concurrency(struct worker *, unsigned); /* settings are new */
+void worker_forget_account(struct worker *, const char *account_id);
