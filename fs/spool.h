@@ -1,0 +1,46 @@
+/*
+ * spool: the local files that hold what programs write, in the directory that the daemon gave for
+ * this mount's user, named UUID.data.
+ *
+ * A spool file grows at its end; the extents of a file say which of its bytes are where.  Bytes
+ * before `sealed` never change any more: they may be named by a pending write or shared with a
+ * copy.  Bytes after it may be overwritten in place, so that writing the same place again and again
+ * does not fill the disk.
+ *
+ * The daemon removes a spool file when the last change that names it has ended.  So a file that
+ * takes over ranges of another's spool gets its own name for it (a hard link; if the name is
+ * already gone, a copy from the descriptor, which still has the bytes).
+ *
+ * All reading, writing and syncing is done on the pool; a spool is freed on the loop only.
+ */
+#pragma once
+#include "src/err.h"
+#include <sys/types.h>
+
+struct fs;
+struct task;
+struct spool;
+
+/* Creates one; on failure the error says what to do (ENOSPC, read-only, ...). */
+int spool_new(struct task *, struct spool **out);
+/* One that exists, named by a change of this user. */
+int spool_open(struct task *, struct spool **out, const char *name);
+/* The same bytes under a name of its own. */
+int spool_clone(struct task *, struct spool **out, struct spool *);
+struct spool *spool_ref(struct spool *);
+void spool_unref(struct spool
+	*); /* NULL is a no-op.  The last one closes, and removes the file if it was never named */
+const char *spool_name(const struct spool *);
+/* A change names it (or will): from now on the daemon removes it, not we. */
+void spool_named(struct spool *);
+uint64_t spool_end(const struct spool *);
+uint64_t spool_sealed(const struct spool *);
+void spool_seal(struct spool *);
+/* Writes at `offset` (at most spool_end(), not before spool_sealed()).  data is taken, to be freed.
+ */
+int spool_write(struct task *, struct spool *, char *data, size_t len, uint64_t offset);
+/* Reads exactly len bytes. */
+int spool_read(struct task *, struct spool *, void *out, size_t len, uint64_t offset);
+int spool_sync(struct task *, struct spool *); /* content and name are on disk */
+/* Is it a clone of `from` that has at least its first `upto` bytes? */
+bool spool_is_clone(const struct spool *, const struct spool *from, uint64_t upto);
