@@ -1,0 +1,285 @@
+/*
+ * cp and mv: trees are walked here, by listing; every file becomes a transfer of its own, submitted
+ * through a batch.  A directory that is moved within its account is one rename, where the cloud
+ * can.
+ */
+#include "cli/batch.h"
+#include "cli/remote.h"
+#include "src/change.h"
+#include "src/path.h"
+#include <stdlib.h>
+#include <string.h>
+
+const struct option_def copy_options[] = {
+    {'r', "recursive", NULL, "directories with all that is in them (mv always does)"},
+    {'f', "force", NULL, "replace what is at the destination (the default)"},
+    {'n', "no-overwrite", NULL, "what exists at the destination is kept, and named as failed"},
+    {0, "priority", "N", "0 to 10, 10 first (default 5)"},
+    {0, "detach", NULL, "do not wait; print the id of each transfer"},
+    {'q', "quiet", NULL, "print failures only"},
+    {0},
+};
+
+struct copy {
+	struct cli *cli;
+	struct batch *batch;
+	bool move, recursive, overwrite, detach;
+	long priority; /* -1: the daemon's default */
+	struct remote to;
+	bool into; /* sources keep their names, in `to` */
+};
+
+static bool
+copy_entry(struct copy *, const struct remote *from, const char *to_path, const json_t *entry);
+
+static bool
+copy_file(struct copy *c, const struct remote *from, const char *to_path)
+{
+	CLEANUP(cleanup_free) char *label = remote_text(from->account, from->path);
+	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "sourceAccountId", from->account,
+	    "sourcePath", from->path, "destinationAccountId", c->to.account, "destinationPath",
+	    to_path, "move", c->move, "overwrite", c->overwrite);
+
+	if (c->priority >= 0)
+		json_object_set_new(body, "priority", json_integer(c->priority));
+	return batch_post(c->batch, "/api/transfers", body, label, 0, NULL);
+}
+
+static bool
+copy_change(struct copy *c, const char *kind, const char *account, const char *path, int harmless)
+{
+	CLEANUP(cleanup_free) char *label = remote_text(account, path);
+
+	return batch_post(c->batch, "/api/changes",
+	    json_pack("{s:s, s:s, s:s}", "kind", kind, "accountId", account, "path", path), label,
+	    harmless, NULL);
+}
+
+/* False: interrupted.  What cannot be listed or copied is counted, and the rest goes on. */
+static bool
+copy_tree(struct copy *c, const struct remote *from, const char *to_path)
+{
+	struct err err = ERR_INIT;
+	json_t *entries = NULL, *entry;
+	bool go_on = true;
+	size_t i;
+
+	if (remote_list(c->cli, &entries, from->account, from->path, &err) < 0) {
+		CLEANUP(cleanup_free) char *label = remote_text(from->account, from->path);
+
+		batch_fail(c->batch, label, &err);
+		return !c->cli->interrupted;
+	}
+	if (json_array_size(entries) == 0)
+		go_on = copy_change(c, "mkdir", c->to.account, to_path, -EEXIST);
+	json_array_foreach (entries, i, entry) {
+		const char *name = json_str(entry, "name");
+		CLEANUP(cleanup_free) char *below = path_child(to_path, name);
+		CLEANUP(remote_fini)
+		struct remote child = {
+		    .account = xstrdup(from->account), .path = path_child(from->path, name)};
+
+		if (!go_on)
+			break;
+		go_on = copy_entry(c, &child, below, entry);
+	}
+	json_decref(entries);
+	if (!go_on || !c->move)
+		return go_on;
+	/* The daemon runs the removal after the moves out of the directory, if it has got them
+	   before. A cloud without real directories has none left then. */
+	batch_flush(c->batch);
+	return copy_change(c, "rmdir", from->account, from->path, -ENOENT);
+}
+
+static bool
+copy_entry(struct copy *c, const struct remote *from, const char *to_path, const json_t *entry)
+{
+	if (c->cli->interrupted)
+		return false;
+	if (entry_is_directory(entry))
+		return copy_tree(c, from, to_path);
+	return copy_file(c, from, to_path);
+}
+
+/* One rename of the whole directory; where the cloud has none, file by file. */
+static bool
+copy_rename_tree(struct copy *c, const struct remote *from, const char *to_path)
+{
+	CLEANUP(cleanup_free) char *label = remote_text(from->account, from->path);
+	CLEANUP(outcome_fini) struct batch_outcome outcome = {0};
+	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "kind", "rename", "accountId",
+	    from->account, "path", from->path, "newPath", to_path, "tree", 1, "overwrite",
+	    c->overwrite);
+	struct err err = ERR_INIT;
+
+	if (!batch_post(c->batch, "/api/changes", body, label, 0, c->detach ? NULL : &outcome))
+		return false;
+	if (c->detach)
+		return true;
+	batch_wait(c->batch, UINT64_MAX);
+	if (!outcome.ended)
+		return false;
+	if (outcome.code == -EOPNOTSUPP)
+		return copy_tree(c, from, to_path);
+	if (outcome.code < 0) {
+		err_set(&err, outcome.code, "%s", outcome.message);
+		batch_fail(c->batch, label, &err);
+	}
+	return true;
+}
+
+/* Are the two names one account?  One may be its id. */
+static int
+same_account(bool *out, struct copy *c, const char *a, const char *b, struct err *err)
+{
+	CLEANUP(cleanup_free) char *ea = uri_encode(a);
+	CLEANUP(cleanup_free) char *eb = uri_encode(b);
+	json_t *ja = NULL, *jb = NULL;
+	int code = 0;
+
+	*out = strcmp(a, b) == 0;
+	if (*out)
+		return 0;
+	code = cli_call(c->cli, &ja, "GET", NULL, err, "/api/accounts/%s", ea);
+	if (code == 0)
+		code = cli_call(c->cli, &jb, "GET", NULL, err, "/api/accounts/%s", eb);
+	if (code == 0)
+		*out = strcmp(json_str(ja, "id"), json_str(jb, "id")) == 0;
+	json_decref(ja);
+	json_decref(jb);
+	return code;
+}
+
+/* What cannot be meant is refused before anything is submitted. */
+static int
+copy_check(struct copy *c, const struct remote *from, const char *to_path, bool directory,
+    bool *same, struct err *err)
+{
+	int code = same_account(same, c, from->account, c->to.account, err);
+
+	if (code < 0)
+		return code;
+	if (*same && strcmp(from->path, to_path) == 0)
+		return err_set(err, -EINVAL, "source and destination are the same");
+	if (directory && !c->recursive && !c->move)
+		return err_set(err, -EISDIR, "is a directory; -r copies directories");
+	if (directory && c->move && from->path[0] == '\0')
+		return err_set(err, -EINVAL, "an account as a whole cannot be moved");
+	if (*same && directory && path_is_inside(to_path, from->path))
+		return err_set(err, -EINVAL, "a directory cannot go into itself");
+	if (!directory && from->slash)
+		return err_set(err, -ENOTDIR, "is not a directory");
+	return 0;
+}
+
+static bool
+copy_source(struct copy *c, const char *arg)
+{
+	CLEANUP(remote_fini) struct remote from = {0};
+	CLEANUP(cleanup_free) char *to_path = NULL;
+	struct err err = ERR_INIT;
+	json_t *entry = NULL;
+	bool same = false, directory = false, go_on;
+	int code = remote_parse(&from, arg, &err);
+
+	if (code == 0)
+		code = remote_stat(c->cli, &entry, from.account, from.path, &err);
+	if (code == 0) {
+		directory = entry_is_directory(entry);
+		to_path =
+		    c->into ? path_child(c->to.path, remote_name(&from)) : xstrdup(c->to.path);
+		code = copy_check(c, &from, to_path, directory, &same, &err);
+	}
+	if (code < 0) {
+		json_decref(entry);
+		if (c->cli->interrupted)
+			return false;
+		batch_fail(c->batch, arg, &err);
+		return true;
+	}
+	if (directory && c->move && same)
+		go_on = copy_rename_tree(c, &from, to_path);
+	else
+		go_on = copy_entry(c, &from, to_path, entry);
+	json_decref(entry);
+	return go_on;
+}
+
+/* Do the sources go into the destination, or become it? */
+static int
+copy_decide_into(struct copy *c, size_t sources, struct err *err)
+{
+	json_t *entry = NULL;
+	int code = remote_stat(c->cli, &entry, c->to.account, c->to.path, err);
+
+	if (code < 0 && code != -ENOENT)
+		return code;
+	if (code == -ENOENT) {
+		CLEANUP(cleanup_free) char *account = uri_encode(c->to.account);
+
+		/* of the path, or of the account? */
+		code = cli_call(c->cli, NULL, "GET", NULL, err, "/api/accounts/%s", account);
+		if (code < 0)
+			return code;
+	}
+	c->into = c->to.slash || sources > 1 || c->to.path[0] == '\0' ||
+	    (entry != NULL && entry_is_directory(entry));
+	if (c->into && entry != NULL && !entry_is_directory(entry))
+		code =
+		    err_set(err, -ENOTDIR, "%s:%s is not a directory", c->to.account, c->to.path);
+	json_decref(entry);
+	return code;
+}
+
+static int
+copy_run(struct cli *cli, struct args *args, bool move)
+{
+	size_t sources = args_count(args) - 1;
+	struct copy c = {.cli = cli,
+	    .move = move,
+	    .recursive = args_has(args, "recursive"),
+	    .overwrite = !args_has(args, "no-overwrite"),
+	    .detach = args_has(args, "detach")};
+	struct batch_options options = {.verb = move ? "moved" : "copied",
+	    .detach = c.detach,
+	    .quiet = args_has(args, "quiet")};
+	struct err err = ERR_INIT;
+	int status;
+
+	if (!c.overwrite && args_has(args, "force"))
+		return cli_usage(cli, "--force and --no-overwrite contradict each other");
+	if (args_number(args, "priority", -1, 0, CHANGE_PRIORITY_MAX, &c.priority, &err) < 0)
+		return cli_usage(cli, "%s", err_text(&err));
+	/* all of them before any is acted upon; the last one stays in `to` */
+	for (size_t i = 0; i <= sources; i++) {
+		remote_fini(&c.to);
+		if (remote_parse(&c.to, args_operand(args, i), &err) < 0)
+			return cli_usage(cli, "%s", err_text(&err));
+	}
+	if (copy_decide_into(&c, sources, &err) < 0 ||
+	    (c.batch = batch_new(cli, &options, &err)) == NULL) {
+		remote_fini(&c.to);
+		return cli_fail(&err);
+	}
+	for (size_t i = 0; i < sources; i++) {
+		if (!copy_source(&c, args_operand(args, i)))
+			break;
+	}
+	status = batch_finish(c.batch);
+	batch_free(c.batch);
+	remote_fini(&c.to);
+	return status;
+}
+
+int
+cmd_cp(struct cli *cli, struct args *args)
+{
+	return copy_run(cli, args, false);
+}
+
+int
+cmd_mv(struct cli *cli, struct args *args)
+{
+	return copy_run(cli, args, true);
+}

@@ -1,0 +1,113 @@
+#include "cli/batch.h"
+#include "cli/remote.h"
+#include "src/path.h"
+#include <string.h>
+
+const struct option_def rm_options[] = {
+    {'r', "recursive", NULL, "directories with all that is in them"},
+    {'f', "force", NULL, "what does not exist is no failure"},
+    {0, "detach", NULL, "do not wait; print the id of each change"},
+    {0},
+};
+
+struct removal {
+	struct cli *cli;
+	struct batch *batch;
+	bool recursive, force;
+};
+
+static bool
+remove_one(struct removal *r, const char *kind, const char *account, const char *path, int harmless)
+{
+	CLEANUP(cleanup_free) char *label = remote_text(account, path);
+
+	return batch_post(r->batch, "/api/changes",
+	    json_pack("{s:s, s:s, s:s}", "kind", kind, "accountId", account, "path", path), label,
+	    harmless, NULL);
+}
+
+/* False: interrupted. */
+static bool
+remove_tree(struct removal *r, const char *account, const char *path)
+{
+	struct err err = ERR_INIT;
+	json_t *entries = NULL, *entry;
+	bool go_on = true;
+	size_t i;
+
+	if (remote_list(r->cli, &entries, account, path, &err) < 0) {
+		CLEANUP(cleanup_free) char *label = remote_text(account, path);
+
+		batch_fail(r->batch, label, &err);
+		return !r->cli->interrupted;
+	}
+	json_array_foreach (entries, i, entry) {
+		CLEANUP(cleanup_free) char *child = path_child(path, json_str(entry, "name"));
+
+		if (!go_on || r->cli->interrupted)
+			break;
+		go_on = entry_is_directory(entry)
+		    ? remove_tree(r, account, child)
+		    : remove_one(r, "remove", account, child, -ENOENT);
+	}
+	json_decref(entries);
+	if (!go_on || r->cli->interrupted)
+		return false;
+	/* The daemon keeps the order of what it has: the files must have been accepted first.  A
+	   cloud without real directories has none left after them. */
+	batch_flush(r->batch);
+	return remove_one(r, "rmdir", account, path, -ENOENT);
+}
+
+static bool
+remove_operand(struct removal *r, const char *arg)
+{
+	CLEANUP(remote_fini) struct remote what = {0};
+	struct err err = ERR_INIT;
+	json_t *entry = NULL;
+	bool directory = false, go_on = true;
+	int code = remote_parse(&what, arg, &err);
+
+	if (code == 0)
+		code = remote_stat(r->cli, &entry, what.account, what.path, &err);
+	if (code == -ENOENT && r->force)
+		return true;
+	if (code == 0) {
+		directory = entry_is_directory(entry);
+		if (directory && !r->recursive)
+			code = err_set(&err, -EISDIR, "is a directory; -r removes directories");
+		else if (directory && what.path[0] == '\0')
+			code = err_set(&err, -EINVAL,
+			    "is a whole account; remove what is in it, or the account from "
+			    "Skyferry with 'skyferry account remove'");
+	}
+	json_decref(entry);
+	if (code < 0)
+		batch_fail(r->batch, arg, &err);
+	else if (directory)
+		go_on = remove_tree(r, what.account, what.path);
+	else
+		go_on = remove_one(r, "remove", what.account, what.path, r->force ? -ENOENT : 0);
+	return go_on && !r->cli->interrupted;
+}
+
+int
+cmd_rm(struct cli *cli, struct args *args)
+{
+	struct batch_options options = {.detach = args_has(args, "detach")};
+	struct removal r = {
+	    .cli = cli, .recursive = args_has(args, "recursive"), .force = args_has(args, "force")};
+	struct err err = ERR_INIT;
+	int status;
+
+	r.batch = batch_new(cli, &options, &err);
+	if (r.batch == NULL)
+		return cli_fail(&err);
+	for (size_t i = 0; i < args_count(args); i++) {
+		if (!remove_operand(&r, args_operand(args, i)))
+			break;
+	}
+	status = batch_finish(r.batch);
+	batch_free(r.batch);
+	return status;
+}

@@ -1,0 +1,115 @@
+#include "cli/mountinfo.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TYPE "fuse.skyferry"
+
+/* proc(5): "\040" and the like stand for blanks, tabs, newlines and backslashes. */
+static void
+unescape(char *s)
+{
+	char *to = s;
+
+	while (*s != '\0') {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+}
+
+/* "36 35 98:0 /root /mount/point options... - type source superoptions" */
+static bool
+parse_line(char *line, char **dir)
+{
+	char *rest = strstr(line, " - "), *field = line;
+	size_t len;
+
+	if (rest == NULL)
+		return false;
+	rest += 3;
+	len = strcspn(rest, " \n");
+	if (len != strlen(TYPE) || strncmp(rest, TYPE, len) != 0)
+		return false;
+	for (int i = 0; i < 4; i++) {
+		field = strchr(field, ' ');
+		if (field == NULL)
+			return false;
+		field++;
+	}
+	field[strcspn(field, " ")] = '\0';
+	unescape(field);
+	*dir = field;
+	return true;
+}
+
+json_t *
+mountinfo_read(const char *file)
+{
+	json_t *list = json_array();
+	FILE *in = fopen(file, "re");
+	char *line = NULL, *dir;
+	size_t size = 0;
+
+	if (in == NULL)
+		return list;
+	while (getline(&line, &size, in) > 0) {
+		if (parse_line(line, &dir))
+			json_array_append_new(list, json_string(dir));
+	}
+	free(line);
+	fclose(in);
+	return list;
+}
+
+json_t *
+mountinfo_list(void)
+{
+	return mountinfo_read("/proc/self/mountinfo");
+}
+
+bool
+mountinfo_has(const char *dir)
+{
+	json_t *list = mountinfo_list(), *item;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		found = found || strcmp(json_string_value(item), dir) == 0;
+	json_decref(list);
+	return found;
+}
+
+int
+mountinfo_resolve(char **out, const char *dir, struct err *err)
+{
+	CLEANUP(cleanup_free) char *copy = xstrdup(dir);
+	CLEANUP(cleanup_free) char *parent = NULL;
+	size_t len = strlen(copy);
+	char *slash;
+	const char *name;
+
+	while (len > 1 && copy[len - 1] == '/')
+		copy[--len] = '\0';
+	slash = strrchr(copy, '/');
+	name = slash != NULL ? slash + 1 : copy;
+	/* a name that is no name of its own ("." or "..") can only be resolved by asking */
+	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		*out = realpath(copy, NULL);
+		return *out != NULL ? 0 : err_sys(err, -errno, "cannot find '%s'", dir);
+	}
+	if (slash != NULL)
+		*slash = '\0';
+	parent = realpath(slash == NULL ? "." : copy[0] == '\0' ? "/" : copy, NULL);
+	if (parent == NULL)
+		return err_sys(err, -errno, "cannot find '%s'", dir);
+	*out = xasprintf("%s/%s", strcmp(parent, "/") == 0 ? "" : parent, name);
+	return 0;
+}
