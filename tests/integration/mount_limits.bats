@@ -1,0 +1,88 @@
+#!/usr/bin/env bats
+# What the mount refuses, and how it tells of what went wrong.
+load helpers
+
+setup()
+{
+	home_make
+	mkdir "$home/a" "$home/b"
+}
+
+teardown()
+{
+	local status=0
+	home_remove || status=1
+	# Detached: the mount may still be about to close its last descriptor there.
+	[ -z "${small:-}" ] || umount -l "$small"
+	return $status
+}
+
+begin() # SETTING...: the daemon and the mount, with accounts a and b
+{
+	daemon_start "$@"
+	skyferry account add a local "$home/a"
+	skyferry account add b local "$home/b"
+	mount_start
+}
+
+small_account() # BYTES: a file system of its own for account b
+{
+	[ "$(id -u)" = 0 ] || skip "needs root to mount a small file system"
+	small=$BATS_TEST_TMPDIR/small
+	mkdir "$small"
+	mount -t tmpfs -o "size=$1,mode=755" skyferry-test "$small"
+	rmdir "$home/b"
+	ln -s "$small" "$home/b"
+}
+
+@test "space is not reserved: fallocate is refused" {
+	begin
+	run fallocate -l 4096 "$mounts/a/file"
+	[ "$status" -ne 0 ]
+	[[ $output == *"not supported"* ]]
+	[ "$(stat -c %s "$mounts/a/file")" = 0 ]
+}
+
+@test "locks hold between processes of this machine" {
+	begin
+	: >"$mounts/a/lock"
+	exec 7<"$mounts/a/lock"
+	flock -n 7
+	run flock -n "$mounts/a/lock" true
+	[ "$status" -eq 1 ]
+	exec 7<&-
+	flock -w 10 "$mounts/a/lock" true
+}
+
+@test "what was written here stays readable after it was removed" {
+	begin
+	exec 7<>"$mounts/a/file"
+	echo content >&7
+	rm "$mounts/a/file"
+	[ ! -e "$mounts/a/file" ]
+	[ "$(cat /proc/self/fd/7 2>/dev/null || head -c 7 <&7)" ]
+	exec 7>&-
+	skyferry transfer wait --all --timeout 60
+	[ -z "$(ls "$home/a")" ]
+}
+
+@test "a change that fails for good is told everywhere, keeps what was written, and can be retried" {
+	small_account 4M
+	begin --set transfer.retries=0
+	content 2 $((3 << 20)) >"$mounts/b/one"
+	skyferry transfer wait --all --timeout 60
+	content 3 $((3 << 20)) >"$mounts/b/two"
+	run skyferry transfer wait --all --timeout 60
+	id=$(api GET '/api/transfers?status=failed' | jq -r '.transfers[0].id')
+	[ -n "$id" ] && [ "$id" != null ]
+	api GET "/api/transfers/$id" | jq -e '.error.code == "no_space"'
+	skyferry status | grep -q '1 FAILED'
+	skyferry transfers | grep -q failed
+	grep -q "$id.*no space" "$log"
+	[ "$(getfattr --only-values -n user.skyferry.status "$mounts/b/two")" = failed ]
+	content 3 $((3 << 20)) | cmp - "$mounts/b/two"
+	mount -o remount,size=64M "$small"
+	skyferry transfer retry "$id"
+	skyferry transfer wait "$id" --timeout 60
+	content 3 $((3 << 20)) | cmp - "$small/two"
+}

@@ -1,0 +1,438 @@
+#!/usr/bin/env bats
+# Who may do what: a mount of an ordinary user, two users of one daemon, accounts and mounts that lie in
+# each other, processes that wait in a mount, and many at once.
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup()
+{
+	home_make
+	a=$mounts/a b=$mounts/b
+	mkdir "$home/a" "$home/b"
+	cd "$home"
+}
+
+teardown()
+{
+	local pid
+	home_remove
+	for pid in ${keeper:-} "${loops[@]}"; do
+		kill "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
+accounts_add()
+{
+	"${as[@]}" skyferry account add a local "$home/a" >/dev/null
+	"${as[@]}" skyferry account add b local "$home/b" >/dev/null
+}
+
+# The home becomes that of nobody, who has the programs there and may open /dev/fuse as it is usual; where it
+# is not, in a mount namespace of its own, which ends with its processes.  $as: whom, $inside: where.
+ordinary_user()
+{
+	[ "$(id -u)" = 0 ] || skip "needs root, to become another user"
+	mkdir "$home/bin"
+	cp "$build/skyferry" "$build/skyferryd" "$build/mount.skyferry" "$home/bin"
+	PATH=$home/bin:$PATH
+	export HOME=$home
+	chown -R nobody "$home"
+	mkfifo "$home/ready"
+	mkdir "$home/fuse"
+	unshare --mount sh -ec '
+	    if ! setpriv --reuid nobody --clear-groups test -w /dev/fuse; then
+		mount -t tmpfs -o mode=755 skyferry-test "$1/fuse"
+		mknod -m 666 "$1/fuse/fuse" c 10 229
+		mount --bind "$1/fuse/fuse" /dev/fuse
+	    fi
+	    echo yes >"$1/ready"
+	    exec tail -f /dev/null' sh "$home" 3>&- &
+	keeper=$!
+	[ "$(timeout 10 cat "$home/ready")" = yes ] || skip "cannot give another user /dev/fuse here"
+	inside=(nsenter --mount="/proc/$keeper/ns/mnt" --wdns="$home")
+	as=("${inside[@]}" setpriv --reuid nobody --regid nogroup --clear-groups)
+}
+
+@test "an ordinary user runs a daemon of its own, mounts, copies and unmounts" {
+	ordinary_user
+	daemon_start
+	[ "$(stat -c %U "/proc/$daemon")" = nobody ]
+	mkdir "$home/seed"
+	content 1 500000 >"$home/seed/one"
+	content 2 70000 >"$home/seed/two"
+	cp "$home/seed/one" "$home/seed/two" "$home/a"
+	chown nobody "$home/a/one" "$home/a/two"
+	accounts_add
+	"${as[@]}" skyferry mount "$mounts" 3>&- 4>&-
+	"${inside[@]}" grep -q " $mounts .* fuse.skyferry .*user_id=$(id -u nobody)" /proc/self/mountinfo
+	"${as[@]}" cp -p "$a/one" "$b/one"
+	"${as[@]}" mv "$a/two" "$b/two"
+	"${as[@]}" sh -c "echo new >'$b/new' && cat '$b/new' && ls '$b'" >"$home/seen"
+	[ "$(cat "$home/seen")" = "new
+new
+one
+two" ]
+	# Not even root looks into it: nobody has asked for allow_other.
+	run -2 "${inside[@]}" ls "$mounts"
+	[[ $output == *"Permission denied"* ]]
+	run ! "${inside[@]}" cat "$b/one"
+	"${as[@]}" skyferry unmount --wait "$mounts"
+	! "${inside[@]}" grep -q " $mounts " /proc/self/mountinfo
+	cmp "$home/seed/one" "$home/b/one"
+	cmp "$home/seed/one" "$home/a/one"
+	cmp "$home/seed/two" "$home/b/two"
+	[ ! -e "$home/a/two" ]
+	[ "$(stat -c %U "$home/b/one" "$home/b/new" | sort -u)" = nobody ]
+	[ -z "$(find "$state/spool" -type f)" ]
+	daemon_stop
+}
+
+@test "an ordinary user is told what it may not do" {
+	ordinary_user
+	daemon_start
+	accounts_add
+	mkdir -m 755 "$home/roots"
+	run ! "${as[@]}" skyferry mount "$home/roots"
+	echo "$output"
+	[[ $output == *"$home/roots"* ]]
+	! "${inside[@]}" grep -q " $home/roots " /proc/self/mountinfo
+	if ! grep -q '^user_allow_other' /etc/fuse.conf 2>/dev/null; then
+		run ! "${as[@]}" mount.skyferry -o allow_other "$mounts"
+		echo "$output"
+		[[ $output == *user_allow_other*/etc/fuse.conf* ]]
+	fi
+	# What only root may read is not in an account of its own either.
+	mkdir "$home/secret" && echo x >"$home/secret/x" && chmod 700 "$home/secret"
+	"${as[@]}" skyferry account add s local "$home/secret" >/dev/null 2>&1 || true
+	run ! "${as[@]}" skyferry ls s:
+}
+
+# caller UID METHOD PATH [JSON]: $status is the HTTP status, $output the body.
+caller()
+{
+	local uid=$1
+	shift
+	run -0 setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+	    curl -sS --max-time 30 --unix-socket "$socket" -w '\n%{http_code}' -X "$1" "http://skyferry$2" \
+	    ${3:+-H 'Content-Type: application/json' -d "$3"}
+	status=${lines[-1]}
+	output=${output%$'\n'*}
+}
+
+# answers UID STATUS METHOD PATH [JSON]
+answers()
+{
+	local uid=$1 wanted=$2
+	shift 2
+	caller "$uid" "$@"
+	[ "$status" = "$wanted" ] && return 0
+	echo "uid $uid: $*: $status $output, not $wanted"
+	return 1
+}
+
+field() { jq -r "$1" <<<"$output"; }
+
+@test "two users of one daemon: neither sees or touches what is the other's" {
+	[ "$(id -u)" = 0 ] || skip "needs root, to call as others"
+	local first=65534 second=65533 root=0 account done waiting missing mount pending who path reader
+	mkdir -m 755 "$home/open" "$home/data" "$home/data/1" "$home/data/2" "$home/data/3"
+	chmod 711 "$home"
+	: >"$home/none.conf"
+	export SKYFERRY_SYSTEM=1 SKYFERRY_CONFIG=$home/none.conf SKYFERRY_STATE_DIR=$home/s \
+	    SKYFERRY_RUNTIME_DIR=$home/open SKYFERRY_USERS_AUTO=yes SKYFERRY_LOCAL_ROOTS=$home/data \
+	    SKYFERRY_TRANSFER_RETRIES=0
+	socket=$home/open/skyferryd.sock
+	echo secret >"$home/data/1/file"
+	daemon_start
+
+	# The first has everything there is.
+	answers $first 201 POST /api/accounts "{\"name\":\"a\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/data/1\"}}"
+	account=$(field .id)
+	answers $first 201 POST /api/transfers '{"sourceAccountId":"a","sourcePath":"file","destinationAccountId":"a","destinationPath":"copy"}'
+	done=$(field .id)
+	answers $first 201 POST /api/transfers '{"sourceAccountId":"a","sourcePath":"none","destinationAccountId":"a","destinationPath":"failed"}'
+	missing=$(field .id)
+	answers $first 201 POST /api/transfers '{"sourceAccountId":"a","sourcePath":"file","destinationAccountId":"a","destinationPath":"later","notBefore":"2099-01-01T00:00:00Z"}'
+	waiting=$(field .id)
+	answers $first 201 POST /api/mounts '{"directory":"/home/first/Clouds"}'
+	mount=$(field .id)
+	pending=00000000-0000-4000-8000-000000000001
+	answers $first 200 PUT /api/pending/$pending "{\"mountId\":\"$mount\",\"accountId\":\"a\",\"path\":\"written\",\"segments\":[{\"zero\":true,\"offset\":0,\"length\":10}]}"
+	as=(setpriv --reuid $first --regid $first --clear-groups)
+	timeout 20 sh -c "until ${as[*]} curl -sS --unix-socket '$socket' 'http://skyferry/api/transfers?status=failed' | jq -e '.total == 1' >/dev/null; do :; done"
+
+	# The second, and the administrator, whose these are not either.
+	: >"$home/events.0"
+	: >"$home/events.$second"
+	curl -sSN --unix-socket "$socket" http://skyferry/api/events >"$home/events.0" 3>&- &
+	loops+=($!)
+	setpriv --reuid $second --regid $second --clear-groups curl -sSN --unix-socket "$socket" http://skyferry/api/events >"$home/events.$second" 3>&- &
+	loops+=($!)
+	for who in $second $root; do
+		timeout 10 tail -n +1 -f "$home/events.$who" | grep -q '^event: hello'
+		answers $who 200 GET /api/accounts
+		[ "$(field '.accounts | length')" = 0 ]
+		answers $who 200 GET /api/transfers
+		[ "$(field .total)" = 0 ]
+		answers $who 200 GET /api/mounts
+		[ "$(field '.mounts | length')" = 0 ]
+		for path in "" "/files?path=" "/file?path=file" /usage; do
+			answers $who 404 GET "/api/accounts/$account$path"
+			answers $who 404 GET "/api/accounts/a$path"
+		done
+		answers $who 404 PUT "/api/accounts/$account" '{"name":"mine"}'
+		answers $who 404 DELETE "/api/accounts/$account"
+		answers $who 404 DELETE "/api/accounts/$account/file?path=file"
+		answers $who 404 POST "/api/accounts/$account/test"
+		answers $who 404 GET "/api/overlay?accountId=$account&dir="
+		answers $who 404 POST /api/transfers "{\"sourceAccountId\":\"$account\",\"sourcePath\":\"file\",\"destinationAccountId\":\"$account\",\"destinationPath\":\"stolen\"}"
+		answers $who 404 POST /api/changes "{\"kind\":\"remove\",\"accountId\":\"$account\",\"path\":\"file\"}"
+		for path in "$done" "$missing" "$waiting" "$pending"; do
+			answers $who 404 GET "/api/transfers/$path"
+			answers $who 404 POST "/api/transfers/$path/cancel"
+			answers $who 404 POST "/api/transfers/$path/retry"
+		done
+		answers $who 404 DELETE "/api/mounts/$mount"
+		answers $who 404 GET "/api/events?mount=$mount"
+		answers $who 404 PUT "/api/pending/00000000-0000-4000-8000-00000000000$((who % 7 + 2))" "{\"mountId\":\"$mount\",\"accountId\":\"$account\",\"path\":\"x\",\"segments\":[]}"
+		answers $who 404 POST "/api/pending/$pending/commit" '{}'
+		answers $who 404 DELETE "/api/pending/$pending"
+		answers $who 201 POST /api/mounts '{"directory":"/mine"}'
+		path=$(field .id)
+		answers $who 404 POST "/api/pending/$pending/hold" "{\"mountId\":\"$path\"}"
+		# Its own account may have the same name; a transfer of its own is all that it is told of.
+		answers $who 201 POST /api/accounts "{\"name\":\"a\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/data/$((who == root ? 3 : 2))\"}}"
+		caller $who PUT "/api/pending/$pending" "{\"mountId\":\"$path\",\"accountId\":\"a\",\"path\":\"x\",\"segments\":[]}"
+		[ "$status" -ge 400 ] && [[ $output != *written* ]]
+		# An id that is another's tells nothing of it.
+		caller $who POST /api/transfers "{\"id\":\"$done\",\"sourceAccountId\":\"a\",\"sourcePath\":\"x\",\"destinationAccountId\":\"a\",\"destinationPath\":\"y\"}"
+		[ "$status" -ge 400 ] && [[ $output != *copy* ]]
+		answers $who 201 POST /api/changes '{"kind":"mkdir","accountId":"a","path":"directory"}'
+		# While the first goes on.
+		answers $first 201 POST /api/changes "{\"kind\":\"mkdir\",\"accountId\":\"a\",\"path\":\"first-$who\"}"
+		timeout 20 tail -n +1 -f "$home/events.$who" | grep -q '"status":"completed"'
+		timeout 20 sh -c "until [ -d '$home/data/1/first-$who' ]; do :; done"
+		answers $who 201 POST /api/changes '{"kind":"mkdir","accountId":"a","path":"last"}'
+		timeout 20 tail -n +1 -f "$home/events.$who" | grep -q '"destinationPath":"last".*"completed"\|"completed".*"destinationPath":"last"'
+		! grep -qE "first-|$account|$pending|$done" "$home/events.$who"
+	done
+
+	# Credentials are for the mounts of the daemon's user, also those of one's own accounts.
+	answers $first 403 GET "/api/accounts/$account/credentials"
+	answers $second 403 GET "/api/accounts/$account/credentials"
+	answers $second 403 GET /api/accounts/a/credentials
+	answers $root 404 GET "/api/accounts/$account/credentials"
+	answers $second 403 GET /api/users
+
+	# Nothing of the first has changed.
+	answers $first 200 GET "/api/transfers/$waiting"
+	[ "$(field .status)" = queued ]
+	answers $first 200 GET "/api/transfers/$pending"
+	[ "$(field .destinationPath)" = written ]
+	answers $first 200 GET /api/accounts
+	[ "$(field '[.accounts[].name] | join(" ")')" = a ]
+	[ "$(ls "$home/data/2" | tr '\n' ' ')" = "directory last " ]
+	[ ! -e "$home/data/1/stolen" ] && [ "$(cat "$home/data/1/file")" = secret ]
+}
+
+refused() # PATTERN COMMAND...
+{
+	local pattern=$1
+	shift
+	run timeout 20 "$@"
+	echo "$output"
+	[ "$status" -ne 0 ] && [ "$status" -ne 124 ]
+	[[ $output =~ $pattern ]]
+}
+
+@test "an account is not made of what is mounted, nor of what contains a mount" {
+	mkdir "$home/a/sub"
+	daemon_start
+	accounts_add
+	mount_here
+	ls "$a" >/dev/null
+	refused "'$a/sub' lies inside the Skyferry mount '$mounts'" skyferry account add x local "$a/sub"
+	refused "inside the Skyferry mount" skyferry account add x local "$mounts"
+	refused "inside the Skyferry mount" skyferry account add x local "$a/sub/none"
+	refused "'$home' contains the Skyferry mount '$mounts'" skyferry account add x local "$home"
+	refused "contains the Skyferry mount" skyferry account add x local /
+	# By detours; the daemon must not wait for the mount, which waits for the daemon.
+	ln -s "$a/sub" "$home/link"
+	refused "inside the Skyferry mount" skyferry account add x local "$home/link"
+	refused "inside the Skyferry mount" skyferry account add x local "$home/b/../Clouds/b"
+	if [ "$(id -u)" = 0 ]; then
+		mkdir "$home/bound"
+		mount --bind "$a/sub" "$home/bound"
+		refused "inside the Skyferry mount" skyferry account add x local "$home/bound" || { umount "$home/bound"; return 1; }
+		umount "$home/bound"
+	fi
+	[ "$(api GET /api/accounts | jq '.accounts | length')" = 2 ]
+	ls "$a/sub"
+}
+
+@test "a mount is refused where it and an account would lie in each other" {
+	mkdir -p "$home/a/sub/deep"
+	daemon_start
+	accounts_add
+	refused "account 'a' \($home/a\) and the mount at $home/a/sub contain each other" mount.skyferry "$home/a/sub"
+	refused "contain each other" skyferry mount "$home/a/sub/deep"
+	refused "contain each other" skyferry mount "$home/a"
+	refused "contain each other" skyferry mount "$home"
+	ln -s "$home/a/sub" "$home/link"
+	refused "contain each other" skyferry mount "$home/link"
+	! grep -q " $home" /proc/self/mountinfo
+	# A root that leads into the mount only when that is there.
+	mkdir "$home/c"
+	ln -s "$home/c" "$home/later"
+	skyferry account add later local "$home/later" >/dev/null
+	mount_here
+	ln -sfn "$a/sub" "$home/later"
+	refused "" ls "$mounts/later"
+	daemon_stop
+	daemon_start
+	refused "inside the Skyferry mount" skyferry ls later:
+	timeout 20 ls "$a/sub"
+	kill -0 "$mounter" "$daemon"
+}
+
+# Is it gone, or a zombie, within a second?
+dies() # WHAT PID
+{
+	local n
+	kill -KILL "$2" 2>/dev/null || true
+	for ((n = 0; n < 50; n++)); do
+		grep -q '^State:[[:space:]]*Z' "/proc/$2/status" 2>/dev/null && return 0
+		[ -e "/proc/$2" ] || return 0
+		read -r -t 0.02 <> <(:) || true
+	done
+	echo "$1 lives: $(grep ^State "/proc/$2/status") $(cat "/proc/$2/syscall")"
+	return 1
+}
+
+@test "whoever waits in the mount for a daemon that is stopped can be killed" {
+	[ "$(id -u)" = 0 ] || skip "needs root, to see who waits"
+	local i dir status=0 whats=() pids=() dirs="write create fsync cp mv rm mkdir rmdir rename truncate chmod"
+	for dir in $dirs; do
+		mkdir "$home/a/$dir" "$home/b/$dir"
+		content $dir 20000 >"$home/a/$dir/file"
+	done
+	mkdir -p "$home/a/unseen/deep" "$home/a/unknown/deep" "$home/a/rmdir/empty"
+	daemon_start
+	accounts_add
+	mount_here
+	for dir in $dirs; do
+		ls -l "$a/$dir" "$b/$dir" >/dev/null
+	done
+	mkfifo "$home/go"
+	dd if="$home/go" of="$a/write/new" status=none 3>&- & whats+=(write) pids+=($!)
+	exec 6>"$home/go"
+	echo begun >&6
+	timeout 20 sh -c "until [ -e '$a/write/new' ]; do :; done" # dd has opened it
+	kill -STOP "$daemon"
+	# One in each directory: whoever needs one that another works in waits for the kernel.
+	exec 6>&-
+	cp /etc/passwd "$a/create/new" 3>&- & whats+=(create) pids+=($!)
+	dd if=/etc/passwd of="$a/fsync/new" conv=fsync status=none 3>&- & whats+=(fsync) pids+=($!)
+	cp "$a/cp/file" "$b/cp/file" 3>&- & whats+=(cp) pids+=($!)
+	mv "$a/mv/file" "$b/mv/file" 3>&- & whats+=(mv) pids+=($!)
+	rm "$a/rm/file" 3>&- & whats+=(rm) pids+=($!)
+	mkdir "$a/mkdir/new" 3>&- & whats+=(mkdir) pids+=($!)
+	rmdir "$a/rmdir/empty" 3>&- & whats+=(rmdir) pids+=($!)
+	mv "$a/rename/file" "$a/rename/other" 3>&- & whats+=(rename) pids+=($!)
+	truncate -s 100 "$a/truncate/file" 3>&- & whats+=(truncate) pids+=($!)
+	chmod 600 "$a/chmod/file" 3>&- & whats+=(chmod) pids+=($!)
+	ls "$a/unseen" 3>&- & whats+=(ls) pids+=($!)
+	stat "$a/unknown/deep" 3>&- & whats+=(stat) pids+=($!)
+	requests_held 13
+	for i in "${!pids[@]}"; do
+		dies "${whats[$i]}" "${pids[$i]}" || status=1
+		wait "${pids[$i]}" || true
+	done
+	kill -CONT "$daemon"
+	[ "$status" = 0 ]
+	# All works again, and what was interrupted is done or not.
+	kill -0 "$mounter"
+	[ "$(timeout 20 ls "$a/unseen" "$a/unknown" | grep -c '^deep')" = 2 ]
+	for dir in $dirs; do
+		timeout 20 ls -l "$a/$dir" "$b/$dir" >/dev/null
+		echo after | timeout 20 dd of="$b/$dir/after" status=none
+	done
+	timeout 20 rm -r "$a/mkdir"
+	settled
+	[ "$(cat "$home"/b/*/after | sort -u)" = after ]
+	[ ! -e "$home/a/mkdir" ]
+	[ -e "$home/b/mv/file" ] || [ -e "$home/a/mv/file" ]
+	[ ! -e "$home/b/mv/file" ] || [ ! -e "$home/a/mv/file" ]
+	cmp "$home/a/cp/file" <(content cp 20000)
+	[ "$(api GET '/api/transfers?limit=1&status=failed' | jq .total)" = 0 ]
+	timeout 20 skyferry unmount "$mounts"
+	wait "$mounter"
+	mounter=
+}
+
+@test "many at once: copies, listings and reads, as programs that make thumbnails do" {
+	local i n=50 pid pids=()
+	[ -z "${SKYFERRY_TEST_FULL:-}" ] || n=500
+	mkdir "$home/a/in" "$home/b/out"
+	for ((i = 0; i < n; i++)); do
+		content "$i" $((i * 150 + 1)) >"$home/a/in/$i"
+	done
+	daemon_start
+	accounts_add
+	mount_here -o settle=100ms
+	for i in 1 2; do
+		(while [ ! -e "$home/done" ]; do ls -lR "$mounts" >/dev/null || echo "ls" >>"$home/trouble"; done) 2>>"$home/trouble" 3>&- &
+		loops+=($!)
+	done
+	for ((i = 0; i < n; i++)); do
+		(cp "$a/in/$i" "$b/out/$i" && cmp "$a/in/$i" "$b/out/$i" && head -c 100 "$b/out/$i" >"$b/out/$i.thumbnail.part" &&
+		    mv "$b/out/$i.thumbnail.part" "$b/out/$i.thumbnail") 3>&- &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid"
+	done
+	settled
+	: >"$home/done"
+	wait "${loops[@]}"
+	loops=()
+	# A name may go between being listed and being looked at.
+	! grep -v 'cannot access.*thumbnail.part.*No such file' "$home/trouble" | grep -v '^ls$'
+	[ "$(find "$home/b/out" -type f | wc -l)" = $((2 * n)) ]
+	for ((i = 0; i < n; i++)); do
+		cmp "$home/a/in/$i" "$home/b/out/$i"
+		head -c 100 "$home/a/in/$i" | cmp - "$home/b/out/$i.thumbnail"
+	done
+	[ "$(api GET '/api/transfers?limit=1&status=failed' | jq .total)" = 0 ]
+	timeout 20 skyferry unmount "$mounts"
+	wait "$mounter"
+	mounter=
+}
+
+@test "a copy of a file that is on its way itself, and changes to it meanwhile" {
+	local i n=10
+	content whole 6000000 >"$home/whole"
+	content less 5000000 >"$home/less"
+	daemon_start
+	accounts_add
+	mount_here -o settle=0
+	for ((i = 0; i < n; i++)); do
+		cp "$home/whole" "$a/$i"
+		cp "$a/$i" "$b/$i"
+		cp "$home/whole" "$a/more$i"
+		echo more >>"$a/more$i"
+		cp "$home/whole" "$a/less$i"
+		dd if="$home/less" of="$a/less$i" bs=1M status=none
+	done
+	settled
+	cp "$home/whole" "$home/more"
+	echo more >>"$home/more"
+	for ((i = 0; i < n; i++)); do
+		cmp "$home/whole" "$home/a/$i"
+		cmp "$home/whole" "$home/b/$i"
+		cmp "$home/more" "$home/a/more$i"
+		cmp "$home/less" "$home/a/less$i"
+	done
+	[ "$(api GET '/api/transfers?limit=1&status=failed' | jq .total)" = 0 ]
+}

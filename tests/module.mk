@@ -1,0 +1,60 @@
+# Tests speak TAP; Automake's driver reads it.  Unit tests: cmocka, one program a module.  Integration
+# tests: bats, with the real programs, a real mount and real servers.
+#
+# unit_programs        every unit test
+# integration_tests    bats files; part of make check
+# sanitized_tests      the bats files that the build with ASan and UBSan runs as well
+# thread_tests         those that the build with TSan runs as well
+# full_tests           what only `contrib/check --full` runs
+# s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
+TEST_EXTENSIONS = .bats .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+BATS_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_DRIVER = $(LOG_DRIVER)
+BATS_LOG_COMPILER = $(BATS)
+AM_BATS_LOG_FLAGS = --tap
+AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	top_builddir='$(abs_top_builddir)'; export top_builddir; \
+	top_srcdir='$(abs_top_srcdir)'; export top_srcdir;
+
+UNIT_LIBS = $(SKY_LIBS) $(CMOCKA_LIBS)
+unit_programs =
+integration_tests =
+sanitized_tests =
+thread_tests =
+full_tests =
+s3_tests =
+include tests/unit/base.mk
+include tests/unit/net.mk
+include tests/unit/drivers.mk
+include tests/unit/engine.mk
+include tests/unit/daemon.mk
+include tests/unit/mount.mk
+include tests/unit/cli.mk
+include tests/integration/module.mk
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_programs)
+TESTS += $(unit_programs)
+endif
+TESTS += tests/documents.sh
+dist_check_SCRIPTS += tests/documents.sh
+if HAVE_BATS
+TESTS += $(integration_tests)
+endif
+EXTRA_DIST += $(integration_tests) $(full_tests) tests/integration/s3.bats tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+
+# For contrib/check.
+.PHONY: check-programs print-unit print-integration print-sanitized print-thread print-full print-s3
+check-programs: $(check_PROGRAMS)
+print-unit:
+	@echo $(unit_programs) tests/documents.sh
+print-integration:
+	@echo $(integration_tests)
+print-sanitized:
+	@echo $(sanitized_tests)
+print-thread:
+	@echo $(thread_tests)
+print-full:
+	@echo $(full_tests)
+print-s3:
+	@echo $(s3_tests)

@@ -1,0 +1,8 @@
+/* check: cmocka, which wants these headers before it. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>

@@ -1,0 +1,75 @@
+/*
+ * conformance: what the cases and the drivers' set-up share (test_conformance.c): running one op to
+ * its end on the test's loop, with the other end of its ring.
+ */
+#pragma once
+#include "src/cloud.h"
+#include "src/path.h"
+#include "tests/unit/check.h"
+
+struct subject;
+
+struct conformance_case {
+	const char *name;
+	void (*run)(struct subject *);
+};
+
+struct subject {
+	const char *name;
+	struct conformance_case extra; /* of this one alone */
+	int (*open)(struct subject *); /* sets account; 1: not configured, skip */
+	void (*close)(struct subject *);
+	size_t many; /* entries of one directory: more than two pages */
+	bool keeps_type, has_usage;
+	/* set by open */
+	struct account *account;
+	char *scratch; /* local: its root; s3: its bucket */
+	/* of the last op */
+	struct err err;
+	int code;
+	bool done;
+};
+
+extern const struct conformance_case conformance_cases[];
+size_t conformance_cases_len(void);
+
+/* Made and freed by test_conformance.c. */
+extern struct loop *loop;
+extern struct cloud_runner *runner;
+
+struct flow { /* the other end of an op's ring */
+	struct ring *ring;
+	struct event *wake;
+	const unsigned char *data; /* NULL: a pattern */
+	uint64_t at, len;
+	struct hash *hash;
+	struct buf *into; /* NULL: only hashed */
+};
+
+void flow_init(struct flow *, struct cloud_op *); /* makes op->ring */
+/* Takes what is left; *out (may be NULL): hashes of all that went through. */
+void flow_fini(struct flow *, struct digests *out);
+
+struct content {
+	const char *text; /* NULL: a pattern of len bytes */
+	uint64_t len;
+	struct cloud_put put;
+};
+
+/* Each runs one op: 0, or the negative errno that s->err explains. */
+int run(struct subject *, struct cloud_op *); /* the op stays the caller's */
+int simple(struct subject *, enum cloud_op_kind, const char *path, const char *version);
+int stat_entry(struct subject *, const char *path, struct entry *out);
+int put_content(struct subject *, const char *path, const struct content *, struct entry *out,
+    struct digests *digests);
+int get_range(struct subject *, struct buf *into, const char *path, const char *version,
+    uint64_t offset, uint64_t length);
+int list(struct subject *, const char *path, struct entry_list *out); /* sorted; caller finis */
+/* These fail the test. */
+char *
+put_text(struct subject *, const char *path, const char *text); /* the version; caller frees */
+void expect_text(struct subject *, const char *path, const char *text);
+void make_directory(struct subject *, const char *path);
+
+bool can(const struct subject *, enum cloud_feature);
+struct entry entry_none(void); /* an initialiser */

@@ -1,0 +1,24 @@
+# unit tests: daemon
+DAEMON_LIBS = libdaemon.a $(SKY_LIBS) $(LMDB_LIBS) $(JWT_LIBS) $(CRYPT_LIBS) $(CMOCKA_LIBS)
+
+unit_programs += tests/unit/test_sched
+tests_unit_test_sched_SOURCES = tests/unit/test_sched.c
+tests_unit_test_sched_LDADD = $(DAEMON_LIBS)
+
+unit_programs += tests/unit/test_store
+tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_fixture.c tests/unit/store_fixture.h
+tests_unit_test_store_LDADD = $(DAEMON_LIBS)
+
+unit_programs += tests/unit/test_store_order
+tests_unit_test_store_order_SOURCES = tests/unit/test_store_order.c tests/unit/store_fixture.c \
+	tests/unit/store_fixture.h
+tests_unit_test_store_order_LDADD = $(DAEMON_LIBS)
+
+unit_programs += tests/unit/test_store_faults
+tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit/store_fixture.c \
+	tests/unit/store_fixture.h
+tests_unit_test_store_faults_LDADD = $(DAEMON_LIBS)
+
+unit_programs += tests/unit/test_api
+tests_unit_test_api_SOURCES = tests/unit/test_api.c
+tests_unit_test_api_LDADD = $(DAEMON_LIBS)

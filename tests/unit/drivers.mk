@@ -1,0 +1,31 @@
+# unit tests: drivers
+unit_programs += \
+	tests/unit/test_conformance \
+	tests/unit/test_local \
+	tests/unit/test_memory \
+	tests/unit/test_s3 \
+	tests/unit/test_sigv4 \
+	tests/unit/test_xml
+
+# With SKYFERRY_TEST_S3 (see tests/servers/start-radosgw.sh) the suite runs against S3 as well.
+tests_unit_test_conformance_SOURCES = \
+	tests/unit/conformance.h \
+	tests/unit/conformance_cases.c \
+	tests/unit/conformance_ops.c \
+	tests/unit/test_conformance.c
+tests_unit_test_conformance_LDADD = $(UNIT_LIBS)
+tests_unit_test_local_SOURCES = \
+	tests/unit/conformance.h \
+	tests/unit/conformance_ops.c \
+	tests/unit/test_local.c
+tests_unit_test_local_LDADD = $(UNIT_LIBS)
+tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
+tests_unit_test_memory_LDADD = $(UNIT_LIBS)
+tests_unit_test_s3_SOURCES = tests/unit/test_s3.c
+tests_unit_test_s3_LDADD = $(UNIT_LIBS)
+tests_unit_test_sigv4_SOURCES = tests/unit/test_sigv4.c
+tests_unit_test_sigv4_LDADD = $(UNIT_LIBS)
+tests_unit_test_xml_SOURCES = tests/unit/test_xml.c
+tests_unit_test_xml_LDADD = $(UNIT_LIBS)
+
+include tests/servers/module.mk

@@ -1,0 +1,10 @@
+# unit tests: engine
+unit_programs += tests/unit/test_attempt
+tests_unit_test_attempt_SOURCES = \
+	tests/unit/attempt_fixture.c \
+	tests/unit/attempt_fixture.h \
+	tests/unit/test_attempt.c
+tests_unit_test_attempt_LDADD = $(UNIT_LIBS)
+unit_programs += tests/unit/test_daemon_parts
+tests_unit_test_daemon_parts_SOURCES = tests/unit/test_daemon_parts.c
+tests_unit_test_daemon_parts_LDADD = $(DAEMON_LIBS)

@@ -1,0 +1,825 @@
+#include "tests/unit/check.h"
+
+#include "src/clock.h"
+#include "src/cloud.h"
+#include "tests/unit/server.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* a driver as small as they come */
+
+struct tiny {
+	char url[128];
+	const char *color;
+	unsigned token; /* of the credentials; renewed by the test */
+};
+
+static const struct cloud_field tiny_fields[] = {
+    {.name = "port", .title = "Port", .required = true},
+    {.name = "color", .title = "Color", .value = "blue"},
+    {.name = "password", .title = "Password", .secret = true},
+    {.name = NULL},
+};
+
+static unsigned closed;
+
+static int
+tiny_open(struct account *account, const json_t *credentials, struct err *err)
+{
+	struct tiny *tiny = account->data;
+	const char *port = json_string_value(json_object_get(credentials, "port"));
+
+	if (strcmp(port, "bad") == 0)
+		return err_set(err, -EINVAL, "port: 'bad' is no number");
+	snprintf(tiny->url, sizeof tiny->url, "http://127.0.0.1:%s", port);
+	tiny->color = json_string_value(json_object_get(credentials, "color"));
+	return strcmp(tiny->color, "blue") == 0 ? 0 : err_set(err, -EINVAL, "color: no default");
+}
+
+static void
+tiny_close(struct account *account)
+{
+	closed++;
+}
+
+static enum cloud_step
+tiny_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	const struct tiny *tiny = op->account->data;
+	struct http_request *req = &request->http;
+
+	buf_printf(&req->url, "%s/%s", tiny->url, op->path);
+	http_request_header(req, "X-Token", "%u", tiny->token);
+	switch (op->kind) {
+	case CLOUD_READ:
+		http_request_header(req, "Range", "bytes=%" PRIu64 "-", op->offset + op->streamed);
+		if (op->version != NULL)
+			http_request_header(req, "If-Match", "%s", op->version);
+		else if (op->streamed > 0)
+			http_request_header(req, "If-Match", "%s", op->entry.version);
+		break;
+	case CLOUD_PUT:
+		req->method = "PUT";
+		req->body = HTTP_BODY_STREAM;
+		req->length = op->length;
+		break;
+	case CLOUD_REMOVE: req->method = "DELETE"; break;
+	case CLOUD_SWEEP: err_set(err, -ENOENT, "nothing there"); return CLOUD_STEP_FAIL;
+	default: break;
+	}
+	return CLOUD_STEP_SEND;
+}
+
+static enum cloud_step
+tiny_judge(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	switch (res->status) {
+	case 200:
+	case 206: return CLOUD_STEP_DONE;
+	case 202: return CLOUD_STEP_NEXT;
+	case 401: err_set(err, -EKEYEXPIRED, "too old"); return CLOUD_STEP_REFRESH;
+	case 404: err_set(err, -ENOENT, "no '%s'", op->path); return CLOUD_STEP_FAIL;
+	case 500: err_set(err, -EIO, "it hurts"); return CLOUD_STEP_RETRY;
+	case 503: err_set(err, -EAGAIN, "slow down"); return CLOUD_STEP_RETRY;
+	default: err_set(err, -EPROTO, "status %d", res->status); return CLOUD_STEP_FAIL;
+	}
+}
+
+static enum cloud_step
+tiny_head(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const char *etag = http_header_get(&res->headers, "ETag");
+
+	if (op->kind != CLOUD_READ || res->status > 299)
+		return res->status == 418 ? tiny_judge(op, res, err) : CLOUD_STEP_COLLECT;
+	xstrset(&op->entry.version, etag);
+	return CLOUD_STEP_STREAM;
+}
+
+static const struct cloud_driver tiny_driver = {
+    .name = "tiny",
+    .title = "Tiny",
+    .transport = CLOUD_HTTP,
+    .limits = {.concurrency = 2},
+    .fields = tiny_fields,
+    .account_size = sizeof(struct tiny),
+    .op_size = 8,
+    .open = tiny_open,
+    .close = tiny_close,
+    .request = tiny_request,
+    .head = tiny_head,
+    .response = tiny_judge,
+};
+
+/* the scaffold */
+
+static struct loop *loop;
+static struct pool *pool;
+static struct cloud_runner *runner;
+static struct server *server;
+static struct account *account;
+static unsigned refreshes, left;
+static int refresh_code;
+static bool refresh_later;
+
+static void
+on_refresh(void *arg, struct account *a)
+{
+	struct tiny *tiny = a->data;
+	struct err err = ERR_INIT;
+
+	refreshes++;
+	if (refresh_later)
+		return;
+	if (refresh_code != 0)
+		err_set(&err, refresh_code, "sign in again");
+	else
+		tiny->token++;
+	cloud_account_refreshed(runner, a, refresh_code, &err);
+}
+
+static int
+setup(void **state)
+{
+	const struct cloud_runner_config config = {
+	    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 2000},
+	    .backoff_base_ms = 2,
+	    .backoff_max_ms = 10,
+	    .refresh = on_refresh,
+	};
+	struct err err = ERR_INIT;
+
+	loop = loop_new("cloud", &err);
+	pool = pool_new(1, &err);
+	runner = cloud_runner_new(loop, pool, &config, &err);
+	assert_non_null(runner);
+	refreshes = 0;
+	refresh_code = 0;
+	refresh_later = false;
+	closed = 0;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	cloud_account_unref(account);
+	account = NULL;
+	cloud_runner_free(runner);
+	pool_free(pool);
+	loop_free(loop);
+	if (server != NULL)
+		server_stop(server);
+	server = NULL;
+	return 0;
+}
+
+static void
+open_account(const struct cloud_driver *driver)
+{
+	CLEANUP(cleanup_free) char *port = xasprintf("%d", server_port(server));
+	json_t *credentials = json_pack("{s:s}", "port", port);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(
+	    cloud_account_open(&account, driver, "id", "an account", credentials, &err), 0);
+	json_decref(credentials);
+}
+
+struct probe {
+	struct cloud_op *op;
+	struct ring *ring;
+	unsigned dones;
+	int code;
+	struct err err;
+	uint64_t ms; /* it took */
+	char got[65536];
+	size_t got_len;
+	struct event *drain;
+};
+
+static void
+probe_done(void *arg, struct cloud_op *op, int code, const struct err *err)
+{
+	struct probe *p = arg;
+
+	assert_ptr_equal(op, p->op);
+	p->dones++;
+	p->code = code;
+	p->err = *err;
+	p->ms = clock_mono_ms() - p->ms;
+	if (--left == 0)
+		loop_stop(loop);
+}
+
+static void
+probe_init(struct probe *p, enum cloud_op_kind kind)
+{
+	*p = (struct probe){.op = cloud_op_new(account, kind, "thing")};
+}
+
+static void
+probe_on_drain(evutil_socket_t fd, short what, void *arg)
+{
+	struct probe *p = arg;
+
+	p->got_len += ring_get(p->ring, p->got + p->got_len, sizeof p->got - p->got_len);
+}
+
+static void
+probe_on_input(void *arg)
+{
+	struct probe *p = arg;
+
+	event_active(p->drain, EV_TIMEOUT, 0);
+}
+
+static void
+probe_sink(struct probe *p)
+{
+	p->op->ring = p->ring = ring_new(32768, 16384);
+	p->drain = event_new(loop_base(loop), -1, 0, probe_on_drain, p);
+	ring_on_input(p->ring, probe_on_input, p);
+}
+
+static void
+probe_source(struct probe *p, size_t len)
+{
+	char byte = 'x';
+
+	p->op->ring = p->ring = ring_new(65536, 16384);
+	p->op->length = len;
+	for (size_t i = 0; i < len; i++)
+		ring_put(p->ring, &byte, 1);
+	ring_end(p->ring);
+}
+
+static void
+probe_start(struct probe *p)
+{
+	p->ms = clock_mono_ms();
+	left++;
+	cloud_op_start(runner, p->op, probe_done, p);
+	assert_int_equal(p->dones, 0);
+}
+
+static int
+probe_run(struct probe *p)
+{
+	probe_start(p);
+	loop_run(loop);
+	assert_int_equal(p->dones, 1);
+	if (p->drain != NULL)
+		probe_on_drain(-1, 0, p);
+	return p->code;
+}
+
+static void
+probe_fini(struct probe *p)
+{
+	cloud_op_free(p->op);
+	if (p->drain != NULL)
+		event_free(p->drain);
+	ring_free(p->ring);
+}
+
+/* A server that answers requests one after the other from a list. */
+
+struct script {
+	const char *const *answers; /* each: status and extra headers; the last is repeated */
+	atomic_uint at;
+	atomic_uint running, most;
+};
+
+static void
+serve_script(struct server *s, int fd, unsigned n, void *arg)
+{
+	struct script *script = arg;
+	struct request req;
+
+	while (server_read(fd, &req, true)) {
+		unsigned at = atomic_fetch_add(&script->at, 1), i = 0;
+
+		server_request_fini(&req);
+		while (i < at && script->answers[i + 1] != NULL)
+			i++;
+		if (strcmp(script->answers[i], "reset") == 0) {
+			server_reset(fd);
+			return;
+		}
+		server_write(fd, "HTTP/1.1 %s\r\nContent-Length: 2\r\n\r\nok", script->answers[i]);
+	}
+}
+
+#define SCRIPT(...)                                                                                \
+	{                                                                                          \
+		.answers = (const char *const[])                                                   \
+		{                                                                                  \
+			__VA_ARGS__, NULL                                                          \
+		}                                                                                  \
+	}
+
+static void
+serve(struct script *script)
+{
+	server = server_start(serve_script, script);
+	open_account(&tiny_driver);
+}
+
+/* accounts */
+
+static void
+credentials_are_checked(void **state)
+{
+	static const struct {
+		const char *json, *message;
+	} cases[] = {
+	    {"{\"port\": \"1\", \"prot\": \"2\"}", "prot: an account of 'tiny' has no such field"},
+	    {"{\"color\": \"red\"}", "port: is missing (Port; provider 'tiny')"},
+	    {"{\"port\": \"\"}", "port: is missing (Port; provider 'tiny')"},
+	    {"{\"port\": 80}", "port: must be a string (provider 'tiny')"},
+	    {"{\"port\": \"bad\"}", "port: 'bad' is no number"},
+	    {"[]", "the credentials of an account of 'tiny' must be an object"},
+	};
+	struct account *a = NULL;
+	struct err err;
+	json_t *json;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		json = json_loads(cases[i].json, 0, NULL);
+		assert_int_equal(
+		    cloud_account_open(&a, &tiny_driver, "id", "a", json, &err), -EINVAL);
+		assert_string_equal(err.msg, cases[i].message);
+		assert_null(a);
+		json_decref(json);
+	}
+	json = json_loads("{\"port\": \"1\", \"password\": \"p\"}", 0, NULL);
+	assert_int_equal(cloud_account_open(&a, &tiny_driver, "id", "a", json, &err), 0);
+	assert_int_equal(closed, 0);
+	cloud_account_unref(cloud_account_ref(a));
+	assert_int_equal(closed, 0);
+	cloud_account_unref(a);
+	assert_int_equal(closed, 1);
+	json_decref(json);
+}
+
+/* retries */
+
+static void
+a_transient_failure_is_tried_again(void **state)
+{
+	struct script script = SCRIPT("500 Ouch", "reset", "503 Slow", "200 OK");
+	struct probe p;
+
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(script.at, 4);
+	probe_fini(&p);
+}
+
+static void
+retries_have_an_end(void **state)
+{
+	struct script script = SCRIPT("500 Ouch");
+	struct probe p;
+
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), -EIO);
+	assert_string_equal(p.err.msg, "it hurts");
+	assert_int_equal(script.at, 5);
+	probe_fini(&p);
+	probe_init(&p, CLOUD_STAT);
+	p.op->attempts_max = 2;
+	assert_int_equal(probe_run(&p), -EIO);
+	assert_int_equal(script.at, 7);
+	probe_fini(&p);
+}
+
+static void
+progress_starts_the_count_again(void **state)
+{
+	struct script script =
+	    SCRIPT("500 1", "500 2", "202 next", "500 3", "500 4", "202 next", "200 OK");
+	struct probe p;
+
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	p.op->attempts_max = 3;
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(script.at, 7);
+	probe_fini(&p);
+}
+
+static void
+a_lasting_failure_is_not_tried_again(void **state)
+{
+	struct script script = SCRIPT("404 No", "418 Teapot");
+	struct probe p;
+
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), -ENOENT);
+	probe_fini(&p);
+	probe_init(&p, CLOUD_READ); /* refused by head */
+	probe_sink(&p);
+	assert_int_equal(probe_run(&p), -EPROTO);
+	assert_string_equal(p.err.msg, "status 418");
+	assert_false(ring_is_ended(p.ring));
+	assert_int_equal(script.at, 2);
+	probe_fini(&p);
+	probe_init(&p, CLOUD_SWEEP); /* nothing to sweep */
+	assert_int_equal(probe_run(&p), 0);
+	probe_fini(&p);
+}
+
+static void
+retry_after_holds_the_whole_account(void **state)
+{
+	struct script script = SCRIPT("503 Slow\r\nRetry-After: 1", "200 OK");
+	struct probe p, q;
+
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	probe_start(&p);
+	/* The other one starts when the hold is there. */
+	while (account->hold_until_ms == 0)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	probe_init(&q, CLOUD_STAT);
+	probe_start(&q);
+	loop_run(loop);
+	assert_int_equal(p.code, 0);
+	assert_int_equal(q.code, 0);
+	assert_true(p.ms >= 1000);
+	assert_true(q.ms >= 900);
+	assert_int_equal(script.at, 3);
+	probe_fini(&p);
+	probe_fini(&q);
+}
+
+static void
+a_very_long_wait_is_the_callers(void **state)
+{
+	struct script script = SCRIPT("503 Slow\r\nRetry-After: 7200");
+	struct probe p;
+
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), -EAGAIN);
+	assert_int_equal(p.err.wait_ms, 7200000);
+	probe_fini(&p);
+}
+
+/* reading goes on where it was */
+
+struct object {
+	unsigned resets;
+	bool changes; /* another version after the first answer */
+};
+
+static void
+serve_object(struct server *s, int fd, unsigned n, void *arg)
+{
+	const struct object *object = arg;
+	const char *etag = object->changes && n > 0 ? "v2" : "v1";
+	struct request req;
+	char byte;
+
+	if (!server_read(fd, &req, true))
+		return;
+	server_request_fini(&req);
+	if (strstr(req.head, "If-Match") != NULL && strstr(req.head, etag) == NULL) {
+		server_write(fd, "HTTP/1.1 412 Changed\r\nContent-Length: 0\r\n\r\n");
+		server_wait_closed(fd);
+		return;
+	}
+	long long from = server_number(&req, "Range: bytes", 0);
+	server_write(fd, "HTTP/1.1 206 Part\r\nETag: %s\r\nContent-Length: %lld\r\n\r\n", etag,
+	    40000 - from);
+	for (long long i = from; i < 40000; i++) {
+		if (n < object->resets && i - from == 7001)
+			return; /* too early */
+		byte = (char)(i * 7 >> 3);
+		server_write_bytes(fd, &byte, 1);
+	}
+	server_wait_closed(fd);
+}
+
+static void
+a_read_goes_on_where_it_was_cut(void **state)
+{
+	struct object object = {.resets = 4};
+	struct probe p;
+
+	server = server_start(serve_object, &object);
+	open_account(&tiny_driver);
+	probe_init(&p, CLOUD_READ);
+	p.op->attempts_max = 2; /* each brought something: the count starts again */
+	probe_sink(&p);
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(p.got_len, 40000);
+	assert_int_equal(p.op->streamed, 40000);
+	for (int i = 0; i < 40000; i++)
+		assert_int_equal(p.got[i], (char)(i * 7 >> 3));
+	assert_true(ring_is_ended(p.ring));
+	assert_int_equal(server_connections(server), 5);
+	probe_fini(&p);
+}
+
+static void
+a_read_never_mixes_versions(void **state)
+{
+	struct object object = {.resets = 1, .changes = true};
+	struct probe p;
+
+	server = server_start(serve_object, &object);
+	open_account(&tiny_driver);
+	probe_init(&p, CLOUD_READ);
+	probe_sink(&p);
+	assert_int_equal(probe_run(&p), -EPROTO); /* tiny's word for 412 */
+	assert_int_equal(p.got_len, 7001);
+	assert_false(ring_is_ended(p.ring));
+	probe_fini(&p);
+}
+
+static void
+a_ring_may_be_kept_open(void **state)
+{
+	struct object object = {.resets = 0};
+	struct probe p;
+
+	server = server_start(serve_object, &object);
+	open_account(&tiny_driver);
+	probe_init(&p, CLOUD_READ);
+	p.op->keep_open = true;
+	probe_sink(&p);
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(p.got_len, 40000);
+	assert_false(ring_is_ended(p.ring));
+	probe_fini(&p);
+}
+
+static void
+a_put_is_sent_once(void **state)
+{
+	struct script script = SCRIPT("503 Slow", "200 OK");
+	struct probe p;
+
+	serve(&script);
+	probe_init(&p, CLOUD_PUT);
+	probe_source(&p, 1000);
+	assert_int_equal(probe_run(&p), -EAGAIN);
+	assert_int_equal(script.at, 1);
+	probe_fini(&p);
+	probe_init(&p, CLOUD_PUT);
+	probe_source(&p, 1000);
+	assert_int_equal(probe_run(&p), 0);
+	probe_fini(&p);
+}
+
+/* credentials */
+
+static void
+stale_credentials_are_refreshed_once(void **state)
+{
+	struct script script = SCRIPT("401 Old", "200 OK", "401 Old", "401 Old");
+	struct probe p;
+
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(refreshes, 1);
+	probe_fini(&p);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), -EKEYEXPIRED);
+	assert_int_equal(refreshes, 2);
+	assert_int_equal(script.at, 4);
+	probe_fini(&p);
+}
+
+static void
+all_wait_for_a_refresh(void **state)
+{
+	struct script script = SCRIPT("401 Old", "200 OK");
+	struct err err = ERR_INIT;
+	struct probe p, q, r;
+
+	refresh_later = true;
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	probe_start(&p);
+	while (refreshes == 0)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	probe_init(&q, CLOUD_STAT);
+	probe_start(&q);
+	probe_init(&r, CLOUD_STAT);
+	probe_start(&r);
+	cloud_op_cancel(r.op);
+	left--;
+	event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+	assert_int_equal(script.at, 1);
+	assert_int_equal(p.dones + q.dones, 0);
+	cloud_account_refreshed(runner, account, 0, &err);
+	loop_run(loop);
+	assert_int_equal(p.code, 0);
+	assert_int_equal(q.code, 0);
+	assert_int_equal(r.dones, 0);
+	assert_int_equal(refreshes, 1);
+	probe_fini(&p);
+	probe_fini(&q);
+	probe_fini(&r);
+}
+
+static void
+a_failed_refresh_fails_those_who_wait(void **state)
+{
+	struct script script = SCRIPT("401 Old");
+	struct probe p;
+
+	refresh_code = -EKEYEXPIRED;
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), -EKEYEXPIRED);
+	assert_string_equal(p.err.msg, "sign in again");
+	probe_fini(&p);
+	/* Bytes are gone: it is refreshed, but the caller must start again. */
+	refresh_code = 0;
+	probe_init(&p, CLOUD_PUT);
+	probe_source(&p, 1000);
+	assert_int_equal(probe_run(&p), -EAGAIN);
+	assert_int_equal(refreshes, 2);
+	probe_fini(&p);
+}
+
+/* limits */
+
+static void
+serve_slowly(struct server *s, int fd, unsigned n, void *arg)
+{
+	struct script *script = arg;
+	struct request req;
+
+	while (server_read(fd, &req, true)) {
+		unsigned now = atomic_fetch_add(&script->running, 1) + 1;
+		unsigned most = atomic_load(&script->most);
+
+		server_request_fini(&req);
+		while (most < now && !atomic_compare_exchange_weak(&script->most, &most, now))
+			;
+		usleep(20000); /* a slow server: requests overlap if they can */
+		atomic_fetch_sub(&script->running, 1);
+		server_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	}
+}
+
+static void
+concurrency_is_limited(void **state)
+{
+	struct script script = {.at = 0};
+	struct probe p[6];
+
+	server = server_start(serve_slowly, &script);
+	open_account(&tiny_driver);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		probe_init(&p[i], CLOUD_STAT);
+		probe_start(&p[i]);
+	}
+	loop_run(loop);
+	assert_int_equal(script.most, 2);
+	assert_int_equal(account->running, 0);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++)
+		probe_fini(&p[i]);
+}
+
+/* What the runner is told counts, not what the driver says. */
+static void
+concurrency_is_configured(void **state)
+{
+	struct script script = {.at = 0};
+	struct probe p[6];
+
+	cloud_runner_set_concurrency(runner, ARRAY_LEN(p));
+	server = server_start(serve_slowly, &script);
+	open_account(&tiny_driver);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		probe_init(&p[i], CLOUD_STAT);
+		probe_start(&p[i]);
+	}
+	loop_run(loop);
+	assert_int_equal(script.most, ARRAY_LEN(p));
+	for (size_t i = 0; i < ARRAY_LEN(p); i++)
+		probe_fini(&p[i]);
+}
+
+static void
+requests_are_paced(void **state)
+{
+	static struct cloud_driver paced;
+	struct script script = SCRIPT("200 OK");
+	uint64_t start = clock_mono_ms();
+	struct probe p[30];
+
+	paced = tiny_driver;
+	paced.limits.rate = 20; /* a burst of 20, then one in 50 ms */
+	server = server_start(serve_script, &script);
+	open_account(&paced);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		probe_init(&p[i], CLOUD_STAT);
+		probe_start(&p[i]);
+	}
+	loop_run(loop);
+	assert_true(clock_mono_ms() - start >= 450);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		assert_int_equal(p[i].code, 0);
+		probe_fini(&p[i]);
+	}
+}
+
+/* Two transfers cross: each reads where the other writes.  With one lane for all they would wait
+ * for ever. */
+static void
+readers_and_writers_do_not_block_each_other(void **state)
+{
+	static struct cloud_driver narrow;
+	struct script script = SCRIPT("200 OK");
+	struct probe reader, writer;
+
+	narrow = tiny_driver;
+	narrow.limits.concurrency = 1;
+	server = server_start(serve_script, &script);
+	open_account(&narrow);
+	probe_init(&writer, CLOUD_PUT);
+	writer.op->ring = writer.ring = ring_new(65536, 16384);
+	writer.op->length = 2;
+	probe_init(&reader, CLOUD_READ);
+	reader.op->ring = writer.ring;
+	probe_start(&writer);
+	probe_start(&reader);
+	loop_run(loop);
+	assert_int_equal(reader.code, 0);
+	assert_int_equal(writer.code, 0);
+	probe_fini(&reader);
+	probe_fini(&writer);
+}
+
+/* cancelling */
+
+static void
+an_op_can_be_cancelled_in_every_state(void **state)
+{
+	struct script script = SCRIPT("500 Ouch");
+	struct probe p[5];
+
+	serve(&script);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		probe_init(&p[i], CLOUD_STAT);
+		p[i].op->attempts_max = 1000000;
+		probe_start(&p[i]);
+	}
+	cloud_op_cancel(p[4].op); /* queued */
+	while (atomic_load(&script.at) < 3)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	for (size_t i = 0; i < 4; i++) /* sent, ready, waiting for its backoff, queued */
+		cloud_op_cancel(p[i].op);
+	assert_int_equal(account->running, 0);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		cloud_op_cancel(p[i].op); /* harmless */
+		assert_int_equal(p[i].dones, 0);
+		probe_fini(&p[i]);
+	}
+	left = 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	    TEST(credentials_are_checked),
+	    TEST(a_transient_failure_is_tried_again),
+	    TEST(retries_have_an_end),
+	    TEST(progress_starts_the_count_again),
+	    TEST(a_lasting_failure_is_not_tried_again),
+	    TEST(retry_after_holds_the_whole_account),
+	    TEST(a_very_long_wait_is_the_callers),
+	    TEST(a_read_goes_on_where_it_was_cut),
+	    TEST(a_read_never_mixes_versions),
+	    TEST(a_ring_may_be_kept_open),
+	    TEST(a_put_is_sent_once),
+	    TEST(stale_credentials_are_refreshed_once),
+	    TEST(all_wait_for_a_refresh),
+	    TEST(a_failed_refresh_fails_those_who_wait),
+	    TEST(concurrency_is_limited),
+	    TEST(concurrency_is_configured),
+	    TEST(requests_are_paced),
+	    TEST(readers_and_writers_do_not_block_each_other),
+	    TEST(an_op_can_be_cancelled_in_every_state),
+	};
+
+	setenv("no_proxy", "*", 1);
+	return cmocka_run_group_tests_name("cloud", tests, NULL, NULL);
+}

@@ -1,0 +1,309 @@
+/*
+ * Every driver through the same cases, by the real runner: memory and local always, s3 when
+ * SKYFERRY_TEST_S3 holds what tests/servers/start-radosgw.sh prints.  A new driver gets one entry
+ * in `subjects`.
+ */
+#include "providers/providers.h"
+#include "src/clock.h"
+#include "src/memory.h"
+#include "tests/unit/conformance.h"
+#include "tests/unit/scratch.h"
+#include <inttypes.h>
+#include <sys/stat.h>
+
+struct loop *loop;
+struct cloud_runner *runner;
+static struct pool *pool;
+
+static int
+subject_open(struct subject *s, const struct cloud_driver *driver, json_t *credentials)
+{
+	int code = cloud_account_open(&s->account, driver, "00000000-0000-0000-0000-000000000001",
+	    s->name, credentials, &s->err);
+
+	json_decref(credentials);
+	if (code != 0)
+		print_error("%s: %s\n", s->name, s->err.msg);
+	return code;
+}
+
+static int
+open_memory(struct subject *s)
+{
+	return subject_open(s, &memory_driver, json_pack("{s:s}", "server", "conformance"));
+}
+
+static void
+close_memory(struct subject *s)
+{
+	memory_forget("conformance");
+}
+
+static int
+open_local(struct subject *s)
+{
+	s->scratch = scratch_make();
+	return subject_open(
+	    s, &local_driver, json_pack("{s:s, s:s}", "root", s->scratch, "fsync", "no"));
+}
+
+static void
+close_local(struct subject *s)
+{
+	scratch_remove(s->scratch);
+}
+
+static json_t *
+s3_credentials(void)
+{
+	static const char *const optional[] = {"ca", "style"};
+	const char *text = getenv("SKYFERRY_TEST_S3");
+	json_t *server = text == NULL ? NULL : json_loads(text, 0, NULL);
+	json_t *credentials;
+
+	if (server == NULL)
+		return NULL;
+	credentials = json_pack("{s:O, s:O, s:O, s:O}", "endpoint",
+	    json_object_get(server, "endpoint"), "region", json_object_get(server, "region"),
+	    "accessKeyId", json_object_get(server, "access_key"), "secretAccessKey",
+	    json_object_get(server, "secret_key"));
+	for (size_t i = 0; i < ARRAY_LEN(optional); i++) {
+		json_t *value = json_object_get(server, optional[i]);
+
+		if (value != NULL)
+			json_object_set(credentials, optional[i], value);
+	}
+	json_decref(server);
+	return credentials;
+}
+
+/* At the top of an account without a bucket setting a directory is a bucket. */
+static int
+s3_bucket_op(struct subject *s, enum cloud_op_kind kind)
+{
+	struct account *account = s->account;
+	int code;
+
+	s->account = NULL;
+	code = subject_open(s, &s3_driver, s3_credentials());
+	if (code == 0)
+		code = simple(s, kind, s->scratch, NULL);
+	if (code != 0)
+		print_error("bucket %s: %s\n", s->scratch, s->err.msg);
+	cloud_account_unref(s->account);
+	s->account = account;
+	return code;
+}
+
+static int
+open_s3(struct subject *s)
+{
+	json_t *credentials = s3_credentials();
+	int code;
+
+	if (credentials == NULL)
+		return 1;
+	s->scratch = xasprintf("conformance-%d-%" PRIu64, (int)getpid(), clock_ms());
+	json_object_set_new(credentials, "bucket", json_string(s->scratch));
+	code = s3_bucket_op(s, CLOUD_MKDIR);
+	if (code != 0) {
+		json_decref(credentials);
+		return code;
+	}
+	return subject_open(s, &s3_driver, credentials);
+}
+
+static void
+remove_tree(struct subject *s, const char *dir)
+{
+	CLEANUP(entry_list_fini) struct entry_list entries = {.items = NULL};
+
+	if (list(s, dir, &entries) != 0)
+		return;
+	for (size_t i = 0; i < entries.len; i++) {
+		if (entries.items[i].kind == ENTRY_DIRECTORY)
+			remove_tree(s, entries.items[i].path);
+		else
+			simple(s, CLOUD_REMOVE, entries.items[i].path, NULL);
+	}
+	if (*dir != '\0')
+		simple(s, CLOUD_RMDIR, dir, NULL);
+}
+
+static void
+close_s3(struct subject *s)
+{
+	remove_tree(s, "");
+	if (s3_bucket_op(s, CLOUD_RMDIR) != 0)
+		exit(99);
+	free(s->scratch);
+}
+
+/* A read goes on where the connection was lost, with the version that it began with. */
+static void
+case_lost_connection(struct subject *s)
+{
+	CLEANUP(buf_free) struct buf got = BUF_INIT(1 << 10);
+
+	make_directory(s, "lost");
+	free(put_text(s, "lost/file", "0123456789"));
+	memory_fault("conformance", "GET", 1, 0, 4, 0);
+	memory_fault("conformance", "GET", 1, 503, 0, 0);
+	assert_int_equal(get_range(s, &got, "lost/file", NULL, 1, 8), 0);
+	assert_string_equal(buf_str(&got), "12345678");
+}
+
+static void
+case_wrong_secret(struct subject *s)
+{
+	CLEANUP(entry_list_fini) struct entry_list entries = {.items = NULL};
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+	struct subject wrong = {.name = "wrong"};
+	json_t *credentials = s3_credentials();
+
+	json_object_set_new(credentials, "bucket", json_string(s->scratch));
+	json_object_set_new(credentials, "secretAccessKey", json_string("guessed"));
+	assert_int_equal(subject_open(&wrong, &s3_driver, credentials), 0);
+	assert_int_equal(stat_entry(&wrong, "", &entry), -EACCES);
+	assert_int_equal(list(&wrong, "", &entries), -EACCES);
+	assert_non_null(strstr(wrong.err.msg, "SignatureDoesNotMatch"));
+	assert_null(strstr(wrong.err.msg, "guessed"));
+	cloud_account_unref(wrong.account);
+}
+
+static struct subject subjects[] = {
+    {
+	.name = "memory",
+	.extra = {"a lost connection", case_lost_connection},
+	.open = open_memory,
+	.close = close_memory,
+	.many = 2500,
+	.keeps_type = true,
+	.has_usage = true,
+    },
+    {
+	.name = "local",
+	.open = open_local,
+	.close = close_local,
+	.many = 2500,
+	.has_usage = true,
+    },
+    {
+	.name = "s3",
+	.extra = {"a wrong secret", case_wrong_secret},
+	.open = open_s3,
+	.close = close_s3,
+	.many = 1100,
+	.keeps_type = true,
+    },
+};
+
+struct test {
+	struct subject *subject;
+	void (*run)(struct subject *);
+};
+
+static void
+run_case(void **state)
+{
+	struct test *test = *state;
+
+	test->run(test->subject);
+}
+
+static bool
+open_all(void)
+{
+	const struct cloud_runner_config config = {
+	    .http = {.connect_timeout_ms = 5000,
+		.stall_timeout_ms = 20000,
+		.buffer = 64 * 1024,
+		.user_agent = "skyferry-test"},
+	    .backoff_base_ms = 1,
+	};
+	struct err err = ERR_INIT;
+
+	loop = loop_new("test", &err);
+	pool = pool_new(2, &err);
+	runner = loop == NULL || pool == NULL ? NULL : cloud_runner_new(loop, pool, &config, &err);
+	if (runner == NULL) {
+		print_error("%s\n", err.msg);
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(subjects); i++) {
+		int code = subjects[i].open(&subjects[i]);
+
+		if (code < 0)
+			return false;
+		if (code > 0)
+			print_message("# %s is not configured, and left out\n", subjects[i].name);
+	}
+	return true;
+}
+
+static void
+close_all(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(subjects); i++) {
+		if (subjects[i].account == NULL)
+			continue;
+		subjects[i].close(&subjects[i]);
+		cloud_account_unref(subjects[i].account);
+	}
+	cloud_runner_free(runner);
+	pool_free(pool);
+	loop_free(loop);
+}
+
+static size_t
+add_test(struct CMUnitTest *test, struct test *entry, struct subject *subject,
+    const struct conformance_case *one)
+{
+	if (one->run == NULL)
+		return 0;
+	*entry = (struct test){subject, one->run};
+	*test = (struct CMUnitTest){
+	    .name = xasprintf("%s: %s", subject->name, one->name),
+	    .test_func = run_case,
+	    .initial_state = entry,
+	};
+	return 1;
+}
+
+/* cmocka's "skip" is a failure in TAP ("not ok"): what is not configured has no tests. */
+static size_t
+make_tests(struct CMUnitTest *tests, struct test *matrix)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(subjects); i++) {
+		struct subject *s = &subjects[i];
+
+		if (s->account == NULL)
+			continue;
+		for (size_t at = 0; at < conformance_cases_len(); at++)
+			len += add_test(&tests[len], &matrix[len], s, &conformance_cases[at]);
+		len += add_test(&tests[len], &matrix[len], s, &s->extra);
+	}
+	return len;
+}
+
+int
+main(void)
+{
+	size_t max = ARRAY_LEN(subjects) * (conformance_cases_len() + 1), len;
+	struct test *matrix = xcalloc(max, sizeof *matrix);
+	struct CMUnitTest *tests = xcalloc(max, sizeof *tests);
+	int failed;
+
+	if (!open_all())
+		return 99; /* Automake: the test could not be set up */
+	len = make_tests(tests, matrix);
+	failed = _cmocka_run_group_tests("conformance", tests, len, NULL, NULL);
+	close_all();
+	for (size_t i = 0; i < len; i++)
+		free((char *)tests[i].name);
+	free(tests);
+	free(matrix);
+	return failed;
+}

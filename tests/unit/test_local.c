@@ -1,0 +1,218 @@
+/* What is particular to the local driver; what all drivers do is in test_conformance.c. */
+#include "providers/providers.h"
+#include "tests/unit/conformance.h"
+#include "tests/unit/scratch.h"
+#include <sys/stat.h>
+
+struct loop *loop;
+struct cloud_runner *runner;
+static struct pool *pool;
+static char *scratch;
+static struct subject here, there; /* two accounts: SCRATCH/here, SCRATCH/there */
+
+static int
+open_account(struct subject *s, json_t *credentials)
+{
+	int code =
+	    cloud_account_open(&s->account, &local_driver, s->name, s->name, credentials, &s->err);
+
+	json_decref(credentials);
+	return code;
+}
+
+static int
+open_directory(struct subject *s, const char *name)
+{
+	CLEANUP(cleanup_free) char *path = xasprintf("%s/%s", scratch, name);
+
+	s->name = name;
+	if (mkdir(path, 0700) != 0)
+		return -errno;
+	return open_account(s, json_pack("{s:s, s:s}", "root", path, "fsync", "yes"));
+}
+
+static int
+setup(void **state)
+{
+	const struct cloud_runner_config config = {.backoff_base_ms = 1};
+	struct err err;
+
+	scratch = scratch_make();
+	loop = loop_new("test", &err);
+	pool = pool_new(2, &err);
+	runner = cloud_runner_new(loop, pool, &config, &err);
+	return runner == NULL || open_directory(&here, "here") != 0 ||
+	    open_directory(&there, "there") != 0;
+}
+
+static int
+teardown(void **state)
+{
+	cloud_account_unref(here.account);
+	cloud_account_unref(there.account);
+	cloud_runner_free(runner);
+	pool_free(pool);
+	loop_free(loop);
+	scratch_remove(scratch);
+	return 0;
+}
+
+static char *
+inside(const char *path)
+{
+	return xasprintf("%s/%s", scratch, path);
+}
+
+static bool
+exists(const char *path)
+{
+	CLEANUP(cleanup_free) char *full = inside(path);
+	struct stat st;
+
+	return lstat(full, &st) == 0;
+}
+
+static void
+test_open(void **state)
+{
+	CLEANUP(cleanup_free) char *file = inside("file");
+	CLEANUP(cleanup_free) char *missing = inside("missing");
+	const struct {
+		const char *root, *fsync;
+		int code;
+		const char *why;
+	} cases[] = {
+	    {scratch, "no", 0, NULL},
+	    {scratch, "yes", 0, NULL},
+	    {scratch, "maybe", -EINVAL, "fsync"},
+	    {"relative", "no", -EINVAL, "absolute"},
+	    {"~/Clouds", "no", -EINVAL, "'~' is not expanded"},
+	    {"", "no", -EINVAL, "root"},
+	    {missing, "no", -ENOENT, missing},
+	    {file, "no", -ENOTDIR, file},
+	};
+	struct subject s = {.name = "test"};
+
+	scratch_write(file, "x");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		err_clear(&s.err);
+		s.account = NULL;
+		assert_int_equal(
+		    open_account(&s,
+			json_pack("{s:s, s:s}", "root", cases[i].root, "fsync", cases[i].fsync)),
+		    cases[i].code);
+		if (cases[i].code != 0)
+			assert_non_null(strstr(s.err.msg, cases[i].why));
+		cloud_account_unref(s.account);
+	}
+	assert_int_equal(open_account(&s, json_pack("{}")), -EINVAL);
+	assert_int_equal(
+	    open_account(&s, json_pack("{s:s, s:s}", "root", scratch, "bucket", "b")), -EINVAL);
+}
+
+static void
+test_never_left(void **state)
+{
+	CLEANUP(entry_list_fini) struct entry_list entries = {.items = NULL};
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+	CLEANUP(buf_free) struct buf got = BUF_INIT(1 << 10);
+	const struct content content = {.text = "x", .put = {.mtime_ns = ENTRY_NO_TIME}};
+	CLEANUP(cleanup_free) char *secret = inside("there/secret");
+	CLEANUP(cleanup_free) char *absolute = inside("here/absolute");
+	CLEANUP(cleanup_free) char *relative = inside("here/relative");
+	CLEANUP(cleanup_free) char *directory = inside("here/directory");
+	CLEANUP(cleanup_free) char *within = inside("here/within");
+	CLEANUP(cleanup_free) char *fifo = inside("here/fifo");
+
+	free(put_text(&here, "file", "mine"));
+	scratch_write(secret, "secret");
+	assert_int_equal(symlink(secret, absolute), 0);
+	assert_int_equal(symlink("../there/secret", relative), 0);
+	assert_int_equal(symlink("../there", directory), 0);
+	assert_int_equal(symlink("file", within), 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+
+	assert_int_equal(stat_entry(&here, "absolute", &entry), -ENOENT);
+	assert_int_equal(stat_entry(&here, "relative", &entry), -ENOENT);
+	assert_int_equal(stat_entry(&here, "directory/secret", &entry), -ENOENT);
+	assert_int_equal(stat_entry(&here, "fifo", &entry), -ENOENT);
+	assert_int_equal(get_range(&here, &got, "relative", NULL, 0, UINT64_MAX), -ENOENT);
+	assert_int_equal(get_range(&here, &got, "fifo", NULL, 0, UINT64_MAX), -ENOENT);
+	assert_int_equal(simple(&here, CLOUD_REMOVE, "directory/secret", NULL), -ENOENT);
+	assert_true(put_content(&here, "directory/new", &content, NULL, NULL) < 0);
+	assert_true(simple(&here, CLOUD_MKDIR, "directory/new", NULL) < 0);
+	assert_true(exists("there/secret"));
+	assert_false(exists("there/new"));
+	expect_text(&here, "within", "mine");
+
+	assert_int_equal(list(&here, "", &entries), 0);
+	for (size_t i = 0; i < entries.len; i++) {
+		if (strcmp(entries.items[i].path, "file") != 0)
+			assert_string_equal(entries.items[i].path, "within");
+	}
+	assert_in_range(entries.len, 1, 2);
+}
+
+static void
+test_temporaries(void **state)
+{
+	CLEANUP(entry_list_fini) struct entry_list entries = {.items = NULL};
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+	CLEANUP(cleanup_free) char *temp = inside("here/dir/" DISK_TEMP_PREFIX "left-over");
+	struct cloud_op *op;
+
+	make_directory(&here, "dir");
+	scratch_write(temp, "half");
+	assert_int_equal(list(&here, "dir", &entries), 0);
+	assert_int_equal(entries.len, 0);
+	assert_int_equal(stat_entry(&here, "dir/" DISK_TEMP_PREFIX "left-over", &entry), -ENOENT);
+
+	op = cloud_op_new(here.account, CLOUD_SWEEP, "dir/file");
+	op->put.temp_id = xstrdup("other");
+	assert_int_equal(run(&here, op), 0);
+	assert_true(exists("here/dir/" DISK_TEMP_PREFIX "left-over"));
+	cloud_op_free(op);
+	op = cloud_op_new(here.account, CLOUD_SWEEP, "dir/file");
+	op->put.temp_id = xstrdup("left-over");
+	assert_int_equal(run(&here, op), 0);
+	assert_false(exists("here/dir/" DISK_TEMP_PREFIX "left-over"));
+	assert_int_equal(run(&here, op), 0); /* nothing is left: fine */
+	cloud_op_free(op);
+}
+
+static void
+test_copy_between(void **state)
+{
+	CLEANUP(cleanup_free) char *version = put_text(&here, "from", "content");
+	struct cloud_op *op = cloud_op_new(there.account, CLOUD_COPY, "sub/to");
+
+	assert_true(cloud_copies_from(there.account, here.account));
+	op->from = here.account;
+	op->path2 = xstrdup("from");
+	op->version = xstrdup(version);
+	op->put.temp_id = xstrdup("copy");
+	op->put.mtime_ns = 1000000000000000001;
+	op->put.mode = 0604;
+	make_directory(&there, "sub");
+	assert_int_equal(run(&there, op), 0);
+	assert_int_equal(op->entry.size, 7);
+	assert_int_equal(op->entry.mtime_ns, 1000000000000000001);
+	assert_int_equal(op->entry.mode, 0604);
+	cloud_op_free(op);
+	expect_text(&there, "sub/to", "content");
+	assert_false(exists("here/sub/to"));
+	assert_true(exists("there/sub/to"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_open, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_never_left, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_temporaries, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_copy_between, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
