@@ -1,0 +1,426 @@
+/*
+ * origin: an object server that is never the bottleneck of a benchmark.  It speaks as much S3 as a
+ * relay needs and stores nothing: an object's size is the number after the last '-' of its name
+ * ("/bucket/big-4294967296"), its content repeats a pattern that GET sends by sendfile(2) from
+ * memory, and what PUT brings is dropped inside the kernel (MSG_TRUNC).  One thread, one epoll.
+ *
+ *   origin [--port N] [--rate BYTES]
+ *
+ * Prints the port it listens on (127.0.0.1).  --rate limits each connection, in both directions.
+ * It ends on SIGTERM and prints what it did: requests, bytes sent and taken, CPU seconds.
+ */
+#include "src/mem.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define PATTERN  (64u << 20)
+#define HEAD_MAX 16384
+#define SLICE    (1u << 20) /* bytes a connection moves before the next has its turn */
+#define TICK_MS  50 /* how often throttled connections get their share */
+
+struct connection {
+	int fd;
+	char head[HEAD_MAX];
+	size_t head_len;
+	uint64_t take; /* of a PUT's body, still to come */
+	uint64_t send; /* of a GET's body, still to go */
+	uint64_t offset;
+	uint64_t allowance;
+	bool waiting; /* for its share of the rate */
+	bool answer; /* a PUT's answer is due when its body has come */
+	struct connection *next;
+};
+
+static int epoll_fd, pattern_fd;
+static uint64_t rate, requests, sent, taken;
+static struct connection *connections;
+
+static _Noreturn void
+die(const char *what)
+{
+	fprintf(stderr, "origin: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void
+connection_close(struct connection *c)
+{
+	struct connection **p = &connections;
+
+	while (*p != c)
+		p = &(*p)->next;
+	*p = c->next;
+	close(c->fd);
+	free(c);
+}
+
+static bool
+connection_say(struct connection *c, const char *text, int len)
+{
+	/* Heads are far smaller than a socket's buffer, and nothing else is under way. */
+	return send(c->fd, text, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+static const char *
+header_find(const char *head, const char *name)
+{
+	const char *p = strcasestr(head, name);
+
+	return p == NULL ? NULL : p + strlen(name);
+}
+
+/* The object's size is in its name, before any query. */
+static uint64_t
+object_size(const char *path, size_t len)
+{
+	for (size_t i = len; i > 0; i--) {
+		if (path[i - 1] == '-')
+			return strtoull(path + i, NULL, 10);
+		if (path[i - 1] == '/')
+			break;
+	}
+	return 0;
+}
+
+static bool
+connection_request(struct connection *c)
+{
+	char answer[1024], *path, *end;
+	const char *range, *length;
+	uint64_t size, first = 0, last;
+	int n;
+
+	requests++;
+	path = strchr(c->head, ' ');
+	end = path == NULL ? NULL : strpbrk(++path, " ?");
+	if (end == NULL)
+		return false;
+	size = object_size(path, (size_t)(end - path));
+	if (strncmp(c->head, "PUT ", 4) == 0) {
+		length = header_find(c->head, "\r\nContent-Length:");
+		c->take = length == NULL ? 0 : strtoull(length, NULL, 10);
+		c->answer = true;
+		return true;
+	}
+	if (strncmp(c->head, "DELETE ", 7) == 0) {
+		n = snprintf(answer, sizeof(answer), "HTTP/1.1 204 No Content\r\n\r\n");
+		return connection_say(c, answer, n);
+	}
+	if (*end == '?' && strstr(end, "list-type=2") != NULL) {
+		static const char list[] =
+		    "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+		n = snprintf(answer, sizeof(answer),
+		    "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", sizeof(list) - 1, list);
+		return connection_say(c, answer, n);
+	}
+	last = size == 0 ? 0 : size - 1;
+	range = header_find(c->head, "\r\nRange: bytes=");
+	if (range != NULL) {
+		first = strtoull(range, &end, 10);
+		if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+			last = MIN(last, strtoull(end + 1, NULL, 10));
+		n = snprintf(answer, sizeof(answer),
+		    "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64
+		    "/%" PRIu64 "\r\n",
+		    first, last, size);
+	} else {
+		n = snprintf(answer, sizeof(answer), "HTTP/1.1 200 OK\r\n");
+	}
+	n += snprintf(answer + n, sizeof(answer) - (size_t)n,
+	    "Content-Length: %" PRIu64 "\r\nETag: \"origin-%" PRIu64 "\"\r\n"
+	    "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n",
+	    size == 0 ? 0 : last - first + 1, size);
+	if (strncmp(c->head, "GET ", 4) == 0 && size > 0) {
+		c->offset = first;
+		c->send = last - first + 1;
+	}
+	return connection_say(c, answer, n);
+}
+
+/* How much may move now; 0: wait for the next tick. */
+static size_t
+connection_share(struct connection *c, uint64_t wanted)
+{
+	uint64_t n = MIN(wanted, (uint64_t)SLICE);
+
+	if (rate != 0)
+		n = MIN(n, c->allowance);
+	c->waiting = n == 0;
+	return (size_t)n;
+}
+
+static void
+connection_moved(struct connection *c, uint64_t n)
+{
+	if (rate != 0)
+		c->allowance -= n;
+}
+
+/* false: close it. */
+static bool
+connection_send(struct connection *c)
+{
+	size_t n = connection_share(c, c->send);
+	off_t at = (off_t)(c->offset % PATTERN);
+	ssize_t moved;
+
+	n = MIN(n, PATTERN - (size_t)at);
+	if (n == 0)
+		return true;
+	moved = sendfile(c->fd, pattern_fd, &at, n);
+	if (moved < 0)
+		return errno == EAGAIN;
+	c->offset += (uint64_t)moved;
+	c->send -= (uint64_t)moved;
+	sent += (uint64_t)moved;
+	connection_moved(c, (uint64_t)moved);
+	return true;
+}
+
+static bool
+connection_take(struct connection *c)
+{
+	static char sink[SLICE]; /* never touched: MSG_TRUNC drops the bytes in the kernel */
+	size_t n = connection_share(c, c->take);
+	ssize_t moved;
+
+	if (n == 0)
+		return true;
+	moved = recv(c->fd, sink, n, MSG_TRUNC | MSG_DONTWAIT);
+	if (moved == 0)
+		return false;
+	if (moved < 0)
+		return errno == EAGAIN;
+	c->take -= (uint64_t)moved;
+	taken += (uint64_t)moved;
+	connection_moved(c, (uint64_t)moved);
+	return true;
+}
+
+static bool
+connection_read_head(struct connection *c)
+{
+	char *end;
+	size_t rest, kept;
+	ssize_t n = recv(c->fd, c->head + c->head_len, HEAD_MAX - 1 - c->head_len, MSG_DONTWAIT);
+
+	if (n == 0)
+		return false;
+	if (n < 0)
+		return errno == EAGAIN;
+	c->head_len += (size_t)n;
+	c->head[c->head_len] = '\0';
+	end = strstr(c->head, "\r\n\r\n");
+	if (end == NULL)
+		return c->head_len < HEAD_MAX - 1;
+	rest = c->head_len - (size_t)(end + 4 - c->head);
+	*end = '\0';
+	if (!connection_request(c))
+		return false;
+	kept = (size_t)MIN((uint64_t)rest, c->take); /* the body's first bytes came with the head */
+	c->take -= kept;
+	taken += kept;
+	c->head_len = 0;
+	return rest == kept; /* no pipelining */
+}
+
+static bool
+connection_step(struct connection *c)
+{
+	char answer[128];
+	int n;
+
+	if (c->send > 0)
+		return connection_send(c);
+	if (c->take == 0 && !c->answer && !connection_read_head(c))
+		return false;
+	if (c->take > 0 && !connection_take(c))
+		return false;
+	if (c->answer && c->take == 0) {
+		c->answer = false;
+		n = snprintf(answer, sizeof(answer),
+		    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: \"origin-put\"\r\n\r\n");
+		return connection_say(c, answer, n);
+	}
+	return true;
+}
+
+static void
+connection_watch(struct connection *c, int how)
+{
+	struct epoll_event e = {.data.ptr = c};
+
+	if (!c->waiting)
+		e.events = c->send > 0 ? EPOLLOUT : EPOLLIN;
+	if (epoll_ctl(epoll_fd, how, c->fd, &e) != 0)
+		die("epoll_ctl");
+}
+
+static void
+listener_accept(int listener)
+{
+	struct connection *c;
+	int one = 1, fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		c = xcalloc(1, sizeof(*c));
+		c->fd = fd;
+		c->next = connections;
+		connections = c;
+		connection_watch(c, EPOLL_CTL_ADD);
+	}
+}
+
+static void
+tick(int timer)
+{
+	uint64_t n;
+	struct connection *c;
+
+	if (read(timer, &n, sizeof(n)) != sizeof(n))
+		return;
+	for (c = connections; c != NULL; c = c->next) {
+		c->allowance = MIN(c->allowance + rate * n * TICK_MS / 1000, rate);
+		if (c->waiting) {
+			c->waiting = false;
+			connection_watch(c, EPOLL_CTL_MOD);
+		}
+	}
+}
+
+static int
+listener_open(uint16_t port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+	    .sin_port = htons(port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(at);
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 4096) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&at, &len) != 0)
+		die("listen");
+	printf("%d\n", ntohs(at.sin_port));
+	fflush(stdout);
+	return fd;
+}
+
+static void
+pattern_make(void)
+{
+	uint64_t x =
+	    88172645463325252u; /* xorshift64 (Marsaglia 2003): bytes that do not compress */
+	uint64_t *p;
+
+	pattern_fd = memfd_create("pattern", MFD_CLOEXEC);
+	if (pattern_fd < 0 || ftruncate(pattern_fd, PATTERN) != 0)
+		die("memfd");
+	p = mmap(NULL, PATTERN, PROT_READ | PROT_WRITE, MAP_SHARED, pattern_fd, 0);
+	if (p == MAP_FAILED)
+		die("mmap");
+	for (size_t i = 0; i < PATTERN / sizeof(*p); i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		p[i] = x;
+	}
+	munmap(p, PATTERN);
+}
+
+static int
+watch(int fd, void *tag)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = tag};
+
+	if (fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0)
+		die("epoll");
+	return fd;
+}
+
+static void
+report(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	printf("requests %" PRIu64 " sent %" PRIu64 " taken %" PRIu64 " cpu %.2f\n", requests, sent,
+	    taken,
+	    (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {{"port", required_argument, NULL, 'p'},
+	    {"rate", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+	static char listener_tag, timer_tag, signal_tag;
+	struct itimerspec every = {{0, TICK_MS * 1000000L}, {0, TICK_MS * 1000000L}};
+	struct rlimit files;
+	struct epoll_event events[256];
+	unsigned long port = 0;
+	int listener, timer, signals, option, n;
+	sigset_t set;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'p')
+			port = strtoul(optarg, NULL, 10);
+		else if (option == 'r')
+			rate = strtoull(optarg, NULL, 10);
+		else
+			return 2;
+	}
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	pattern_make();
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	listener = watch(listener_open((uint16_t)port), &listener_tag);
+	signals = watch(signalfd(-1, &set, SFD_CLOEXEC), &signal_tag);
+	timer = watch(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), &timer_tag);
+	if (rate != 0)
+		timerfd_settime(timer, 0, &every, NULL);
+	for (;;) {
+		n = epoll_wait(epoll_fd, events, ARRAY_LEN(events), -1);
+		for (int i = 0; i < n; i++) {
+			struct connection *c = events[i].data.ptr;
+
+			if (events[i].data.ptr == &listener_tag)
+				listener_accept(listener);
+			else if (events[i].data.ptr == &timer_tag)
+				tick(timer);
+			else if (events[i].data.ptr == &signal_tag) {
+				report();
+				close(signals);
+				return 0;
+			} else if (connection_step(c))
+				connection_watch(c, EPOLL_CTL_MOD);
+			else
+				connection_close(c);
+		}
+	}
+}
