@@ -210,6 +210,64 @@ cloud_is_same(const struct account *a, const char *path, const struct account *b
 	return one != NULL && two != NULL && strcmp(one, two) == 0;
 }
 
+/* uploads */
+
+struct upload_part *
+upload_parts_add(struct upload_parts *parts)
+{
+	if (parts->len == parts->cap) {
+		parts->cap = MAX(parts->cap * 2, 16);
+		parts->items = xrealloc(parts->items, parts->cap, sizeof *parts->items);
+	}
+	parts->items[parts->len] = (struct upload_part){.number = 0};
+	return &parts->items[parts->len++];
+}
+
+/* Where the number is, or would be. */
+static size_t
+upload_parts_position(const struct upload_parts *parts, unsigned number)
+{
+	size_t low = 0, high = parts->len;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (parts->items[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct upload_part *
+upload_parts_get(const struct upload_parts *parts, unsigned number)
+{
+	size_t i = upload_parts_position(parts, number);
+
+	return i < parts->len && parts->items[i].number == number ? &parts->items[i] : NULL;
+}
+
+void
+upload_parts_put(struct upload_parts *parts, const struct upload_part *part)
+{
+	size_t i = upload_parts_position(parts, part->number);
+
+	if (i == parts->len || parts->items[i].number != part->number) {
+		upload_parts_add(parts);
+		memmove(&parts->items[i + 1], &parts->items[i],
+		    (parts->len - 1 - i) * sizeof *parts->items);
+	}
+	parts->items[i] = *part;
+}
+
+void
+upload_parts_fini(struct upload_parts *parts)
+{
+	free(parts->items);
+	*parts = (struct upload_parts){.items = NULL};
+}
+
 /* whose turn it is */
 
 enum cloud_lane
@@ -217,7 +275,8 @@ cloud_op_lane(const struct cloud_op *op)
 {
 	if (op->kind == CLOUD_READ)
 		return CLOUD_LANE_READ;
-	return op->kind == CLOUD_PUT ? CLOUD_LANE_PUT : CLOUD_LANE_REST;
+	return op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_PART ? CLOUD_LANE_PUT
+								      : CLOUD_LANE_REST;
 }
 
 static unsigned

@@ -6,6 +6,11 @@
  * runner sends it (HTTP, or disk operations for directories), streams bodies, retries, limits
  * rates.  Time and randomness reach the driver as fields of the op.
  *
+ * An upload is a large file written in parts.  BEGIN gives it an id, PARTs are written (or copied
+ * natively: COPY_PART) in any order and several at once, COMMIT makes the file, whole and atomic.
+ * The id and the parts' tags are all there is to know of it: they belong to the caller, who keeps
+ * them across restarts.  A driver without uploads (limits.part_max 0) never sees these ops.
+ *
  * A runner belongs to one loop, and so do its accounts and ops.
  */
 #pragma once
@@ -33,6 +38,17 @@ enum cloud_op_kind {
 	CLOUD_USAGE, /* -> op->usage */
 	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left;
 			never fails -ENOENT */
+	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; attributes in op->put -> op->upload */
+	CLOUD_UPLOAD_PART, /* source, length -> op->part of op->upload; op->entry: its digests as
+			      the cloud has them, tag in op->part */
+	CLOUD_COPY_PART, /* as UPLOAD_PART; content: path2 of `from`, offset, length, version */
+	CLOUD_UPLOAD_STATUS, /* op->upload -> op->parts: what the cloud has; -ENOENT: it knows no
+				such upload */
+	CLOUD_UPLOAD_COMMIT, /* op->upload of op->parts -> op->entry; length: of the whole; -ENOENT
+				as above */
+	CLOUD_UPLOAD_ABORT, /* op->upload; never fails -ENOENT */
+	CLOUD_UPLOAD_FIND, /* path -> op->uploads: ids of the uploads to it that are under way,
+			      whoever began them, at most CLOUD_UPLOADS_MAX */
 	CLOUD_OP_KINDS
 };
 
@@ -65,6 +81,9 @@ enum cloud_transport { CLOUD_HTTP, CLOUD_DISK, CLOUD_MEMORY };
 #define CLOUD_COLLECT_MAX                                                                          \
 	(16 * 1024 * 1024) /* a list page of 1,000 keys of 1,024 bytes, XML-escaped, is < 8 MiB */
 
+#define CLOUD_TAG_MAX     72 /* with its NUL: an etag, quoted hash and part count of any service */
+#define CLOUD_UPLOADS_MAX 1000 /* uploads of one path that FIND tells: a page of S3's list */
+
 /* One value an account needs: feeds API validation, command-line prompts and the web form. */
 struct cloud_field {
 	const char *name; /* camelCase: "accessKeyId" */
@@ -77,6 +96,9 @@ struct cloud_field {
 
 struct cloud_limits {
 	uint64_t put_max; /* largest single PUT */
+	uint64_t part_min,
+	    part_max; /* of an upload's parts, the last may be smaller; 0: no uploads */
+	unsigned parts_max; /* parts of one upload */
 	unsigned
 	    concurrency; /* ops at once on one account, where the runner's config does not say */
 	unsigned rate; /* requests a second, 0: no limit */
@@ -137,6 +159,25 @@ struct cloud_put {
 	char *temp_id; /* unique to the change: names temporaries and upload sessions */
 };
 
+/* A part of an upload. */
+struct upload_part {
+	unsigned number; /* from 1, in the order of the content */
+	uint64_t length;
+	char tag[CLOUD_TAG_MAX]; /* what the cloud calls its content; COMMIT names it */
+	uint32_t crc32c; /* of its content, if has_crc32c */
+	bool has_crc32c;
+};
+struct upload_parts { /* by number, each once */
+	struct upload_part *items;
+	size_t len, cap;
+};
+struct upload_part *upload_parts_add(struct upload_parts *); /* zeroed; valid until the next */
+/* Replaces the one of its number, or adds it in its place. */
+void upload_parts_put(struct upload_parts *, const struct upload_part *);
+const struct upload_part *
+upload_parts_get(const struct upload_parts *, unsigned number); /* or NULL */
+void upload_parts_fini(struct upload_parts *);
+
 typedef void (*cloud_done_fn)(void *arg, struct cloud_op *op, int code, const struct err *err);
 typedef void (*cloud_progress_fn)(void *arg, struct cloud_op *op, uint64_t bytes);
 
@@ -145,19 +186,25 @@ struct cloud_op {
 	enum cloud_op_kind kind;
 	struct account *account;
 	char *path, *path2; /* canonical, owned */
-	struct account *from; /* COPY: the source's account, its path in path2 */
-	uint64_t offset, length; /* READ, PUT; READ: UINT64_MAX is "to the end" */
-	char *version; /* READ, COPY, REMOVE, MOVE: pinned; owned, NULL: any */
+	struct account *from; /* COPY, COPY_PART: the source's account, its path in path2 */
+	uint64_t offset, length; /* READ, PUT, UPLOAD_*; READ: UINT64_MAX is "to the end" */
+	char *version; /* READ, COPY, COPY_PART, REMOVE, MOVE: pinned; owned, NULL: any */
 	struct cloud_put put;
-	struct ring *ring; /* READ: sink, ended by the runner on success; PUT: source; borrowed */
+	struct ring *ring; /* READ: sink, ended by the runner on success; PUT, UPLOAD_PART: source;
+			      borrowed */
 	bool keep_open; /* READ: the sink is not ended: more will follow from elsewhere */
 	bool goes_on; /* READ: for a PUT that holds a lane already: it does not wait for one */
+	char *upload; /* the upload's id; BEGIN's result; owned */
+	struct upload_part part; /* UPLOAD_PART, COPY_PART: its number; the rest is the result */
+	struct upload_parts parts; /* COMMIT: all of them; STATUS: the result; owned */
 	cloud_progress_fn progress; /* COPY only; may be NULL */
 	unsigned attempts_max; /* requests in a row that may fail; 0: the default, 5 */
 	/* results */
 	struct entry entry;
 	struct entry_list list;
 	struct disk_usage usage;
+	char **uploads; /* FIND; owned, like its strings */
+	size_t uploads_len;
 	/* for the driver */
 	void *data; /* driver->op_size bytes, zeroed at start */
 	uint64_t now_ms; /* time of this request */

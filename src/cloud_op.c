@@ -47,6 +47,11 @@ cloud_op_free(struct cloud_op *op)
 	free(op->version);
 	free(op->put.content_type);
 	free(op->put.temp_id);
+	free(op->upload);
+	upload_parts_fini(&op->parts);
+	for (size_t i = 0; i < op->uploads_len; i++)
+		free(op->uploads[i]);
+	free(op->uploads);
 	free(op->data);
 	entry_fini(&op->entry);
 	entry_list_fini(&op->list);
@@ -65,7 +70,12 @@ op_alters(const struct cloud_op *op)
 	case CLOUD_REMOVE:
 	case CLOUD_RMDIR:
 	case CLOUD_MKDIR:
-	case CLOUD_SETATTR: return true;
+	case CLOUD_SETATTR:
+	case CLOUD_UPLOAD_BEGIN:
+	case CLOUD_UPLOAD_PART:
+	case CLOUD_COPY_PART:
+	case CLOUD_UPLOAD_COMMIT:
+	case CLOUD_UPLOAD_ABORT: return true;
 	default: return false;
 	}
 }
@@ -172,7 +182,7 @@ op_transmit(struct op_private *p)
 	struct ring *source = NULL;
 
 	if (driver->transport == CLOUD_DISK) {
-		p->ring_used |= p->op.kind == CLOUD_PUT;
+		p->ring_used |= p->op.kind == CLOUD_PUT || p->op.kind == CLOUD_UPLOAD_PART;
 		p->disk = disk_start(p->runner->loop, p->runner->pool, &p->request.disk, p->op.ring,
 		    op_on_disk, op_on_progress, p);
 		return;
@@ -436,7 +446,7 @@ cloud_op_end(struct op_private *p, int code, const struct err *err)
 	static const struct err none = ERR_INIT;
 
 	/* Nothing was left to sweep: that is what was wanted. */
-	if (p->op.kind == CLOUD_SWEEP && code == -ENOENT)
+	if ((p->op.kind == CLOUD_SWEEP || p->op.kind == CLOUD_UPLOAD_ABORT) && code == -ENOENT)
 		code = 0;
 	op_release(p);
 	if (code == 0 && p->op.kind == CLOUD_READ && p->op.ring != NULL && !p->op.keep_open)
