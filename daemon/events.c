@@ -255,8 +255,7 @@ progress_is_due(struct events *e, const char *id)
 }
 
 void
-events_progress(struct events *e, const struct change *c, const char *route, uint64_t bytes_done,
-    uint64_t bytes_total, uint64_t rate)
+events_progress(struct events *e, const struct change *c, const struct queue_progress *p)
 {
 	struct channel *ch = channel_get(e, c->user_id);
 
@@ -264,8 +263,7 @@ events_progress(struct events *e, const struct change *c, const char *route, uin
 		return;
 	ch->seq++;
 	if (channel_wants(ch, EVENTS_PROGRESS, c->id))
-		channel_publish(ch, EVENTS_PROGRESS, "progress", c->id,
-		    view_progress(c->id, route, bytes_done, bytes_total, rate));
+		channel_publish(ch, EVENTS_PROGRESS, "progress", c->id, view_progress(c->id, p));
 }
 
 void

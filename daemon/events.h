@@ -3,7 +3,7 @@
  * bounded buffer (1 MiB) and is dropped when it is full.
  */
 #pragma once
-#include "daemon/daemon.h"
+#include "daemon/queue.h"
 
 struct evhttp_request;
 struct events *events_new(struct daemon *);
@@ -11,8 +11,7 @@ void events_free(struct events *);
 /* Says "bye" and closes all readers, and takes no new ones; the server does it when it goes. */
 void events_close(struct events *);
 void events_change(struct events *, const struct change *); /* a `change` event for its user */
-void events_progress(struct events *, const struct change *, const char *route, uint64_t bytes_done,
-    uint64_t bytes_total, uint64_t rate);
+void events_progress(struct events *, const struct change *, const struct queue_progress *);
 void events_account(struct events *, const char *user_id, const char *account_id, const char *name,
     const char *event);
 uint64_t events_seq(const struct events *, const char *user_id);

@@ -6,6 +6,7 @@ libdaemon_a_SOURCES = \
 	daemon/store_account.c \
 	daemon/store_change.c \
 	daemon/store_check.c \
+	daemon/store_checkpoint.c \
 	daemon/store_history.c \
 	daemon/store_index.c \
 	daemon/store_list.c \

@@ -4,7 +4,6 @@
 #include "daemon/idmap.h"
 #include "daemon/retry.h"
 #include "daemon/spool.h"
-#include "daemon/worker.h"
 #include "src/clock.h"
 #include "src/crash.h"
 #include "src/log.h"
@@ -18,6 +17,8 @@
 #define QUEUE_CLAIM_MAX      256 /* changes of one claim: keeps a store transaction short */
 #define QUEUE_STORE_RETRY_MS 2000 /* after the store refused (a full disk): try again */
 #define QUEUE_EXPIRE_MS      (3600 * 1000)
+#define QUEUE_MEMORY_MAX     ((uint64_t)256 << 20) /* more rings bring nothing, unless asked for */
+#define QUEUE_SWEEP_MAX      64 /* uploads of ended changes that are aborted at a time */
 #define QUEUE_RATE_SAMPLES   6 /* one a second: the rate is over the last five */
 
 struct sample {
@@ -31,11 +32,13 @@ struct running {
 	struct worker_job *job; /* NULL: no attempt (any more) */
 	size_t worker;
 	bool verifying; /* the store is writing that it is verified */
+	unsigned notes; /* of the checkpoint, that the store is writing */
+	bool sweeping; /* it has ended; what it left at the cloud is being removed */
 	bool ended; /* the attempt is over: the change has its new state */
 	bool stopped; /* for a drain: it stays claimed, and the next daemon takes it back */
 	struct sample samples[QUEUE_RATE_SAMPLES];
 	size_t samples_len;
-	uint64_t bytes_done, bytes_total;
+	struct worker_progress progress; /* the last that was told */
 	TAILQ_ENTRY(running) next;
 };
 
@@ -247,6 +250,61 @@ queue_take_result(struct change *c, const struct attempt_result *res)
 		xstrset(&c->segments[0].version, res->source_version);
 }
 
+/* It was stopped, or only swept: it goes when the store has answered all that it was told. */
+static void
+queue_remove_stopped(struct running *r)
+{
+	if (!r->verifying && r->notes == 0)
+		queue_remove(r);
+}
+
+static void
+queue_on_note_stored(void *arg, struct store_result *res)
+{
+	struct running *r = arg;
+
+	r->notes--;
+	if (res->code != 0 && !r->stopped)
+		log_warning(
+		    "%s: cannot record how far it came: %s", r->change->id, err_text(&res->err));
+	if (r->stopped)
+		queue_remove_stopped(r);
+}
+
+/* What is not on disk must not begin. */
+static void
+queue_on_head_stored(void *arg, struct store_result *res)
+{
+	struct running *r = arg;
+
+	if (r->job != NULL && !r->stopped && res->code == 0)
+		worker_noted(r->job);
+	else if (r->job != NULL && !r->stopped)
+		worker_cancel(r->job, -EIO);
+	queue_on_note_stored(r, res);
+}
+
+static void
+queue_on_note(void *arg, void *owner, enum checkpoint_note_kind kind,
+    const struct checkpoint *checkpoint, const struct upload_part *part)
+{
+	struct running *r = owner;
+	struct store *store = r->queue->daemon->store;
+
+	r->notes++;
+	switch (kind) {
+	case CHECKPOINT_HEAD:
+		store_checkpoint_head(store, r->change->id, checkpoint, queue_on_head_stored, r);
+		break;
+	case CHECKPOINT_PART:
+		store_checkpoint_part(store, r->change->id, part, queue_on_note_stored, r);
+		break;
+	case CHECKPOINT_GONE:
+		store_checkpoint_drop(store, r->change->id, queue_on_note_stored, r);
+		break;
+	}
+}
+
 static void
 queue_on_verified_stored(void *arg, struct store_result *res)
 {
@@ -254,7 +312,7 @@ queue_on_verified_stored(void *arg, struct store_result *res)
 
 	r->verifying = false;
 	if (r->stopped) {
-		queue_remove(r);
+		queue_remove_stopped(r);
 		return;
 	}
 	if (r->ended) {
@@ -293,10 +351,9 @@ queue_on_done(void *arg, void *owner, const struct attempt_result *res)
 
 	q->workers[r->worker].load--;
 	worker_release(TAKE(r->job));
-	if (res->code == -ESHUTDOWN) {
+	if (res->code == -ESHUTDOWN || r->sweeping) {
 		r->stopped = true;
-		if (!r->verifying)
-			queue_remove(r);
+		queue_remove_stopped(r);
 		return;
 	}
 	queue_take_result(r->change, res);
@@ -334,6 +391,15 @@ running_sample(struct running *r, uint64_t now_ms, uint64_t bytes)
 	r->samples[r->samples_len - 1] = (struct sample){now_ms, bytes};
 }
 
+static struct queue_progress
+running_progress(const struct running *r)
+{
+	const struct worker_progress *p = &r->progress;
+
+	return (struct queue_progress){
+	    p->bytes_done, p->bytes_total, running_rate(r), p->route, p->parts};
+}
+
 static void
 queue_on_progress(void *arg, const struct worker_progress *progress, size_t len)
 {
@@ -345,16 +411,17 @@ queue_on_progress(void *arg, const struct worker_progress *progress, size_t len)
 		const struct worker_progress *p = &progress[i];
 		struct running *r = p->owner;
 
-		r->bytes_done = p->bytes_done;
-		r->bytes_total = p->bytes_total;
+		r->progress = *p;
 		running_sample(r, now, p->bytes_done);
-		events_progress(q->daemon->events, r->change, p->route, p->bytes_done,
-		    p->bytes_total, running_rate(r));
+		const struct queue_progress live = running_progress(r);
+
+		events_progress(q->daemon->events, r->change, &live);
 	}
 }
 
 static const struct worker_handler worker_handler = {
     .progress = queue_on_progress,
+    .note = queue_on_note,
     .verified = queue_on_verified,
     .done = queue_on_done,
 };
@@ -405,38 +472,101 @@ queue_least_loaded(const struct queue *q)
 	return best;
 }
 
-static void
-queue_begin(struct queue *q, struct change *c)
+static struct running *
+running_new(struct queue *q, struct change *c)
 {
 	struct running *r = xcalloc(1, sizeof *r);
-	struct account_snapshot **snapshots;
-	struct err err = ERR_INIT;
-	size_t len;
-	int code;
 
 	r->queue = q;
 	r->change = c;
-	r->bytes_done = c->bytes_done;
-	r->bytes_total = c->bytes_total;
+	r->progress.bytes_done = c->bytes_done;
+	r->progress.bytes_total = c->bytes_total;
 	if (q->running_len == 0)
 		queue_timer(q->renew_timer, settings_int(q->daemon->settings, "claim.lease") / 3);
 	TAILQ_INSERT_TAIL(&q->running, r, next);
 	idmap_put(&q->by_id, c->id, r);
 	q->running_len++;
-	events_change(q->daemon->events, c);
+	return r;
+}
 
-	code = queue_snapshots(q, c, &snapshots, &len, &err);
-	if (code != 0) {
-		queue_fail(r, code, &err);
-		return;
-	}
+/* To the least loaded of the transfer loops. */
+static int
+queue_hand_over(struct running *r, struct err *err)
+{
+	struct queue *q = r->queue;
+	const struct change *c = r->change;
+	struct account_snapshot **snapshots;
+	struct checkpoint *checkpoint = NULL;
 	CLEANUP(cleanup_free) char *spool_dir = daemon_spool_dir(q->daemon, c->user_id);
+	size_t len;
+	int code;
 
+	code = queue_snapshots(q, c, &snapshots, &len, err);
+	if (code != 0)
+		return code;
+	/* The first attempt of most has none. */
+	if (c->repeated || c->attempts > 1 || c->cancel)
+		store_checkpoint_get(q->daemon->store, c->id, &checkpoint, NULL);
 	r->worker = queue_least_loaded(q);
 	q->workers[r->worker].load++;
-	r->job =
-	    worker_run(q->workers[r->worker].worker, change_copy(c), snapshots, len, spool_dir, r);
+	r->job = worker_run(
+	    q->workers[r->worker].worker, change_copy(c), checkpoint, snapshots, len, spool_dir, r);
 	free(snapshots);
+	return 0;
+}
+
+static void
+queue_begin(struct queue *q, struct change *c)
+{
+	struct running *r = running_new(q, c);
+	struct err err = ERR_INIT;
+	int code;
+
+	events_change(q->daemon->events, c);
+	code = queue_hand_over(r, &err);
+	if (code != 0)
+		queue_fail(r, code, &err);
+}
+
+/* -- what changes that have ended left at their clouds */
+
+/* One whose account is gone took its uploads with it, or nobody can reach them any more. */
+static void
+queue_sweep(struct queue *q, struct change *c)
+{
+	struct err err = ERR_INIT;
+	struct running *r;
+
+	if (idmap_get(&q->by_id, c->id) != NULL) {
+		change_free(c);
+		return;
+	}
+	c->cancel = true;
+	r = running_new(q, c);
+	r->sweeping = true;
+	if (queue_hand_over(r, &err) == 0)
+		return;
+	log_warning(
+	    "%s: what it left at '%s' cannot be removed: %s", c->id, c->path, err_text(&err));
+	r->stopped = true;
+	queue_on_note(q, r, CHECKPOINT_GONE, NULL, NULL);
+}
+
+static void
+queue_sweep_all(struct queue *q)
+{
+	struct err err = ERR_INIT;
+	struct change **left;
+	size_t i, len;
+
+	if (store_checkpoints_left(q->daemon->store, NULL, QUEUE_SWEEP_MAX, &left, &len, &err) !=
+	    0) {
+		log_warning("cannot find out what is left to be removed: %s", err_text(&err));
+		return;
+	}
+	for (i = 0; i < len; i++)
+		queue_sweep(q, TAKE(left[i]));
+	free(left);
 }
 
 static unsigned
@@ -554,6 +684,7 @@ queue_on_expire(evutil_socket_t fd, short what, void *arg)
 
 	if (q->daemon->draining)
 		return;
+	queue_sweep_all(q);
 	q->store_calls++;
 	store_expire(q->daemon->store, queue_on_expired, q);
 }
@@ -613,7 +744,7 @@ queue_cancel(struct queue *q, const char *change_id)
 {
 	struct running *r = idmap_get(&q->by_id, change_id);
 
-	if (r == NULL)
+	if (r == NULL || r->sweeping)
 		return;
 	r->change->cancel = true;
 	if (r->job != NULL)
@@ -659,7 +790,7 @@ queue_progress(struct queue *q, const char *change_id, struct queue_progress *ou
 
 	if (r == NULL)
 		return false;
-	*out = (struct queue_progress){r->bytes_done, r->bytes_total, running_rate(r)};
+	*out = running_progress(r);
 	return true;
 }
 
@@ -667,6 +798,16 @@ unsigned
 queue_running(const struct queue *q)
 {
 	return q->running_len;
+}
+
+/* Of all rings. */
+static size_t
+queue_memory(const struct settings *s)
+{
+	uint64_t set = settings_int(s, "transfer.memory");
+	uint64_t quarter = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+
+	return set != 0 ? set : MIN(quarter, QUEUE_MEMORY_MAX);
 }
 
 static int
@@ -679,12 +820,14 @@ queue_start_workers(struct queue *q, struct err *err)
 	    .pool = q->pool,
 	    .http = daemon_http_limits(q->daemon),
 	    .ring = settings_int(s, "transfer.ring"),
+	    .memory = queue_memory(s),
 	    .concurrency = settings_int(s, "account.concurrency"),
 	};
 
 	if (n == 0)
 		n = MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
 	config.workers = n;
+	config.memory /= n;
 	q->workers = xcalloc(n, sizeof *q->workers);
 	for (; config.index < n; config.index++) {
 		q->workers[config.index].worker = worker_new(&config, &worker_handler, q, err);

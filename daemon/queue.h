@@ -4,7 +4,7 @@
  * to be retried with backoff, verified.  It is the only caller of the store's claim and finish.
  */
 #pragma once
-#include "daemon/daemon.h"
+#include "daemon/worker.h"
 
 struct queue *queue_new(struct daemon *, struct err *); /* starts the transfer loops */
 void queue_free(struct queue *);
@@ -21,8 +21,11 @@ void queue_account_changed(struct queue *, const char *account_id);
 void queue_reconfigure(struct queue *); /* daemon->settings is new */
 
 struct queue_progress {
-	uint64_t bytes_done, bytes_total, rate;
-}; /* rate: bytes/s over the last 5 s */
+	uint64_t bytes_done, bytes_total;
+	uint64_t rate; /* bytes/s over the last 5 s */
+	const char *route; /* static; NULL: not chosen yet */
+	struct worker_parts parts;
+};
 /* Live progress of a running change; false if it is not running here. */
 bool queue_progress(struct queue *, const char *change_id, struct queue_progress *out);
 unsigned queue_running(const struct queue *);

@@ -57,6 +57,7 @@ op_free(struct op *op)
 	user_free(op->user);
 	account_record_free(op->account);
 	free(op->user_id);
+	json_decref(op->json);
 	free(op->id);
 	free(op->mount_id);
 	free(op->text);

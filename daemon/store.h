@@ -19,6 +19,7 @@
 #pragma once
 #include "daemon/sched.h"
 #include "src/change.h"
+#include "src/checkpoint.h"
 #include "src/loop.h"
 #include "src/seal.h"
 
@@ -162,6 +163,20 @@ store_change_retry(struct store *, const char *user_id, const char *id, store_do
 /* Ended ones beyond history_days / history_max (0: no bound) are dropped, a bounded number a call;
    result->next_ms is the present if there are more, else UINT64_MAX. */
 void store_expire(struct store *, store_done_fn, void *arg);
+
+/* -- checkpoints: of a change that runs here (-ESTALE otherwise).  They stay when it fails or is
+   cancelled, until they are dropped: then nothing is left at the cloud. */
+void store_checkpoint_head(struct store *, const char *id, const struct checkpoint *, store_done_fn,
+    void *arg); /* without its parts, and those that were there are gone */
+void store_checkpoint_part(
+    struct store *, const char *id, const struct upload_part *, store_done_fn, void *arg);
+void store_checkpoint_drop(struct store *, const char *id, store_done_fn, void *arg); /* of any */
+/* -ENOENT if it has none, or none that can be read. */
+int store_checkpoint_get(struct store *, const char *id, struct checkpoint **out, struct err *);
+/* Changes that have ended and have one; at most `max`, in the order of their ids after `after`
+   (NULL: the first ones). */
+int store_checkpoints_left(
+    struct store *, const char *after, size_t max, struct change ***out, size_t *len, struct err *);
 
 int store_change_get(struct store *, const char *id, struct change **out, struct err *);
 struct store_query {

@@ -103,6 +103,8 @@ change_leave(struct store_tx *t, struct item *it, enum change_state before, stru
 	it->c->lease_ms = 0;
 	it->c->blockers = 0;
 	xstrset(&it->c->owner, NULL);
+	if (it->c->state == CHANGE_COMPLETED)
+		checkpoint_drop(t, &it->id);
 	index_add(t, it, INDEX_ALL);
 	item_save(&t->tx, it);
 	if ((e->len & (e->len - 1)) == 0)
@@ -327,7 +329,7 @@ op_change_finish(struct store_tx *t, struct op *op)
 	it.c->attempts = in->attempts;
 	it.c->error = in->error > 0 ? -in->error : in->error;
 	text_take(&it.c->error_text, in->error_text, TEXT_MAX_BYTES);
-	it.unclean = false;
+	it.unclean = checkpoint_is_there(t, &it.id);
 	if (ends) {
 		change_end(t, &it, CHANGE_RUNNING, op);
 		return item_result(t, &it, op);
@@ -424,6 +426,7 @@ op_change_retry(struct store_tx *t, struct op *op)
 	xstrset(&it.c->error_text, NULL);
 	xstrset(&it.c->result_version, NULL);
 	xstrset(&it.c->verified, NULL);
+	it.unclean = checkpoint_is_there(t, &it.id);
 	it.c->seq = it.taken = ++t->seq;
 	path_take(t, &it);
 	index_add(t, &it, INDEX_ALL);

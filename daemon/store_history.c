@@ -48,6 +48,7 @@ change_drop(struct store_tx *t, const struct id *id, const struct key *key)
 		return;
 	}
 	index_remove(t, &it, INDEX_ALL);
+	checkpoint_drop(t, id);
 	tx_del(&t->tx, DB_CHANGES, id->b, ID_BYTES, NULL, 0);
 	item_fini(&it);
 }

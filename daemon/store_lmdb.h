@@ -37,6 +37,7 @@ enum db {
 	DB_PENDING, /* mount id -> dups: change16 */
 	DB_SPOOL, /* user16 file -> count of references */
 	DB_DIRS, /* struct path_key of a directory -> dups: change16 */
+	DB_CHECKPOINTS, /* change16 number -> record; number 0: the head, else of a part */
 	DBS
 };
 

@@ -57,6 +57,7 @@ struct op {
 	struct change *change; /* inputs, by function */
 	struct user *user;
 	struct account_record *account;
+	json_t *json;
 	char *user_id, *id, *mount_id, *text;
 	uint64_t number;
 	bool flag;
@@ -106,6 +107,9 @@ int item_load(struct tx *, const struct id *, struct item *out, struct err *);
  * others. */
 bool item_load_indexed(struct tx *, const struct id *, struct item *out);
 void item_save(struct tx *, const struct item *);
+/* Any record: takes the JSON (an object or an array) over. */
+void record_put_json(struct tx *, enum db, const void *key, size_t key_len, json_t *);
+json_t *record_decode(const MDB_val *, int *code, const char **why); /* NULL: why not */
 /* What can be kept and read back; -EINVAL, -EILSEQ, -ENAMETOOLONG. */
 int change_check(const struct change *, struct err *);
 int record_user(struct tx *, const struct id *, struct user **out, struct err *);
@@ -182,6 +186,10 @@ void item_settle(struct store_tx *, struct item *, enum change_state, uint64_t n
 /* All its accounts are there and the user's, or -ENOENT. */
 int accounts_check(struct store_tx *, const struct change *, const struct id *user, struct op *);
 int mount_check(const char *mount_id, struct op *);
+
+/* -- store_checkpoint.c */
+bool checkpoint_is_there(struct store_tx *, const struct id *change);
+void checkpoint_drop(struct store_tx *, const struct id *change);
 
 /* -- store_check.c */
 /* The file is shorter than its last page: 0 if all that is missing is free, else -EBADMSG. */

@@ -69,9 +69,8 @@ store_name_is_taken(struct tx *tx, enum db db, const struct key *key, const stru
 	    memcmp(val.mv_data, id->b, ID_BYTES) != 0;
 }
 
-/* Takes the JSON over. */
-static void
-record_put(struct tx *tx, enum db db, const struct id *id, json_t *json)
+void
+record_put_json(struct tx *tx, enum db db, const void *key, size_t key_len, json_t *json)
 {
 	CLEANUP(cleanup_free) char *text = NULL;
 	size_t len = json_dumpb(json, NULL, 0, JSON_COMPACT);
@@ -84,10 +83,16 @@ record_put(struct tx *tx, enum db db, const struct id *id, json_t *json)
 	text[0] = STORE_SCHEMA;
 	crc = htobe32(crc32c(0, text + HEADER, len));
 	memcpy(text + 1, &crc, sizeof crc);
-	tx_put(tx, db, id->b, sizeof id->b, text, HEADER + len);
+	tx_put(tx, db, key, key_len, text, HEADER + len);
 }
 
-static json_t *
+static void
+record_put(struct tx *tx, enum db db, const struct id *id, json_t *json)
+{
+	record_put_json(tx, db, id->b, sizeof id->b, json);
+}
+
+json_t *
 record_decode(const MDB_val *val, int *code, const char **why)
 {
 	const char *text = val->mv_data;
@@ -107,9 +112,9 @@ record_decode(const MDB_val *val, int *code, const char **why)
 	*why = "its checksum is wrong";
 	if (crc32c(0, text + HEADER, val->mv_size - HEADER) != be32toh(crc))
 		return NULL;
-	*why = "it is no JSON object";
+	*why = "it is no JSON";
 	json = json_loadb(text + HEADER, val->mv_size - HEADER, JSON_ALLOW_NUL, NULL);
-	if (json_is_object(json))
+	if (json_is_object(json) || json_is_array(json))
 		return json;
 	json_decref(json);
 	return NULL;

@@ -1,5 +1,4 @@
 #include "daemon/view.h"
-#include "daemon/queue.h"
 #include "src/clock.h"
 #include "src/field.h"
 #include "src/path.h"
@@ -48,7 +47,37 @@ view_options(json_t *out, const struct change *c)
 		field_set_int(out, "mode", c->mode);
 }
 
-/* Bytes, rate and time left: live if it is running here, else what the record says. */
+static void
+view_put_parts(json_t *out, const struct worker_parts *p)
+{
+	json_t *parts;
+
+	if (p->total == 0)
+		return;
+	parts = json_object();
+	field_set_int(parts, "done", p->done);
+	field_set_int(parts, "total", p->total);
+	field_set_int(parts, "atOnce", p->at_once);
+	field_set_str(parts, "reason", p->why);
+	field_set(out, "parts", parts);
+}
+
+static void
+view_put_progress(json_t *out, const struct queue_progress *p, bool live)
+{
+	if (p->bytes_total != UINT64_MAX)
+		field_set_int(out, "bytesTotal", (int64_t)p->bytes_total);
+	field_set_int(out, "bytesDone", (int64_t)p->bytes_done);
+	if (!live)
+		return;
+	field_set_int(out, "rate", (int64_t)p->rate);
+	if (p->rate > 0 && p->bytes_total != UINT64_MAX && p->bytes_total >= p->bytes_done)
+		field_set_int(
+		    out, "etaSeconds", (int64_t)((p->bytes_total - p->bytes_done) / p->rate));
+	view_put_parts(out, &p->parts);
+}
+
+/* Live if it is running here, else what the record says. */
 static void
 view_bytes(json_t *out, struct daemon *daemon, const struct change *c)
 {
@@ -56,17 +85,8 @@ view_bytes(json_t *out, struct daemon *daemon, const struct change *c)
 	bool live = c->state == CHANGE_RUNNING && daemon->queue != NULL &&
 	    queue_progress(daemon->queue, c->id, &p);
 
-	if (c->kind != CHANGE_TRANSFER)
-		return;
-	if (p.bytes_total != UINT64_MAX)
-		field_set_int(out, "bytesTotal", (int64_t)p.bytes_total);
-	field_set_int(out, "bytesDone", (int64_t)p.bytes_done);
-	if (!live)
-		return;
-	field_set_int(out, "rate", (int64_t)p.rate);
-	if (p.rate > 0 && p.bytes_total != UINT64_MAX && p.bytes_total >= p.bytes_done)
-		field_set_int(
-		    out, "etaSeconds", (int64_t)((p.bytes_total - p.bytes_done) / p.rate));
+	if (c->kind == CHANGE_TRANSFER)
+		view_put_progress(out, &p, live);
 }
 
 static void
@@ -111,19 +131,13 @@ view_change(struct daemon *daemon, const struct change *c, enum view_segments se
 }
 
 json_t *
-view_progress(
-    const char *change_id, const char *route, uint64_t done, uint64_t total, uint64_t rate)
+view_progress(const char *change_id, const struct queue_progress *p)
 {
 	json_t *out = json_object();
 
 	field_set_str(out, "id", change_id);
-	field_set_int(out, "bytesDone", (int64_t)done);
-	if (total != UINT64_MAX)
-		field_set_int(out, "bytesTotal", (int64_t)total);
-	field_set_int(out, "rate", (int64_t)rate);
-	if (rate > 0 && total != UINT64_MAX && total >= done)
-		field_set_int(out, "etaSeconds", (int64_t)((total - done) / rate));
-	field_set_str(out, "route", route);
+	view_put_progress(out, p, true);
+	field_set_str(out, "route", p->route);
 	return out;
 }
 

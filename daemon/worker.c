@@ -7,9 +7,7 @@
 #include <sys/queue.h>
 
 #define WORKER_PROGRESS_MS 250
-/* The rings of all attempts have the memory of so many full ones; each gets a part of what is left.
- */
-#define WORKER_RINGS     8
+/* A new attempt's ring is such a part of the memory that is left. */
 #define WORKER_RING_PART 8
 #define WORKER_RING_MIN  ((size_t)32 * 1024) /* twice a piece of libcurl's: one comes, one goes */
 #define WORKER_ACCOUNTS_MAX                                                                        \
@@ -27,14 +25,15 @@ struct worker_job {
 	struct worker *worker;
 	void *owner;
 	struct change *change;
+	struct checkpoint *checkpoint;
 	struct account_snapshot **snapshots;
 	size_t snapshots_len;
 	char *spool_dir;
 	struct attempt *attempt;
-	size_t ring; /* its share of worker->rings */
+	size_t ring; /* its share of worker->memory */
 	bool done;
 	bool reported; /* on the list of those with news */
-	struct attempt_progress progress;
+	struct worker_progress progress;
 	TAILQ_ENTRY(worker_job) next;
 };
 
@@ -45,7 +44,7 @@ struct worker {
 	struct loop *loop;
 	struct cloud_runner *runner;
 	struct idmap accounts; /* worker_account by id */
-	size_t rings; /* of the attempts under way, in bytes */
+	struct budget memory; /* of the rings of the attempts under way */
 	TAILQ_HEAD(, worker_job) news;
 	struct event *progress_timer;
 	bool progress_armed;
@@ -114,6 +113,25 @@ worker_post_result(struct worker_job *job, enum worker_event event, const struct
 	loop_post(job->worker->config.control, worker_message_run, m);
 }
 
+/* What an attempt noted, on its way to the store. */
+struct worker_note {
+	struct worker *worker;
+	void *owner;
+	enum checkpoint_note_kind kind;
+	struct checkpoint *checkpoint; /* HEAD; owned */
+	struct upload_part part; /* PART */
+};
+
+static void
+worker_note_run(void *arg)
+{
+	struct worker_note *n = arg;
+
+	n->worker->handler.note(n->worker->arg, n->owner, n->kind, n->checkpoint, &n->part);
+	checkpoint_free(n->checkpoint);
+	free(n);
+}
+
 struct worker_news {
 	struct worker *worker;
 	size_t len;
@@ -149,12 +167,7 @@ worker_post_news(evutil_socket_t fd, short what, void *arg)
 	while ((job = TAILQ_FIRST(&w->news)) != NULL) {
 		TAILQ_REMOVE(&w->news, job, next);
 		job->reported = false;
-		n->items[n->len++] = (struct worker_progress){
-		    .owner = job->owner,
-		    .bytes_done = job->progress.bytes_done,
-		    .bytes_total = job->progress.bytes_total,
-		    .route = job->progress.route,
-		};
+		n->items[n->len++] = job->progress;
 	}
 	loop_post(w->config.control, worker_news_run, n);
 }
@@ -175,15 +188,19 @@ worker_route(const char *route)
 }
 
 static void
-worker_on_progress(void *arg, const struct attempt_progress *p)
+worker_on_progress(void *arg, const struct copy_progress *p)
 {
 	static const struct timeval soon = {0, WORKER_PROGRESS_MS * 1000};
 	struct worker_job *job = arg;
 	struct worker *w = job->worker;
 
-	job->progress = *p;
-	job->progress.route = worker_route(p->route);
-	job->progress.route_reason = NULL;
+	job->progress = (struct worker_progress){
+	    .owner = job->owner,
+	    .bytes_done = p->done,
+	    .bytes_total = p->total,
+	    .route = worker_route(p->route),
+	    .parts = {p->parts_done, p->parts, p->at_once, p->why},
+	};
 	if (!job->reported) {
 		job->reported = true;
 		TAILQ_INSERT_TAIL(&w->news, job, next);
@@ -192,6 +209,23 @@ worker_on_progress(void *arg, const struct attempt_progress *p)
 		w->progress_armed = true;
 		evtimer_add(w->progress_timer, &soon);
 	}
+}
+
+static void
+worker_on_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoint *checkpoint,
+    const struct upload_part *part)
+{
+	struct worker_job *job = arg;
+	struct worker_note *n = xcalloc(1, sizeof *n);
+
+	n->worker = job->worker;
+	n->owner = job->owner;
+	n->kind = kind;
+	if (kind == CHECKPOINT_HEAD)
+		n->checkpoint = checkpoint_copy(checkpoint);
+	if (kind == CHECKPOINT_PART)
+		n->part = *part;
+	loop_post(job->worker->config.control, worker_note_run, n);
 }
 
 static void
@@ -205,7 +239,7 @@ worker_on_done(void *arg, const struct attempt_result *r)
 {
 	struct worker_job *job = arg;
 
-	job->worker->rings -= job->ring;
+	budget_give(&job->worker->memory, job->ring);
 	job->ring = 0;
 	job->attempt = NULL;
 	job->done = true;
@@ -218,6 +252,7 @@ worker_on_done(void *arg, const struct attempt_result *r)
 
 static const struct attempt_handler attempt_handler = {
     .progress = worker_on_progress,
+    .note = worker_on_note,
     .verified = worker_on_verified,
     .done = worker_on_done,
 };
@@ -299,10 +334,10 @@ worker_open_accounts(struct worker_job *job, struct account **accounts, struct e
 static size_t
 worker_ring(const struct worker *w)
 {
-	size_t most = w->config.ring, all = most * WORKER_RINGS;
-	size_t left = w->rings < all ? all - w->rings : 0;
+	const struct budget *m = &w->memory;
+	size_t left = m->used < m->max ? m->max - m->used : 0;
 
-	return MIN(MAX(left / WORKER_RING_PART, WORKER_RING_MIN), most);
+	return MIN(MAX(left / WORKER_RING_PART, WORKER_RING_MIN), w->config.ring);
 }
 
 static void
@@ -312,7 +347,11 @@ worker_run_job(void *arg)
 	struct worker *w = job->worker;
 	struct account *few[WORKER_ACCOUNTS_MAX], **accounts = few;
 	struct attempt_config config = {
-	    .ring = worker_ring(w), .progress_ms = WORKER_PROGRESS_MS, .spool_dir = job->spool_dir};
+	    .ring = worker_ring(w),
+	    .progress_ms = WORKER_PROGRESS_MS,
+	    .spool_dir = job->spool_dir,
+	    .memory = &w->memory,
+	};
 	struct err err = ERR_INIT;
 	size_t i;
 	int code;
@@ -324,7 +363,8 @@ worker_run_job(void *arg)
 		worker_fail_job(job, code, &err);
 	} else {
 		job->ring = config.ring;
-		w->rings += job->ring;
+		budget_take(&w->memory, job->ring);
+		config.checkpoint = TAKE(job->checkpoint);
 		job->attempt = attempt_start(w->runner, job->change, accounts, job->snapshots_len,
 		    &config, &attempt_handler, job);
 	}
@@ -334,6 +374,16 @@ worker_run_job(void *arg)
 		account_snapshot_unref(job->snapshots[i]);
 	job->snapshots_len = 0;
 	change_free(TAKE(job->change));
+	checkpoint_free(TAKE(job->checkpoint));
+}
+
+static void
+worker_noted_job(void *arg)
+{
+	struct worker_job *job = arg;
+
+	if (job->attempt != NULL)
+		attempt_noted(job->attempt);
 }
 
 static void
@@ -372,20 +422,27 @@ worker_release_job(void *arg)
 }
 
 struct worker_job *
-worker_run(struct worker *w, struct change *change, struct account_snapshot **snapshots, size_t len,
-    const char *spool_dir, void *owner)
+worker_run(struct worker *w, struct change *change, struct checkpoint *checkpoint,
+    struct account_snapshot **snapshots, size_t len, const char *spool_dir, void *owner)
 {
 	struct worker_job *job = xcalloc(1, sizeof *job);
 
 	job->worker = w;
 	job->owner = owner;
 	job->change = change;
+	job->checkpoint = checkpoint;
 	job->snapshots = xcalloc(len + 1, sizeof *job->snapshots);
 	memcpy(job->snapshots, snapshots, len * sizeof *snapshots);
 	job->snapshots_len = len;
 	job->spool_dir = xstrdup_null(spool_dir);
 	loop_post(w->loop, worker_run_job, job);
 	return job;
+}
+
+void
+worker_noted(struct worker_job *job)
+{
+	loop_post(job->worker->loop, worker_noted_job, job);
 }
 
 void
@@ -469,6 +526,7 @@ worker_new(const struct worker_config *config, const struct worker_handler *hand
 	char name[16];
 
 	w->config = *config;
+	w->memory.max = config->memory;
 	w->handler = *handler;
 	w->arg = arg;
 	TAILQ_INIT(&w->news);

@@ -31,11 +31,18 @@ struct worker_progress {
 	void *owner;
 	uint64_t bytes_done, bytes_total;
 	const char *route; /* static; NULL: not chosen yet */
+	struct worker_parts {
+		unsigned done, total, at_once; /* total 0: not in parts */
+		const char *why; /* of at_once; static */
+	} parts;
 };
 
 /* All on the control loop. */
 struct worker_handler {
 	void (*progress)(void *arg, const struct worker_progress *, size_t len);
+	/* After a HEAD, worker_noted() is waited for. */
+	void (*note)(void *arg, void *owner, enum checkpoint_note_kind, const struct checkpoint *,
+	    const struct upload_part *);
 	void (*verified)(void *arg, void *owner, const struct attempt_result *);
 	void (*done)(void *arg, void *owner, const struct attempt_result *);
 };
@@ -46,6 +53,7 @@ struct worker_config {
 	struct pool *pool;
 	struct http_limits http; /* strings borrowed for the worker's life */
 	size_t ring;
+	size_t memory; /* of all rings, bytes */
 	unsigned concurrency; /* changes at once on one account */
 };
 
@@ -55,9 +63,11 @@ worker_new(const struct worker_config *, const struct worker_handler *, void *ar
    it, so worker_free() comes when the pool is gone. */
 void worker_stop(struct worker *);
 void worker_free(struct worker *); /* after worker_stop() */
-/* Takes the change and the references of the snapshots; spool_dir is copied. */
-struct worker_job *worker_run(struct worker *, struct change *, struct account_snapshot **,
-    size_t len, const char *spool_dir, void *owner);
+/* Takes the change, the checkpoint (or NULL) and the references of the snapshots; spool_dir is
+   copied. */
+struct worker_job *worker_run(struct worker *, struct change *, struct checkpoint *,
+    struct account_snapshot **, size_t len, const char *spool_dir, void *owner);
+void worker_noted(struct worker_job *); /* the checkpoint's head is on disk */
 void worker_continue(struct worker_job *); /* what it verified is on disk */
 void
 worker_cancel(struct worker_job *, int code); /* as attempt_cancel(); also before it has begun */

@@ -6,6 +6,7 @@
 #include "src/log.h"
 #include "src/path.h"
 #include "src/tree.h"
+#include "src/upload.h"
 #include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ enum attempt_state {
 	ATTEMPT_RENAME_CHECK, /* the source is gone: did we move it? */
 	ATTEMPT_TREE,
 	ATTEMPT_SWEEP, /* a change that was cancelled while nobody carried it */
+	ATTEMPT_SWEEP_UPLOAD,
 	ATTEMPT_END,
 };
 
@@ -37,6 +39,8 @@ struct attempt {
 	size_t accounts_len;
 	int spool, spool_error;
 	size_t ring;
+	struct budget *memory;
+	struct checkpoint *checkpoint; /* until the copy or the tree takes it */
 	struct attempt_handler handler;
 	void *arg;
 
@@ -46,6 +50,8 @@ struct attempt {
 	struct copy_result copied;
 	struct tree *tree;
 	bool tree_ended;
+	struct upload *sweep;
+	bool sweep_ended;
 	bool told, continued;
 	bool is_directory; /* what is renamed */
 	char *source_version; /* of what is renamed or was copied: only that is removed */
@@ -132,9 +138,10 @@ attempt_start_run(struct attempt *a)
 	if (a->account == NULL)
 		return ATTEMPT_FAIL(
 		    a, -ENOENT, "the account of '%s' is not there any more", c->path);
+	if (c->cancel && c->kind == CHANGE_TRANSFER)
+		return ATTEMPT_SWEEP;
 	if (c->cancel)
-		return c->kind == CHANGE_TRANSFER ? ATTEMPT_SWEEP
-						  : ATTEMPT_FAIL(a, -ECANCELED, "cancelled");
+		return ATTEMPT_SWEEP_UPLOAD;
 	if (c->kind == CHANGE_TRANSFER)
 		return attempt_start_transfer(a);
 	if (c->kind != CHANGE_RENAME)
@@ -224,25 +231,33 @@ attempt_mkdir_check_run(struct attempt *a)
 /* -- transfer */
 
 static void
-attempt_report(
-    struct attempt *a, uint64_t done, uint64_t total, const char *route, const char *reason)
+attempt_on_progress(void *arg, const struct copy_progress *p)
 {
+	struct attempt *a = arg;
 	uint64_t now = clock_mono_ms();
-	struct attempt_progress p = {done, total, route, reason};
 
-	a->result.bytes_done = done;
-	a->result.bytes_total = total;
+	a->result.bytes_done = p->done;
+	a->result.bytes_total = p->total;
 	if (a->progress_at_ms != 0 && now - a->progress_at_ms < a->progress_ms)
 		return;
 	a->progress_at_ms = now;
-	a->handler.progress(a->arg, &p);
+	a->handler.progress(a->arg, p);
 }
 
 static void
-attempt_on_copy_progress(
-    void *arg, uint64_t done, uint64_t total, const char *route, const char *reason)
+attempt_on_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoint *checkpoint,
+    const struct upload_part *part)
 {
-	attempt_report(arg, done, total, route, reason);
+	struct attempt *a = arg;
+
+	a->handler.note(a->arg, kind, checkpoint, part);
+}
+
+/* After a transient failure the queue will have it tried again. */
+static bool
+attempt_will_retry(const struct attempt *a)
+{
+	return a->change->attempts <= a->change->retries_max;
 }
 
 static void
@@ -278,10 +293,15 @@ attempt_copy_start(struct attempt *a)
 	    .mode = is_transfer ? c->mode : 0,
 	    .content_type = is_transfer ? c->content_type : NULL,
 	    .ring = a->ring,
+	    .memory = a->memory,
+	    .will_retry = attempt_will_retry(a),
+	    .checkpoint = TAKE(a->checkpoint),
 	};
+	static const struct copy_handler handler = {
+	    .progress = attempt_on_progress, .note = attempt_on_note, .done = attempt_on_copied};
 
 	a->copy_ended = false;
-	a->copy = copy_start(a->runner, &spec, attempt_on_copy_progress, attempt_on_copied, a);
+	a->copy = copy_start(a->runner, &spec, &handler, a);
 }
 
 /* The copy's findings become the attempt's. */
@@ -498,7 +518,9 @@ attempt_rename_check_run(struct attempt *a)
 static void
 attempt_on_tree_progress(void *arg, uint64_t bytes)
 {
-	attempt_report(arg, bytes, UINT64_MAX, "relay", NULL);
+	const struct copy_progress p = {.done = bytes, .total = UINT64_MAX, .route = "relay"};
+
+	attempt_on_progress(arg, &p);
 }
 
 static void
@@ -516,6 +538,9 @@ attempt_on_tree_done(void *arg, int code, const struct err *err)
 static enum attempt_state
 attempt_tree_run(struct attempt *a)
 {
+	static const struct tree_handler handler = {.progress = attempt_on_tree_progress,
+	    .note = attempt_on_note,
+	    .done = attempt_on_tree_done};
 	const struct change *c = a->change;
 	struct tree_spec spec;
 
@@ -526,10 +551,12 @@ attempt_tree_run(struct attempt *a)
 		    .to = c->path,
 		    .id = c->id,
 		    .repeated = attempt_is_repeated(a),
+		    .will_retry = attempt_will_retry(a),
 		    .ring = a->ring,
+		    .memory = a->memory,
+		    .checkpoint = TAKE(a->checkpoint),
 		};
-		a->tree =
-		    tree_start(a->runner, &spec, attempt_on_tree_progress, attempt_on_tree_done, a);
+		a->tree = tree_start(a->runner, &spec, &handler, a);
 	}
 	return a->tree_ended ? ATTEMPT_END : ATTEMPT_TREE;
 }
@@ -551,6 +578,32 @@ attempt_sweep_run(struct attempt *a)
 	if (code != 0)
 		log_warning("%s: what an earlier attempt left beside '%s' may still be there: %s",
 		    a->change->id, a->change->path, err_text(&a->await.err));
+	return ATTEMPT_SWEEP_UPLOAD;
+}
+
+static void
+attempt_on_swept(void *arg, int code, const struct err *err)
+{
+	struct attempt *a = arg;
+
+	a->sweep_ended = true;
+	if (code != 0)
+		log_warning("%s: the upload that was begun to '%s' may still be there: %s",
+		    a->change->id, a->change->path, err_text(err));
+	attempt_wake(a);
+}
+
+/* What it cannot abort now stays in the checkpoint, for a later sweep. */
+static enum attempt_state
+attempt_sweep_upload_run(struct attempt *a)
+{
+	static const struct upload_handler handler = {
+	    .note = attempt_on_note, .done = attempt_on_swept};
+
+	if (a->checkpoint != NULL)
+		a->sweep = upload_sweep(a->runner, a->account, TAKE(a->checkpoint), &handler, a);
+	if (a->sweep != NULL && !a->sweep_ended)
+		return ATTEMPT_SWEEP_UPLOAD;
 	return ATTEMPT_FAIL(a, -ECANCELED, "cancelled");
 }
 
@@ -571,6 +624,7 @@ static const struct {
     [ATTEMPT_RENAME_CHECK] = {"rename check", attempt_rename_check_run},
     [ATTEMPT_TREE] = {"tree", attempt_tree_run},
     [ATTEMPT_SWEEP] = {"sweep", attempt_sweep_run},
+    [ATTEMPT_SWEEP_UPLOAD] = {"sweep upload", attempt_sweep_upload_run},
     [ATTEMPT_END] = {"end", NULL},
 };
 
@@ -581,6 +635,8 @@ attempt_free(struct attempt *a)
 
 	copy_free(a->copy);
 	tree_free(a->tree);
+	checkpoint_free(upload_free(a->sweep));
+	checkpoint_free(a->checkpoint);
 	await_drop(&a->await);
 	event_free(a->wake);
 	copy_result_fini(&a->copied);
@@ -603,8 +659,9 @@ attempt_free(struct attempt *a)
 static bool
 attempt_is_past_cancel(const struct attempt *a)
 {
-	return a->state == ATTEMPT_SWEEP || a->state == ATTEMPT_REMOVE_SOURCE ||
-	    a->state == ATTEMPT_RENAME_MOVE || a->state == ATTEMPT_RENAME_CHECK;
+	return a->state == ATTEMPT_SWEEP || a->state == ATTEMPT_SWEEP_UPLOAD ||
+	    a->state == ATTEMPT_REMOVE_SOURCE || a->state == ATTEMPT_RENAME_MOVE ||
+	    a->state == ATTEMPT_RENAME_CHECK;
 }
 
 /* A cancel sweeps, so a copy or a tree is asked to end; everything else just stops. */
@@ -625,6 +682,7 @@ attempt_run_cancel(struct attempt *a)
 		return;
 	copy_free(TAKE(a->copy));
 	tree_free(TAKE(a->tree));
+	checkpoint_free(upload_free(TAKE(a->sweep)));
 	await_drop(&a->await);
 	a->state =
 	    ATTEMPT_FAIL(a, code, "%s", code == -ECANCELED ? "cancelled" : err_info(code)->text);
@@ -679,6 +737,8 @@ attempt_start(struct cloud_runner *runner, const struct change *change, struct a
 	a->account = accounts_by_id(a->accounts, accounts_len, change->account_id);
 	a->ring = config->ring;
 	a->progress_ms = config->progress_ms;
+	a->memory = config->memory;
+	a->checkpoint = config->checkpoint;
 	a->handler = *handler;
 	a->arg = arg;
 	a->result.bytes_total = change->kind == CHANGE_TRANSFER ? UINT64_MAX : 0;
@@ -689,6 +749,15 @@ attempt_start(struct cloud_runner *runner, const struct change *change, struct a
 	}
 	attempt_wake(a);
 	return a;
+}
+
+void
+attempt_noted(struct attempt *a)
+{
+	if (a->copy != NULL)
+		copy_noted(a->copy);
+	if (a->tree != NULL)
+		tree_noted(a->tree);
 }
 
 void

@@ -18,15 +18,9 @@
  * Parts: copy.h (one destination file, by route), relay.h (the bytes through us), tree.h, await.h.
  */
 #pragma once
-#include "src/change.h"
-#include "src/cloud.h"
+#include "src/copy.h"
 
 struct attempt;
-
-struct attempt_progress {
-	uint64_t bytes_done, bytes_total; /* total UINT64_MAX while unknown */
-	const char *route, *route_reason; /* valid during the call */
-};
 
 struct attempt_result {
 	int code; /* 0, -ECANCELED, or why it failed */
@@ -39,7 +33,10 @@ struct attempt_result {
 
 struct attempt_handler {
 	/* Bytes have moved; as often as progress_ms says. */
-	void (*progress)(void *arg, const struct attempt_progress *);
+	void (*progress)(void *arg, const struct copy_progress *);
+	/* The checkpoint has changed: make it durable, and after a HEAD attempt_noted(). */
+	void (*note)(void *arg, enum checkpoint_note_kind, const struct checkpoint *,
+	    const struct upload_part *);
 	/* The destination is verified; make it durable, then attempt_continue().  Called for every
 	 * transfer. */
 	void (*verified)(void *arg, const struct attempt_result *so_far);
@@ -51,6 +48,8 @@ struct attempt_config {
 	size_t ring; /* bytes between source and destination */
 	uint64_t progress_ms; /* the least time between two reports; the first comes at once */
 	const char *spool_dir; /* the user's spool directory, for SEGMENT_SPOOL; borrowed */
+	struct budget *memory; /* for rings beyond that one; borrowed until the end */
+	struct checkpoint *checkpoint; /* what earlier notes made; taken; NULL: none */
 };
 
 /* accounts: those of change->account_id and of every segment, in any order; referenced while it
@@ -59,6 +58,7 @@ struct attempt_config {
 struct attempt *
 attempt_start(struct cloud_runner *, const struct change *, struct account **accounts,
     size_t accounts_len, const struct attempt_config *, const struct attempt_handler *, void *arg);
+void attempt_noted(struct attempt *); /* the head that was noted is durable */
 void attempt_continue(struct attempt *); /* after `verified`; allowed inside it too */
 /* Ends it with `done` and code (-ECANCELED: also sweeps; -ESHUTDOWN: stops at once, for a drain).
  */

@@ -151,6 +151,7 @@ cloud_account_open(struct account **out, const struct cloud_driver *driver, cons
 	a->account.name = xstrdup(name);
 	a->account.data = xcalloc(1, MAX(driver->account_size, 1));
 	a->account.refs = 1;
+	a->account.hashes = driver->hashes;
 	for (int lane = 0; lane < CLOUD_LANES; lane++)
 		TAILQ_INIT(&a->queued[lane]);
 	TAILQ_INIT(&a->ready);

@@ -98,7 +98,10 @@ struct cloud_limits {
 	uint64_t put_max; /* largest single PUT */
 	uint64_t part_min,
 	    part_max; /* of an upload's parts, the last may be smaller; 0: no uploads */
+	uint64_t part_size; /* of a part where nothing asks for larger ones */
+	uint64_t upload_from; /* files of this size on are written as uploads */
 	unsigned parts_max; /* parts of one upload */
+	uint64_t copy_max; /* largest COPY, larger ones go by COPY_PART; 0: no limit */
 	unsigned
 	    concurrency; /* ops at once on one account, where the runner's config does not say */
 	unsigned rate; /* requests a second, 0: no limit */
@@ -116,7 +119,7 @@ struct cloud_driver {
 	unsigned features;
 	struct cloud_limits limits;
 	const struct cloud_field *fields; /* ended by a NULL name */
-	unsigned hashes; /* HASH_BIT()s it reports for what it stored */
+	unsigned hashes; /* HASH_BIT()s it can report for what it stored; see account.hashes */
 	size_t account_size, op_size; /* private parts, zeroed; see account_data, op_data */
 
 	/* Validates credentials and prepares account->data.  No I/O but opening a local root. */
@@ -142,6 +145,8 @@ struct account {
 	char *id; /* uuid */
 	char *name;
 	void *data; /* driver->account_size bytes */
+	unsigned hashes; /* HASH_BIT()s that PUT and parts are answered with; the driver's, unless
+			    open() knows better */
 	/* runner's: */
 	unsigned running; /* ops under way on this loop */
 	double tokens; /* rate limit */
@@ -252,4 +257,7 @@ void cloud_op_free(struct cloud_op *); /* not while under way; NULL is a no-op *
    READ: transient failures go on inside the runner from offset + streamed.
    PUT with a ring is sent once: when it fails after bytes were taken, the caller starts again. */
 void cloud_op_start(struct cloud_runner *, struct cloud_op *, cloud_done_fn, void *arg);
+/* How long to wait after so many failures in a row: exponential with full jitter; asked_ms: what
+   the other side asked for, 0: nothing. */
+uint64_t cloud_backoff(const struct cloud_runner *, unsigned failures, uint64_t asked_ms);
 void cloud_op_cancel(struct cloud_op *); /* no callback comes any more; then free it */

@@ -272,18 +272,20 @@ op_backoff(struct op_private *p, uint64_t wait_ms)
 	event_add(p->timer, &tv);
 }
 
-/* Exponential, with full jitter: between 0 and base * 2^(failures - 1). */
-static uint64_t
-op_jitter(const struct op_private *p)
+/* Full jitter: between 0 and base * 2^(failures - 1).  Those who were asked to wait do not come
+ * back all at once either. */
+uint64_t
+cloud_backoff(const struct cloud_runner *runner, unsigned failures, uint64_t asked_ms)
 {
-	const struct cloud_runner_config *config = &p->runner->config;
+	const struct cloud_runner_config *config = &runner->config;
 	uint64_t most = config->backoff_base_ms, random;
 
-	for (unsigned i = 1; i < p->failures && most < config->backoff_max_ms; i++)
+	for (unsigned i = 1; i < failures && most < config->backoff_max_ms; i++)
 		most *= 2;
 	most = MIN(most, config->backoff_max_ms);
 	random_bytes(&random, sizeof(random));
-	return random % (most + 1);
+	random %= most + 1;
+	return asked_ms == 0 ? random : asked_ms + random % (asked_ms / 8 + 1);
 }
 
 /* After a transient failure: may the op be sent again? */
@@ -315,10 +317,7 @@ op_retry(struct op_private *p, struct err *err)
 		return;
 	}
 	p->failures = op->streamed > p->streamed_before ? 1 : p->failures + 1;
-	wait = op_jitter(p);
-	/* Those who were asked to wait do not come back all at once either. */
-	if (err->wait_ms > 0)
-		wait = err->wait_ms + wait % (err->wait_ms / 8 + 1);
+	wait = cloud_backoff(p->runner, p->failures, err->wait_ms);
 	if (err->code == -EAGAIN)
 		cloud_account_hold(account_private(op->account), wait);
 	if (!op_may_repeat(p, err)) {

@@ -1,7 +1,8 @@
 #include "src/copy.h"
 #include "src/await.h"
+#include "src/log.h"
 #include "src/path.h"
-#include "src/relay.h"
+#include "src/upload.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -21,8 +22,10 @@ enum copy_state {
 	COPY_ROUTE,
 	COPY_NATIVE,
 	COPY_RELAY,
+	COPY_UPLOAD,
 	COPY_STAT_RESULT,
 	COPY_SWEEP,
+	COPY_DROP, /* the upload of the checkpoint is not wanted any more */
 	COPY_END,
 };
 
@@ -61,10 +64,19 @@ struct copy {
 	int relay_code;
 	struct err relay_err;
 
+	struct checkpoint *checkpoint; /* while no upload has it */
+	struct budget *memory;
+	bool will_retry;
+	struct upload *upload;
+	bool upload_ended;
+	int upload_code;
+	struct err upload_err;
+	bool native; /* the cloud copies */
+	unsigned parts_compared; /* HASH_BIT()s: of every part of an upload */
+
 	bool begun; /* something may be at the destination */
 	bool aborted;
-	copy_progress_fn progress;
-	copy_done_fn done;
+	struct copy_handler handler;
 	void *arg;
 	struct copy_result result;
 };
@@ -98,13 +110,24 @@ copy_wake(struct copy *c)
 	event_active(c->wake, EV_TIMEOUT, 0);
 }
 
+/* It has failed and its temporary is swept: is an upload left to be aborted?  One whose parts were
+   damaged on the way is of no use to anybody. */
+static enum copy_state
+copy_leave(const struct copy *c)
+{
+	int code = c->result.code;
+	bool is_useful = c->will_retry && err_is_transient(code) && code != -EBADMSG;
+
+	return c->checkpoint != NULL && !is_useful ? COPY_DROP : COPY_END;
+}
+
 /* The error is in result.err: where to go on from here. */
 static enum copy_state
 copy_fail(struct copy *c, int code)
 {
 	assert(code < 0);
 	c->result.code = code;
-	return c->begun ? COPY_SWEEP : COPY_END;
+	return c->begun ? COPY_SWEEP : copy_leave(c);
 }
 
 #define COPY_FAIL(c, code, ...) copy_fail(c, err_set(&(c)->result.err, code, __VA_ARGS__))
@@ -133,6 +156,8 @@ copy_start_run(struct copy *c)
 			    "the same object; nothing was done",
 			    s->path, c->parts[i].account->name, c->path, c->to->name);
 	}
+	if (c->checkpoint != NULL && strcmp(c->checkpoint->path, c->path) != 0)
+		return COPY_DROP;
 	return c->repeated ? COPY_SWEEP : COPY_STAT_SOURCE;
 }
 
@@ -256,6 +281,16 @@ copy_stat_entry(struct copy *c, struct segment *s)
 	return code != 0 ? code : 1;
 }
 
+static uint64_t
+copy_size_max(const struct cloud_limits *l)
+{
+	uint64_t upload = 0;
+
+	if (__builtin_mul_overflow(l->part_max, (uint64_t)l->parts_max, &upload))
+		upload = UINT64_MAX;
+	return MAX(l->put_max > 0 ? l->put_max : UINT64_MAX, upload);
+}
+
 static enum copy_state
 copy_stat_source_run(struct copy *c)
 {
@@ -275,10 +310,9 @@ copy_stat_source_run(struct copy *c)
 		if (__builtin_add_overflow(c->total, s->length, &c->total))
 			return COPY_FAIL(c, -EFBIG, "'%s' would be larger than any file", c->path);
 	}
-	if (c->total > c->to->driver->limits.put_max && c->to->driver->limits.put_max > 0)
-		return COPY_FAIL(c, -EFBIG,
-		    "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64 " at once", c->path,
-		    c->total, c->to->driver->title, c->to->driver->limits.put_max);
+	if (c->total > copy_size_max(&c->to->driver->limits))
+		return COPY_FAIL(c, -EFBIG, "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64,
+		    c->path, c->total, c->to->driver->title, copy_size_max(&c->to->driver->limits));
 	c->result.size = c->total;
 	return c->overwrite ? COPY_ROUTE : COPY_STAT_TARGET;
 }
@@ -364,9 +398,25 @@ copy_stat_target_run(struct copy *c)
 static void
 copy_report(struct copy *c, uint64_t bytes)
 {
-	if (c->progress != NULL)
-		c->progress(c->arg, MIN(bytes, c->total), c->total, c->result.route,
-		    c->result.route_reason);
+	const struct copy_progress p = {
+	    .done = MIN(bytes, c->total),
+	    .total = c->total,
+	    .route = c->result.route,
+	    .route_reason = c->result.route_reason,
+	};
+
+	if (c->handler.progress != NULL)
+		c->handler.progress(c->arg, &p);
+}
+
+static bool
+copy_is_upload(const struct copy *c)
+{
+	uint64_t copy_max = c->to->driver->limits.copy_max;
+
+	if (c->native)
+		return copy_max > 0 && c->total > copy_max;
+	return upload_is_for(c->to, c->total);
 }
 
 static enum copy_state
@@ -374,6 +424,7 @@ copy_route_run(struct copy *c)
 {
 	const struct cloud_driver *from = c->whole ? c->parts[0].account->driver : NULL;
 
+	xstrset(&c->result.route_reason, NULL); /* after COPY_DROP, again */
 	if (from == NULL)
 		c->result.route_reason = xstrdup("the source is not one whole file");
 	else if (from != c->to->driver)
@@ -384,9 +435,14 @@ copy_route_run(struct copy *c)
 	else if (!cloud_copies_from(c->to, c->parts[0].account))
 		c->result.route_reason =
 		    xasprintf("%s cannot copy between these accounts", from->name);
-	xstrset(&c->result.route, c->result.route_reason == NULL ? "native" : "relay");
+	c->native = c->result.route_reason == NULL;
+	xstrset(&c->result.route, c->native ? "native" : "relay");
 	copy_report(c, 0);
-	return c->result.route_reason == NULL ? COPY_NATIVE : COPY_RELAY;
+	if (copy_is_upload(c))
+		return COPY_UPLOAD;
+	if (c->checkpoint != NULL)
+		return COPY_DROP;
+	return c->native ? COPY_NATIVE : COPY_RELAY;
 }
 
 static struct cloud_op *
@@ -414,6 +470,21 @@ copy_written(struct copy *c, const struct entry *e)
 	entry_copy(&c->dest, e);
 	c->dest_is_exact = c->to->driver->transport == CLOUD_DISK;
 	return COPY_STAT_RESULT;
+}
+
+static bool
+copy_native_is_refused(int code)
+{
+	return code == -EOPNOTSUPP || code == -EXDEV || code == -EACCES;
+}
+
+static void
+copy_native_refused(struct copy *c, const struct err *err)
+{
+	c->native = false;
+	free(c->result.route_reason);
+	c->result.route_reason = xasprintf("a native copy was refused: %s", err_text(err));
+	xstrset(&c->result.route, "relay");
 }
 
 static void
@@ -445,11 +516,9 @@ copy_native_run(struct copy *c)
 	if (code == 0) {
 		copy_report(c, c->total);
 		next = copy_written(c, &c->await.op->entry);
-	} else if (code == -EOPNOTSUPP || code == -EXDEV || code == -EACCES) {
-		c->result.route_reason =
-		    xasprintf("a native copy was refused: %s", err_text(&c->await.err));
-		xstrset(&c->result.route, "relay");
-		next = COPY_RELAY;
+	} else if (copy_native_is_refused(code)) {
+		copy_native_refused(c, &c->await.err);
+		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else if (code == -ESTALE) {
 		next = COPY_FAIL(
 		    c, code, "the source '%s' changed while it was copied", c->segments[0].path);
@@ -469,7 +538,7 @@ static unsigned
 copy_hashes(const struct copy *c)
 {
 	struct digests source = {.have = c->whole ? c->source.digests.have : 0};
-	struct digests dest = {.have = c->to->driver->hashes};
+	struct digests dest = {.have = c->to->hashes};
 	int both = digests_common(&source, &dest);
 	int of_source = digests_common(&source, &source), of_dest = digests_common(&dest, &dest);
 
@@ -522,7 +591,7 @@ copy_relay_run(struct copy *c)
 	c->begun |= relay_has_begun(c->relay);
 	if (c->relay_code == 0) {
 		c->computed = *relay_digests(c->relay);
-		next = copy_written(c, relay_entry(c->relay));
+		next = copy_written(c, &relay_op(c->relay)->entry);
 	} else {
 		c->result.err = c->relay_err;
 		next = copy_fail(c, c->relay_code);
@@ -530,6 +599,149 @@ copy_relay_run(struct copy *c)
 	relay_free(TAKE(c->relay));
 	return next;
 }
+
+/* -- as an upload */
+
+static void
+copy_on_upload_progress(void *arg, const struct upload_progress *up)
+{
+	struct copy *c = arg;
+	const struct copy_progress p = {
+	    .done = up->bytes,
+	    .total = c->total,
+	    .route = c->result.route,
+	    .route_reason = c->result.route_reason,
+	    .parts_done = up->parts_done,
+	    .parts = up->parts,
+	    .at_once = up->at_once,
+	    .why = up->why,
+	};
+
+	if (c->handler.progress != NULL)
+		c->handler.progress(c->arg, &p);
+}
+
+static void
+copy_on_upload_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoint *checkpoint,
+    const struct upload_part *part)
+{
+	struct copy *c = arg;
+
+	c->handler.note(c->arg, kind, checkpoint, part);
+}
+
+static void
+copy_on_upload_done(void *arg, int code, const struct err *err)
+{
+	struct copy *c = arg;
+
+	c->upload_ended = true;
+	c->upload_code = code;
+	c->upload_err = *err;
+	copy_wake(c);
+}
+
+static const struct upload_handler upload_handler = {
+    .progress = copy_on_upload_progress,
+    .note = copy_on_upload_note,
+    .done = copy_on_upload_done,
+};
+
+/* What the destination's cloud checks of each part; and what of the whole can be put together. */
+static unsigned
+copy_part_hashes(const struct copy *c)
+{
+	struct digests dest = {.have = c->to->hashes};
+	int of_dest = digests_common(&dest, &dest);
+
+	if (c->native)
+		return 0;
+	return (of_dest >= 0 ? HASH_BIT(of_dest) : 0) |
+	    (c->whole ? c->source.digests.have & HASH_BIT(HASH_CRC32C) : 0);
+}
+
+static void
+copy_upload_start(struct copy *c)
+{
+	struct cloud_op *like = copy_op_new(c, CLOUD_UPLOAD_BEGIN);
+	struct upload_spec spec = {
+	    .ranges = c->parts,
+	    .ranges_len = c->len,
+	    .size = c->total,
+	    .spool = c->spool,
+	    .from = c->native ? c->parts[0].account : NULL,
+	    .to = c->to,
+	    .path = c->path,
+	    .put = &like->put,
+	    .ring = c->ring,
+	    .memory = c->memory,
+	    .hashes = copy_part_hashes(c),
+	    .expected = c->whole ? &c->source.digests : NULL,
+	};
+
+	c->upload_ended = false;
+	c->upload = upload_start(c->runner, &spec, TAKE(c->checkpoint), &upload_handler, c);
+	cloud_op_free(like);
+}
+
+static enum copy_state
+copy_upload_run(struct copy *c)
+{
+	enum copy_state next;
+	int code;
+
+	if (c->upload == NULL)
+		copy_upload_start(c);
+	if (!c->upload_ended)
+		return COPY_UPLOAD;
+	code = c->upload_code;
+	if (code == 0) {
+		c->computed = *upload_digests(c->upload);
+		c->parts_compared = upload_compared(c->upload);
+		entry_copy(&c->dest, upload_entry(c->upload));
+	}
+	c->checkpoint = upload_free(TAKE(c->upload));
+	if (code == 0) {
+		next = COPY_STAT_RESULT;
+	} else if (c->native && copy_native_is_refused(code)) {
+		copy_native_refused(c, &c->upload_err);
+		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_ROUTE;
+	} else {
+		c->result.err = c->upload_err;
+		next = copy_fail(c, code);
+	}
+	return next;
+}
+
+static enum copy_state
+copy_drop_run(struct copy *c)
+{
+	int code;
+
+	if (c->upload == NULL) {
+		c->upload_ended = false;
+		c->upload = upload_sweep(c->runner, c->to, TAKE(c->checkpoint), &upload_handler, c);
+	}
+	if (!c->upload_ended)
+		return COPY_DROP;
+	code = c->upload_code;
+	c->checkpoint = upload_free(TAKE(c->upload));
+	if (c->result.code !=
+	    0) { /* that is what is told; the checkpoint stays for a later sweep */
+		if (code != 0)
+			log_warning("'%s': the upload that was begun may still be there: %s",
+			    c->path, err_text(&c->upload_err));
+		return COPY_END;
+	}
+	if (code != 0) {
+		c->result.err = c->upload_err;
+		c->result.code = code;
+		return COPY_END;
+	}
+	return c->part == 0 ? COPY_START : COPY_ROUTE;
+}
+
+/* -- what was written */
 
 /* 1: something was compared, 0: nothing could be, -EBADMSG. */
 static int
@@ -579,6 +791,13 @@ copy_check(struct copy *c)
 	for (type = 0; type < HASH_TYPES; type++) {
 		if (compared & HASH_BIT(type))
 			copy_add_verified(c, hash_name(type));
+	}
+	for (type = 0; type < HASH_TYPES; type++) {
+		if (c->parts_compared & HASH_BIT(type)) {
+			CLEANUP(cleanup_free) char *name = xasprintf("%s-parts", hash_name(type));
+
+			copy_add_verified(c, name);
+		}
 	}
 	xstrset(&c->result.version, c->dest.version);
 	return COPY_END;
@@ -634,7 +853,7 @@ copy_sweep_run(struct copy *c)
 		c->result.err = c->await.err;
 	}
 	await_drop(&c->await);
-	return c->result.code != 0 ? COPY_END : COPY_STAT_SOURCE;
+	return c->result.code != 0 ? copy_leave(c) : COPY_STAT_SOURCE;
 }
 
 static const struct {
@@ -646,8 +865,10 @@ static const struct {
     [COPY_ROUTE] = {copy_route_run},
     [COPY_NATIVE] = {copy_native_run},
     [COPY_RELAY] = {copy_relay_run},
+    [COPY_UPLOAD] = {copy_upload_run},
     [COPY_STAT_RESULT] = {copy_stat_result_run},
     [COPY_SWEEP] = {copy_sweep_run},
+    [COPY_DROP] = {copy_drop_run},
     [COPY_END] = {NULL},
 };
 
@@ -664,6 +885,8 @@ copy_stop(struct copy *c)
 	if (c->relay != NULL)
 		c->begun |= relay_has_begun(c->relay);
 	relay_free(TAKE(c->relay));
+	if (c->upload != NULL)
+		c->checkpoint = upload_free(TAKE(c->upload));
 }
 
 static void
@@ -681,14 +904,14 @@ copy_run(evutil_socket_t fd, short what, void *arg)
 	while (steps[c->state].run != NULL && (next = steps[c->state].run(c)) != c->state)
 		c->state = next;
 	if (c->state == COPY_END) {
-		c->done(c->arg, &c->result);
+		c->handler.done(c->arg, &c->result);
 		copy_free(c);
 	}
 }
 
 struct copy *
-copy_start(struct cloud_runner *runner, const struct copy_spec *spec, copy_progress_fn progress,
-    copy_done_fn done, void *arg)
+copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
+    const struct copy_handler *handler, void *arg)
 {
 	struct copy *c = xcalloc(1, sizeof *c);
 	struct account *account;
@@ -725,11 +948,20 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec, copy_progr
 	c->ring = spec->ring;
 	entry_init(&c->source);
 	entry_init(&c->dest);
-	c->progress = progress;
-	c->done = done;
+	c->memory = spec->memory;
+	c->will_retry = spec->will_retry;
+	c->checkpoint = spec->checkpoint;
+	c->handler = *handler;
 	c->arg = arg;
 	copy_wake(c);
 	return c;
+}
+
+void
+copy_noted(struct copy *c)
+{
+	if (c->upload != NULL)
+		upload_noted(c->upload);
 }
 
 void
@@ -747,6 +979,7 @@ copy_free(struct copy *c)
 	if (c == NULL)
 		return;
 	copy_stop(c);
+	checkpoint_free(c->checkpoint);
 	event_free(c->wake);
 	for (i = 0; i < c->len; i++) {
 		cloud_account_unref(c->parts[i].account);

@@ -8,11 +8,16 @@
  * are there to compare: computed against the source cloud's (before the destination can complete)
  * and against the destination cloud's.  A mismatch is -EBADMSG.
  *
- * What is half-written is swept on failure, on copy_abort(), and at the start of a repetition.
+ * A large file is written as an upload (upload.h), by either route.  It goes on from a checkpoint,
+ * which copy.h passes through: notes out, noted in.
+ *
+ * What is half-written is swept on failure, on copy_abort(), and at the start of a repetition; but
+ * an upload is kept for a repetition that will come.
  */
 #pragma once
+#include "src/budget.h"
 #include "src/change.h"
-#include "src/cloud.h"
+#include "src/checkpoint.h"
 
 struct copy;
 
@@ -33,6 +38,9 @@ struct copy_spec {
 	unsigned mode;
 	const char *content_type;
 	size_t ring;
+	struct budget *memory; /* for more rings than one; borrowed until the end */
+	bool will_retry; /* after a transient failure there will be a repetition */
+	struct checkpoint *checkpoint; /* of an earlier try; taken; or NULL */
 };
 
 struct copy_result {
@@ -45,15 +53,27 @@ struct copy_result {
 };
 void copy_result_fini(struct copy_result *);
 
-/* total is UINT64_MAX until the source was stat'ed. */
-typedef void (*copy_progress_fn)(
-    void *arg, uint64_t done, uint64_t total, const char *route, const char *route_reason);
-/* The end; members of the result may be taken (set to NULL).  The copy is gone when it returns. */
-typedef void (*copy_done_fn)(void *arg, struct copy_result *);
+struct copy_progress {
+	uint64_t done, total; /* total is UINT64_MAX until the source was stat'ed */
+	const char *route, *route_reason; /* valid during the call */
+	unsigned parts_done, parts, at_once; /* parts 0: not an upload */
+	const char *why; /* of at_once; static */
+};
+
+struct copy_handler {
+	void (*progress)(void *arg, const struct copy_progress *); /* NULL: nobody is interested */
+	/* As in upload.h; after a HEAD, copy_noted() is waited for. */
+	void (*note)(void *arg, enum checkpoint_note_kind, const struct checkpoint *,
+	    const struct upload_part *);
+	/* The end; members of the result may be taken (set to NULL).  The copy is gone when it
+	 * returns. */
+	void (*done)(void *arg, struct copy_result *);
+};
 
 /* Never calls back before it returns. */
-struct copy *copy_start(
-    struct cloud_runner *, const struct copy_spec *, copy_progress_fn, copy_done_fn, void *arg);
+struct copy *
+copy_start(struct cloud_runner *, const struct copy_spec *, const struct copy_handler *, void *arg);
+void copy_noted(struct copy *); /* the checkpoint's head is durable */
 void copy_abort(
     struct copy *); /* sweeps, then ends with -ECANCELED; a copy that just succeeded may say 0 */
 void copy_free(struct copy *); /* stops at once: no sweep, no callback; NULL is a no-op */

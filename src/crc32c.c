@@ -182,3 +182,31 @@ crc32c_portable(uint32_t crc, const void *data, size_t len)
 	pthread_once(&once, crc32c_init);
 	return ~crc32c_slices(~crc, data, len);
 }
+
+/* a * b modulo the polynomial, all of them reflected: the highest bit is x^0. */
+static uint32_t
+crc32c_multiply(uint32_t a, uint32_t b)
+{
+	uint32_t product = 0;
+
+	for (; a != 0; a <<= 1) {
+		if (a & 0x80000000u)
+			product ^= b;
+		b = b >> 1 ^ (b & 1 ? CRC32C_POLY : 0);
+	}
+	return product;
+}
+
+/* What comes in front is multiplied by x^(8 * b_len): by squaring. */
+uint32_t
+crc32c_combine(uint32_t a, uint32_t b, uint64_t b_len)
+{
+	uint32_t power = 0x00800000u; /* x^8 */
+
+	for (; b_len != 0; b_len >>= 1) {
+		if (b_len & 1)
+			a = crc32c_multiply(a, power);
+		power = crc32c_multiply(power, power);
+	}
+	return a ^ b;
+}

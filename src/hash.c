@@ -165,12 +165,8 @@ hash_final(struct hash *h, struct digests *out)
 		if (h->ctx[t] != NULL)
 			hash_ctx_final(h->ctx[t], out->sum[t]);
 	}
-	if (h->types & HASH_BIT(HASH_CRC32C)) {
-		out->sum[HASH_CRC32C][0] = (unsigned char)(h->crc >> 24);
-		out->sum[HASH_CRC32C][1] = (unsigned char)(h->crc >> 16);
-		out->sum[HASH_CRC32C][2] = (unsigned char)(h->crc >> 8);
-		out->sum[HASH_CRC32C][3] = (unsigned char)h->crc;
-	}
+	if (h->types & HASH_BIT(HASH_CRC32C))
+		digests_set_crc32c(out, h->crc);
 	h->types = 0; /* once: a second call finds nothing */
 }
 
@@ -203,6 +199,24 @@ digests_set(struct digests *d, enum hash_type type, const void *sum)
 {
 	memcpy(d->sum[type], sum, hashes[type].size);
 	d->have |= HASH_BIT(type);
+}
+
+uint32_t
+digests_crc32c(const struct digests *d)
+{
+	const unsigned char *sum = d->sum[HASH_CRC32C];
+
+	assert(d->have & HASH_BIT(HASH_CRC32C));
+	return (uint32_t)sum[0] << 24 | (uint32_t)sum[1] << 16 | (uint32_t)sum[2] << 8 | sum[3];
+}
+
+void
+digests_set_crc32c(struct digests *d, uint32_t crc)
+{
+	const unsigned char sum[4] = {(unsigned char)(crc >> 24), (unsigned char)(crc >> 16),
+	    (unsigned char)(crc >> 8), (unsigned char)crc};
+
+	digests_set(d, HASH_CRC32C, sum);
 }
 
 int

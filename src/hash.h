@@ -39,6 +39,10 @@ bool digests_equal(const struct digests *, const struct digests *, enum hash_typ
 uint32_t crc32c(uint32_t crc, const void *data, size_t len); /* start with 0 */
 uint32_t
 crc32c_portable(uint32_t crc, const void *data, size_t len); /* by tables; to test the other */
+/* Of A and B, from that of A, that of B, and the length of B in bytes. */
+uint32_t crc32c_combine(uint32_t a, uint32_t b, uint64_t b_len);
+uint32_t digests_crc32c(const struct digests *); /* which must have it */
+void digests_set_crc32c(struct digests *, uint32_t crc);
 /* out: exactly size bytes */
 void
 hmac_sha256(unsigned char out[32], const void *key, size_t key_len, const void *data, size_t len);

@@ -3,9 +3,11 @@ noinst_LIBRARIES += libskyferry.a
 libskyferry_a_SOURCES = \
 	src/attempt.c src/attempt.h \
 	src/await.c src/await.h \
+	src/budget.h \
 	src/buf.c src/buf.h \
 	src/change.c src/change.h \
 	src/change_json.c \
+	src/checkpoint.c src/checkpoint.h \
 	src/client.c src/client.h \
 	src/clock.c src/clock.h \
 	src/cloud.c src/cloud.h \
@@ -42,7 +44,8 @@ libskyferry_a_SOURCES = \
 	src/settings.c src/settings.h \
 	src/settings_table.c \
 	src/sse.c src/sse.h \
-	src/tree.c src/tree.h
+	src/tree.c src/tree.h \
+	src/upload.c src/upload.h
 
 # What every program is linked with, in this order.
 SKY_LIBS = libproviders.a libskyferry.a \

@@ -266,7 +266,7 @@ relay_start(struct cloud_runner *runner, const struct relay_spec *spec, struct c
 	struct relay *r = xcalloc(1, sizeof *r);
 	size_t i;
 
-	assert(put->kind == CLOUD_PUT);
+	assert(put->kind == CLOUD_PUT || put->kind == CLOUD_UPLOAD_PART);
 	r->runner = runner;
 	r->spec = *spec;
 	r->progress = progress;
@@ -289,11 +289,11 @@ relay_start(struct cloud_runner *runner, const struct relay_spec *spec, struct c
 	return r;
 }
 
-const struct entry *
-relay_entry(const struct relay *r)
+const struct cloud_op *
+relay_op(const struct relay *r)
 {
 	assert(r->put.ended && r->put.code == 0);
-	return &r->put.op->entry;
+	return r->put.op;
 }
 
 const struct digests *

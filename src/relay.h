@@ -40,10 +40,11 @@ typedef void (*relay_progress_fn)(void *arg, uint64_t bytes);
  */
 typedef void (*relay_done_fn)(void *arg, int code, const struct err *err);
 
-/* Takes `put`: a PUT op, whole but for its ring.  Never calls back before it returns. */
+/* Takes `put`: a PUT or UPLOAD_PART op, whole but for its ring.  Never calls back before it
+   returns. */
 struct relay *relay_start(struct cloud_runner *, const struct relay_spec *, struct cloud_op *put,
     relay_progress_fn, relay_done_fn, void *arg);
-const struct entry *relay_entry(const struct relay *); /* the PUT's answer */
+const struct cloud_op *relay_op(const struct relay *); /* after done(0): `put`, with its results */
 const struct digests *relay_digests(const struct relay *);
 bool relay_has_begun(const struct relay *); /* was anything sent to the destination? */
 void relay_free(struct relay *); /* stops it if it runs, without a callback; NULL is a no-op */

@@ -39,6 +39,9 @@ static const struct setting table[] = {
     {"transfer.ring", SETTING_SIZE, "1M", 64 * KIB, 16 * MIB,
 	.help =
 	    "buffer between the source and the destination of a transfer; many at once have smaller ones"},
+    {"transfer.memory", SETTING_SIZE, "0", 0, TIB,
+	.help =
+	    "memory of all those buffers; 0: a quarter of the machine's, and not more than 256M"},
     {"transfer.retries", SETTING_INT, "8", 0, 100,
 	.help = "attempts after the first one, unless a change says otherwise"},
     {"transfer.backoff", SETTING_TIME, "1s", 1, HOUR,

@@ -2,6 +2,7 @@
 #include "src/await.h"
 #include "src/copy.h"
 #include "src/path.h"
+#include "src/upload.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,11 @@ struct tree {
 	enum tree_state state;
 	struct account *account;
 	char *id;
-	bool repeated, aborted;
+	bool repeated, aborted, will_retry;
 	size_t ring;
+	struct budget *memory;
+	struct checkpoint *checkpoint; /* until the first upload takes it */
+	struct tree_item *uploading; /* whose file may be an upload */
 	SLIST_HEAD(, tree_dir) stack;
 	struct entry_list list; /* of the directory on top */
 	size_t next; /* in list */
@@ -50,8 +54,7 @@ struct tree {
 	uint64_t bytes_done;
 	int code;
 	struct err err;
-	tree_progress_fn progress;
-	tree_done_fn done;
+	struct tree_handler handler;
 	void *arg;
 };
 
@@ -146,6 +149,17 @@ tree_item_clear(struct tree_item *item)
 	copy_result_fini(&item->result);
 	free(TAKE(item->path));
 	item->copied = false;
+	if (item->tree->uploading == item)
+		item->tree->uploading = NULL;
+}
+
+static void
+tree_item_on_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoint *checkpoint,
+    const struct upload_part *part)
+{
+	struct tree *t = ((struct tree_item *)arg)->tree;
+
+	t->handler.note(t->arg, kind, checkpoint, part);
 }
 
 static void
@@ -158,6 +172,12 @@ tree_item_on_copied(void *arg, struct copy_result *result)
 	item->result = *result;
 	*result = (struct copy_result){};
 	event_active(item->tree->wake, EV_TIMEOUT, 0);
+}
+
+static bool
+tree_is_upload(const struct tree *t, const struct entry *e)
+{
+	return upload_is_for(t->account, e->size);
 }
 
 static void
@@ -188,10 +208,18 @@ tree_item_start(struct tree *t, struct tree_item *item, const struct entry *e)
 	    .repeated = t->repeated,
 	    .mtime_ns = ENTRY_NO_TIME,
 	    .ring = t->ring,
+	    .memory = t->memory,
+	    .will_retry = t->will_retry,
 	};
+	static const struct copy_handler handler = {
+	    .note = tree_item_on_note, .done = tree_item_on_copied};
 
+	if (tree_is_upload(t, e)) {
+		t->uploading = item;
+		spec.checkpoint = TAKE(t->checkpoint);
+	}
 	item->path = xstrdup(e->path);
-	item->copy = copy_start(t->runner, &spec, NULL, tree_item_on_copied, item);
+	item->copy = copy_start(t->runner, &spec, &handler, item);
 }
 
 /* The copy is there: remove the source if it is still what was copied. */
@@ -216,7 +244,7 @@ tree_item_remove(struct tree *t, struct tree_item *item)
 		return item->remove.code;
 	}
 	t->bytes_done += item->result.size;
-	t->progress(t->arg, t->bytes_done);
+	t->handler.progress(t->arg, t->bytes_done);
 	return 1;
 }
 
@@ -248,7 +276,8 @@ tree_files_run(struct tree *t)
 			continue;
 		while (t->next < t->list.len && t->list.items[t->next].kind == ENTRY_DIRECTORY)
 			t->next++;
-		if (t->next == t->list.len)
+		if (t->next == t->list.len ||
+		    (t->uploading != NULL && tree_is_upload(t, &t->list.items[t->next])))
 			break;
 		tree_item_start(t, &t->items[i], &t->list.items[t->next++]);
 		busy++;
@@ -334,14 +363,14 @@ tree_run(evutil_socket_t fd, short what, void *arg)
 	while (steps[t->state].run != NULL && (next = steps[t->state].run(t)) != t->state)
 		t->state = next;
 	if (t->state == TREE_END) {
-		t->done(t->arg, t->code, &t->err);
+		t->handler.done(t->arg, t->code, &t->err);
 		tree_free(t);
 	}
 }
 
 struct tree *
-tree_start(struct cloud_runner *runner, const struct tree_spec *spec, tree_progress_fn progress,
-    tree_done_fn done, void *arg)
+tree_start(struct cloud_runner *runner, const struct tree_spec *spec,
+    const struct tree_handler *handler, void *arg)
 {
 	struct tree *t = xcalloc(1, sizeof *t);
 	size_t i;
@@ -357,13 +386,22 @@ tree_start(struct cloud_runner *runner, const struct tree_spec *spec, tree_progr
 	t->id = xstrdup(spec->id);
 	t->repeated = spec->repeated;
 	t->ring = spec->ring;
+	t->will_retry = spec->will_retry;
+	t->memory = spec->memory;
+	t->checkpoint = spec->checkpoint;
 	SLIST_INIT(&t->stack);
 	tree_push(t, xstrdup(spec->from), xstrdup(spec->to));
-	t->progress = progress;
-	t->done = done;
+	t->handler = *handler;
 	t->arg = arg;
 	event_active(t->wake, EV_TIMEOUT, 0);
 	return t;
+}
+
+void
+tree_noted(struct tree *t)
+{
+	if (t->uploading != NULL && t->uploading->copy != NULL)
+		copy_noted(t->uploading->copy);
 }
 
 void
@@ -387,6 +425,7 @@ tree_free(struct tree *t)
 		tree_pop(t);
 	entry_list_fini(&t->list);
 	event_free(t->wake);
+	checkpoint_free(t->checkpoint);
 	cloud_account_unref(t->account);
 	free(t->id);
 	free(t);
