@@ -10,7 +10,10 @@
 #include "providers/providers.h"
 #include "src/path.h"
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define MEMORY_PARTS_MAX 10000
 
 struct memory_account {
 	char server[65];
@@ -74,13 +77,51 @@ memory_put_destination(const char *path, struct http_request *req)
 	http_request_header(req, "Destination", "%s", buf_str(&encoded));
 }
 
+/* "?upload": a new one, that of the op, or a part of it. */
+static void
+memory_put_upload(struct cloud_op *op, struct http_request *req)
+{
+	bool part = op->kind == CLOUD_UPLOAD_PART || op->kind == CLOUD_COPY_PART;
+
+	buf_puts(&req->url, "?upload");
+	if (op->kind == CLOUD_UPLOAD_BEGIN)
+		return;
+	buf_putc(&req->url, '=');
+	buf_put_uri(&req->url, op->upload, NULL);
+	if (part)
+		buf_printf(&req->url, "&part=%u", op->part.number);
+	/* A page begins where the parts that came end. */
+	if (op->kind == CLOUD_UPLOAD_STATUS && op->parts.len > 0)
+		buf_printf(&req->url, "&after=%u", op->parts.items[op->parts.len - 1].number);
+}
+
+static bool
+memory_put_parts(const struct cloud_op *op, struct http_request *req)
+{
+	json_t *parts = json_array();
+	json_t *body = json_pack("{s:o}", "parts", parts);
+	char *text;
+
+	for (size_t i = 0; i < op->parts.len; i++)
+		json_array_append_new(parts,
+		    json_pack("{s:I, s:s}", "number", (json_int_t)op->parts.items[i].number, "tag",
+			op->parts.items[i].tag));
+	text = json_dumps(body, JSON_COMPACT);
+	json_decref(body);
+	if (text != NULL)
+		buf_puts(&req->bytes, text);
+	free(text);
+	return text != NULL;
+}
+
 static enum cloud_step
 memory_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
 	const struct memory_account *memory = op->account->data;
 	struct http_request *req = &request->http;
-	/* COPY reads path2 and writes path; everything else begins at path. */
-	const char *path = op->kind == CLOUD_COPY ? op->path2 : op->path;
+	/* Copies read path2 and write path; everything else begins at path. */
+	bool copies = op->kind == CLOUD_COPY || op->kind == CLOUD_COPY_PART;
+	const char *path = copies ? op->path2 : op->path;
 	const char *version = op->version;
 
 	buf_printf(&req->url, "memory://%s/", memory->server);
@@ -138,6 +179,47 @@ memory_request(struct cloud_op *op, struct cloud_request *request, struct err *e
 		buf_puts(&req->url, "?usage");
 		break;
 	case CLOUD_SWEEP: return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
+	case CLOUD_UPLOAD_BEGIN:
+		req->method = "POST";
+		req->body = HTTP_BODY_BYTES;
+		memory_put_upload(op, req);
+		memory_put_attributes(op, req);
+		break;
+	case CLOUD_UPLOAD_PART:
+		req->method = "PUT";
+		req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
+		req->length = op->length;
+		memory_put_upload(op, req);
+		break;
+	case CLOUD_COPY_PART:
+		req->method = "COPY";
+		memory_put_upload(op, req);
+		memory_put_destination(op->path, req);
+		memory_put_range(op, req);
+		break;
+	case CLOUD_UPLOAD_STATUS:
+		req->method = "GET";
+		memory_put_upload(op, req);
+		break;
+	case CLOUD_UPLOAD_COMMIT:
+		req->method = "POST";
+		req->body = HTTP_BODY_BYTES;
+		memory_put_upload(op, req);
+		if (op->put.no_replace)
+			http_request_header(req, "If-None-Match", "*");
+		if (!memory_put_parts(op, req)) {
+			err_set(err, -EINVAL, "'%s': a part's tag is not UTF-8", op->path);
+			return CLOUD_STEP_FAIL;
+		}
+		break;
+	case CLOUD_UPLOAD_ABORT:
+		req->method = "DELETE";
+		memory_put_upload(op, req);
+		break;
+	case CLOUD_UPLOAD_FIND:
+		req->method = "GET";
+		buf_puts(&req->url, "?uploads");
+		break;
 	default:
 		err_set(err, -EOPNOTSUPP, "the memory driver cannot do this");
 		return CLOUD_STEP_FAIL;
@@ -263,6 +345,114 @@ memory_take_usage(struct cloud_op *op, const json_t *body, struct err *err)
 	return 0;
 }
 
+/* A part as the server describes it, and (may be NULL) the hashes of its content. */
+static int
+memory_take_part(struct upload_part *out, struct digests *digests, const json_t *json,
+    const struct cloud_op *op, struct err *err)
+{
+	struct digests have = {.have = 0};
+	json_int_t number, length;
+	const char *tag;
+	json_t *hashes;
+
+	if (json_unpack((json_t *)json, "{s:I, s:I, s:s, s:o}", "number", &number, "length",
+		&length, "tag", &tag, "hashes", &hashes) != 0 ||
+	    number < 1 || number > MEMORY_PARTS_MAX || length < 0 || strlen(tag) >= sizeof out->tag)
+		return err_set(err, -EPROTO, "'%s': the answer has no part", op->path);
+	*out = (struct upload_part){.number = (unsigned)number, .length = (uint64_t)length};
+	snprintf(out->tag, sizeof out->tag, "%s", tag);
+	digests_from_json(&have, hashes);
+	out->has_crc32c = (have.have & HASH_BIT(HASH_CRC32C)) != 0;
+	for (size_t i = 0; out->has_crc32c && i < hash_size(HASH_CRC32C); i++)
+		out->crc32c = out->crc32c << 8 | have.sum[HASH_CRC32C][i];
+	if (digests != NULL)
+		*digests = have;
+	return 0;
+}
+
+static int
+memory_take_own_part(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const char *text = http_header_get(&res->headers, "X-Memory-Part");
+	json_t *json = text == NULL ? NULL : json_loads(text, 0, NULL);
+	struct upload_part part;
+	int code = memory_take_part(&part, &op->entry.digests, json, op, err);
+
+	json_decref(json);
+	if (code == 0 && part.number != op->part.number)
+		code = err_set(err, -EPROTO, "'%s': the answer is about another part", op->path);
+	if (code == 0)
+		op->part = part;
+	return code;
+}
+
+static int
+memory_take_parts(struct cloud_op *op, const json_t *body, bool *more, struct err *err)
+{
+	const json_t *parts = json_object_get(body, "parts");
+	unsigned last = op->parts.len == 0 ? 0 : op->parts.items[op->parts.len - 1].number;
+	struct upload_part part;
+	const json_t *item;
+	size_t i;
+
+	if (!json_is_array(parts))
+		return err_set(err, -EPROTO, "'%s': the answer is no list of parts", op->path);
+	json_array_foreach (parts, i, item) {
+		int code = memory_take_part(&part, NULL, item, op, err);
+
+		if (code != 0)
+			return code;
+		if (part.number <= last)
+			return err_set(err, -EPROTO, "'%s': the parts are not in order", op->path);
+		last = part.number;
+		*upload_parts_add(&op->parts) = part;
+	}
+	*more = json_is_true(json_object_get(body, "more")) && i > 0;
+	return 0;
+}
+
+static int
+memory_take_uploads(struct cloud_op *op, const json_t *body, struct err *err)
+{
+	const json_t *uploads = json_object_get(body, "uploads");
+	const json_t *item;
+	size_t i;
+
+	if (!json_is_array(uploads) || json_array_size(uploads) > CLOUD_UPLOADS_MAX)
+		return err_set(err, -EPROTO, "'%s': the answer is no list of uploads", op->path);
+	op->uploads = xcalloc(MAX(json_array_size(uploads), 1), sizeof *op->uploads);
+	json_array_foreach (uploads, i, item) {
+		if (!json_is_string(item))
+			return err_set(
+			    err, -EPROTO, "'%s': the answer is no list of uploads", op->path);
+		op->uploads[op->uploads_len++] = xstrdup(json_string_value(item));
+	}
+	return 0;
+}
+
+static int
+memory_take_upload(struct cloud_op *op, const json_t *body, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(body, "upload"));
+
+	if (id == NULL)
+		return err_set(err, -EPROTO, "'%s': the answer names no upload", op->path);
+	xstrset(&op->upload, id);
+	return 0;
+}
+
+static int
+memory_take_body(struct cloud_op *op, const json_t *body, bool *more, struct err *err)
+{
+	switch (op->kind) {
+	case CLOUD_LIST: return memory_take_list(op, body, more, err);
+	case CLOUD_USAGE: return memory_take_usage(op, body, err);
+	case CLOUD_UPLOAD_BEGIN: return memory_take_upload(op, body, err);
+	case CLOUD_UPLOAD_STATUS: return memory_take_parts(op, body, more, err);
+	default: return memory_take_uploads(op, body, err);
+	}
+}
+
 static enum cloud_step
 memory_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -279,16 +469,21 @@ memory_response(struct cloud_op *op, const struct http_response *res, struct err
 	switch (op->kind) {
 	case CLOUD_LIST:
 	case CLOUD_USAGE:
+	case CLOUD_UPLOAD_BEGIN:
+	case CLOUD_UPLOAD_STATUS:
+	case CLOUD_UPLOAD_FIND:
 		body = json_loadb(buf_str(&res->body), res->body.len, 0, NULL);
-		code = op->kind == CLOUD_LIST ? memory_take_list(op, body, &more, err)
-					      : memory_take_usage(op, body, err);
+		code = memory_take_body(op, body, &more, err);
 		json_decref(body);
 		break;
+	case CLOUD_UPLOAD_PART:
+	case CLOUD_COPY_PART: code = memory_take_own_part(op, res, err); break;
 	case CLOUD_READ: /* STREAM took the entry already */
 	case CLOUD_STAT:
 	case CLOUD_PUT:
 	case CLOUD_COPY:
 	case CLOUD_MOVE:
+	case CLOUD_UPLOAD_COMMIT:
 	case CLOUD_SETATTR: code = memory_take_entry(op, res, err); break;
 	default: break;
 	}
@@ -311,7 +506,11 @@ const struct cloud_driver memory_driver = {
     .transport = CLOUD_MEMORY,
     .features = CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR | CLOUD_HAS_DIRECTORIES |
 	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR | CLOUD_TEST_ONLY,
-    .limits = {.put_max = (uint64_t)1 << 30, .concurrency = 64},
+    .limits = {.put_max = (uint64_t)1 << 30,
+	.part_min = 1024,
+	.part_max = (uint64_t)1 << 30,
+	.parts_max = MEMORY_PARTS_MAX,
+	.concurrency = 64},
     .fields = memory_fields,
     .hashes = HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C),
     .account_size = sizeof(struct memory_account),

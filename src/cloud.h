@@ -45,7 +45,8 @@ enum cloud_op_kind {
 	CLOUD_UPLOAD_STATUS, /* op->upload -> op->parts: what the cloud has; -ENOENT: it knows no
 				such upload */
 	CLOUD_UPLOAD_COMMIT, /* op->upload of op->parts -> op->entry; length: of the whole; -ENOENT
-				as above */
+				as above; -EINVAL: a part is not there, not that, or too small;
+				put.no_replace: -EEXIST, and the upload stays */
 	CLOUD_UPLOAD_ABORT, /* op->upload; never fails -ENOENT */
 	CLOUD_UPLOAD_FIND, /* path -> op->uploads: ids of the uploads to it that are under way,
 			      whoever began them, at most CLOUD_UPLOADS_MAX */

@@ -153,7 +153,7 @@ call_carry_out(struct memory_call *call)
 	struct memory_blob *blob = NULL;
 	size_t len = 0;
 
-	if (strcmp(call->req->method, "PUT") == 0) {
+	if (strcmp(call->req->method, "PUT") == 0 || strcmp(call->req->method, "POST") == 0) {
 		const struct buf *body =
 		    call->req->body == HTTP_BODY_BYTES ? &call->req->bytes : &call->upload;
 

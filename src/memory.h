@@ -22,6 +22,19 @@
  *   COPY, MOVE path   Destination (encoded path), If-Match, If-None-Match: * -> 201
  *   MKCOL path        with parents; one that is there is fine -> 201
  *
+ * Uploads in parts; an id belongs to its path:
+ *
+ *   POST path?upload            attributes as of PUT -> 201 {"upload": id}
+ *   PUT path?upload=ID&part=N   content -> 201 and the part
+ *   COPY path?upload=ID&part=N  Destination: the upload's path; Range, If-Match: of the source
+ *                               -> 201 and the part
+ *   GET path?upload=ID          {"parts": [...], "more": bool}; &after=N -> 200
+ *   POST path?upload=ID         {"parts": [{"number", "tag"}]}, If-None-Match: * -> 201
+ *   DELETE path?upload=ID       -> 204
+ *   GET path?uploads            {"uploads": [id]} -> 200
+ *
+ * A part is the JSON {"number", "length", "tag", "hashes"} in the header X-Memory-Part, or a page.
+ *
  * 400 nonsense, 404 not there, 405 a directory where a file is needed, 409 something is there,
  * 412 If-Match failed, 413 too large, 416 range, 422 not empty, 424 a file where a directory is
  * needed.

@@ -1,7 +1,7 @@
 #include "src/memory_server.h"
 #include "src/clock.h"
-#include "src/entry.h"
 #include "src/memory.h"
+#include "src/memory_private.h"
 #include "src/path.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -12,16 +12,6 @@
 #include <strings.h>
 
 #define MEMORY_TOTAL ((uint64_t)1 << 40) /* what GET ?usage claims to have */
-
-struct memory_blob {
-	atomic_uint refs;
-	unsigned char data[];
-};
-
-struct object {
-	struct entry entry; /* its version is server->generation at the last PUT */
-	struct memory_blob *blob;
-};
 
 struct fault {
 	char *method; /* NULL: any */
@@ -36,18 +26,8 @@ struct count {
 	TAILQ_ENTRY(count) next;
 };
 
-struct server {
-	char *name;
-	struct object **objects; /* by path, in the order of strcmp() */
-	size_t len, cap;
-	uint64_t generation;
-	TAILQ_HEAD(, fault) faults;
-	TAILQ_HEAD(, count) counts;
-	LIST_ENTRY(server) next;
-};
-
 static pthread_mutex_t memory_lock = PTHREAD_MUTEX_INITIALIZER;
-static LIST_HEAD(, server) servers = LIST_HEAD_INITIALIZER(servers);
+static LIST_HEAD(, memory_server) servers = LIST_HEAD_INITIALIZER(servers);
 
 struct memory_blob *
 memory_blob_new(const void *data, size_t len)
@@ -62,7 +42,7 @@ memory_blob_new(const void *data, size_t len)
 	return blob;
 }
 
-static struct memory_blob *
+struct memory_blob *
 memory_blob_ref(struct memory_blob *blob)
 {
 	atomic_fetch_add(&blob->refs, 1);
@@ -98,7 +78,7 @@ memory_answer_fini(struct memory_answer *answer)
 }
 
 static void
-object_free(struct object *object)
+object_free(struct memory_object *object)
 {
 	entry_fini(&object->entry);
 	memory_blob_unref(object->blob);
@@ -106,10 +86,10 @@ object_free(struct object *object)
 }
 
 /* Found, or made: the caller holds the lock. */
-static struct server *
+static struct memory_server *
 server_get(const char *name)
 {
-	struct server *server;
+	struct memory_server *server;
 
 	LIST_FOREACH (server, &servers, next) {
 		if (strcmp(server->name, name) == 0)
@@ -119,13 +99,14 @@ server_get(const char *name)
 	server->name = xstrdup(name);
 	TAILQ_INIT(&server->faults);
 	TAILQ_INIT(&server->counts);
+	TAILQ_INIT(&server->uploads);
 	LIST_INSERT_HEAD(&servers, server, next);
 	return server;
 }
 
 /* Where path is, or would be. */
 static size_t
-server_position(const struct server *server, const char *path)
+server_position(const struct memory_server *server, const char *path)
 {
 	size_t low = 0, high = server->len;
 
@@ -140,8 +121,8 @@ server_position(const struct server *server, const char *path)
 	return low;
 }
 
-static struct object *
-server_find(const struct server *server, const char *path)
+struct memory_object *
+memory_server_find(const struct memory_server *server, const char *path)
 {
 	size_t i = server_position(server, path);
 
@@ -150,11 +131,11 @@ server_find(const struct server *server, const char *path)
 	return NULL;
 }
 
-static struct object *
-server_add(struct server *server, const char *path, enum entry_kind kind)
+static struct memory_object *
+server_add(struct memory_server *server, const char *path, enum entry_kind kind)
 {
 	size_t i = server_position(server, path);
-	struct object *object = xcalloc(1, sizeof *object);
+	struct memory_object *object = xcalloc(1, sizeof *object);
 
 	entry_init(&object->entry);
 	object->entry.path = xstrdup(path);
@@ -172,7 +153,7 @@ server_add(struct server *server, const char *path, enum entry_kind kind)
 }
 
 static void
-server_remove(struct server *server, struct object *object)
+server_remove(struct memory_server *server, struct memory_object *object)
 {
 	size_t i = server_position(server, object->entry.path);
 
@@ -184,15 +165,15 @@ server_remove(struct server *server, struct object *object)
 }
 
 static bool
-server_is_directory(const struct server *server, const char *path)
+server_is_directory(const struct memory_server *server, const char *path)
 {
-	const struct object *object = server_find(server, path);
+	const struct memory_object *object = memory_server_find(server, path);
 
 	return *path == '\0' || (object != NULL && object->entry.kind == ENTRY_DIRECTORY);
 }
 
 static bool
-server_is_empty(const struct server *server, const char *dir)
+server_is_empty(const struct memory_server *server, const char *dir)
 {
 	CLEANUP(cleanup_free) char *first = xasprintf("%s/", dir);
 	size_t i = server_position(server, first);
@@ -203,14 +184,14 @@ server_is_empty(const struct server *server, const char *dir)
 
 /* mkdir -p.  0, or the status of the failure. */
 static int
-server_make_directories(struct server *server, const char *path)
+server_make_directories(struct memory_server *server, const char *path)
 {
-	struct object *object;
+	struct memory_object *object;
 	int status;
 
 	if (*path == '\0')
 		return 0;
-	object = server_find(server, path);
+	object = memory_server_find(server, path);
 	if (object != NULL)
 		return object->entry.kind == ENTRY_DIRECTORY ? 0 : 424;
 	CLEANUP(cleanup_free) char *parent = path_parent(path);
@@ -220,8 +201,8 @@ server_make_directories(struct server *server, const char *path)
 	return status;
 }
 
-static void
-answer_json(struct memory_answer *answer, int status, json_t *json)
+void
+memory_answer_json(struct memory_answer *answer, int status, json_t *json)
 {
 	char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
 
@@ -234,14 +215,14 @@ answer_json(struct memory_answer *answer, int status, json_t *json)
 	json_decref(json);
 }
 
-static void
-answer_error(struct memory_answer *answer, int status, const char *message)
+void
+memory_answer_error(struct memory_answer *answer, int status, const char *message)
 {
-	answer_json(answer, status, json_pack("{s:s}", "message", message));
+	memory_answer_json(answer, status, json_pack("{s:s}", "message", message));
 }
 
-static void
-answer_entry(struct memory_answer *answer, int status, const struct entry *entry)
+void
+memory_answer_entry(struct memory_answer *answer, int status, const struct entry *entry)
 {
 	json_t *json = entry_to_json(entry);
 	char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -254,8 +235,8 @@ answer_entry(struct memory_answer *answer, int status, const struct entry *entry
 }
 
 /* The decoded value of a query parameter (caller frees), or NULL. */
-static char *
-query_get(const char *query, const char *name)
+char *
+memory_query_get(const char *query, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -276,16 +257,16 @@ query_get(const char *query, const char *name)
 	return NULL;
 }
 
-static bool
-query_has(const char *query, const char *name)
+bool
+memory_query_has(const char *query, const char *name)
 {
-	CLEANUP(cleanup_free) char *value = query_get(query, name);
+	CLEANUP(cleanup_free) char *value = memory_query_get(query, name);
 
 	return value != NULL;
 }
 
-static bool
-ask_matches(const struct memory_ask *ask, const struct entry *entry)
+bool
+memory_ask_matches(const struct memory_ask *ask, const struct entry *entry)
 {
 	const char *want = http_header_get(ask->headers, "If-Match");
 	CLEANUP(cleanup_free) char *have = NULL;
@@ -296,8 +277,8 @@ ask_matches(const struct memory_ask *ask, const struct entry *entry)
 	return strcmp(want, have) == 0;
 }
 
-static void
-ask_attributes(const struct memory_ask *ask, struct entry *entry)
+void
+memory_ask_attributes(const struct memory_ask *ask, struct entry *entry)
 {
 	const char *mtime = http_header_get(ask->headers, "X-Memory-Mtime");
 	const char *mode = http_header_get(ask->headers, "X-Memory-Mode");
@@ -309,20 +290,21 @@ ask_attributes(const struct memory_ask *ask, struct entry *entry)
 }
 
 static void
-server_list(struct server *server, const struct memory_ask *ask, struct memory_answer *answer)
+server_list(
+    struct memory_server *server, const struct memory_ask *ask, struct memory_answer *answer)
 {
-	CLEANUP(cleanup_free) char *after = query_get(ask->query, "after");
-	CLEANUP(cleanup_free) char *limit = query_get(ask->query, "limit");
+	CLEANUP(cleanup_free) char *after = memory_query_get(ask->query, "after");
+	CLEANUP(cleanup_free) char *limit = memory_query_get(ask->query, "limit");
 	CLEANUP(cleanup_free) char *prefix = NULL;
 	size_t max = limit == NULL ? MEMORY_PAGE_MAX : strtoul(limit, NULL, 10);
 	json_t *entries;
 	size_t i;
 
 	if (!server_is_directory(server, ask->path)) {
-		if (server_find(server, ask->path) != NULL)
-			answer_error(answer, 424, "not a directory");
+		if (memory_server_find(server, ask->path) != NULL)
+			memory_answer_error(answer, 424, "not a directory");
 		else
-			answer_error(answer, 404, "no such directory");
+			memory_answer_error(answer, 404, "no such directory");
 		return;
 	}
 	prefix = *ask->path == '\0' ? xstrdup("") : xasprintf("%s/", ask->path);
@@ -343,24 +325,24 @@ server_list(struct server *server, const struct memory_ask *ask, struct memory_a
 	}
 	bool more =
 	    i < server->len && strncmp(server->objects[i]->entry.path, prefix, strlen(prefix)) == 0;
-	answer_json(answer, 200, json_pack("{s:o, s:b}", "entries", entries, "more", more));
+	memory_answer_json(answer, 200, json_pack("{s:o, s:b}", "entries", entries, "more", more));
 }
 
 static void
-server_usage(struct server *server, struct memory_answer *answer)
+server_usage(struct memory_server *server, struct memory_answer *answer)
 {
 	uint64_t used = 0;
 
 	for (size_t i = 0; i < server->len; i++)
 		used += server->objects[i]->entry.size;
-	answer_json(answer, 200,
+	memory_answer_json(answer, 200,
 	    json_pack("{s:I, s:I, s:I}", "total", (json_int_t)MEMORY_TOTAL, "used",
 		(json_int_t)used, "available", (json_int_t)(MEMORY_TOTAL - used)));
 }
 
 /* "bytes=a-b" or "bytes=a-": false if it asks for nothing that is there. */
-static bool
-range_parse(uint64_t *offset, uint64_t *length, const char *range, uint64_t size)
+bool
+memory_range_parse(uint64_t *offset, uint64_t *length, const char *range, uint64_t size)
 {
 	uint64_t first, last = UINT64_MAX;
 	char *end;
@@ -381,19 +363,19 @@ range_parse(uint64_t *offset, uint64_t *length, const char *range, uint64_t size
 
 static void
 server_get_content(
-    const struct memory_ask *ask, const struct object *object, struct memory_answer *answer)
+    const struct memory_ask *ask, const struct memory_object *object, struct memory_answer *answer)
 {
 	const char *range = http_header_get(ask->headers, "Range");
 	uint64_t offset = 0, length = object->entry.size;
 	CLEANUP(cleanup_free) char *text = NULL;
 
-	if (range != NULL && !range_parse(&offset, &length, range, object->entry.size)) {
+	if (range != NULL && !memory_range_parse(&offset, &length, range, object->entry.size)) {
 		text = xasprintf("bytes */%" PRIu64, object->entry.size);
 		http_headers_add(&answer->headers, "Content-Range", text);
-		answer_error(answer, 416, "no such range");
+		memory_answer_error(answer, 416, "no such range");
 		return;
 	}
-	answer_entry(answer, range == NULL ? 200 : 206, &object->entry);
+	memory_answer_entry(answer, range == NULL ? 200 : 206, &object->entry);
 	if (range != NULL) {
 		text = xasprintf("bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, offset,
 		    offset + length - 1, object->entry.size);
@@ -405,9 +387,10 @@ server_get_content(
 }
 
 static void
-server_read(struct server *server, const struct memory_ask *ask, struct memory_answer *answer)
+server_read(
+    struct memory_server *server, const struct memory_ask *ask, struct memory_answer *answer)
 {
-	struct object *object = server_find(server, ask->path);
+	struct memory_object *object = memory_server_find(server, ask->path);
 	bool head = strcmp(ask->method, "HEAD") == 0;
 	struct entry root;
 
@@ -415,51 +398,51 @@ server_read(struct server *server, const struct memory_ask *ask, struct memory_a
 		entry_init(&root);
 		root.path = xstrdup("");
 		root.kind = ENTRY_DIRECTORY;
-		answer_entry(answer, 200, &root);
+		memory_answer_entry(answer, 200, &root);
 		entry_fini(&root);
 	} else if (object == NULL) {
-		answer_error(answer, 404, "no such object");
-	} else if (!ask_matches(ask, &object->entry)) {
-		answer_error(answer, 412, "it has another version");
+		memory_answer_error(answer, 404, "no such object");
+	} else if (!memory_ask_matches(ask, &object->entry)) {
+		memory_answer_error(answer, 412, "it has another version");
 	} else if (head) {
-		answer_entry(answer, 200, &object->entry);
+		memory_answer_entry(answer, 200, &object->entry);
 	} else if (object->entry.kind == ENTRY_DIRECTORY) {
-		answer_error(answer, 405, "is a directory");
+		memory_answer_error(answer, 405, "is a directory");
 	} else {
 		server_get_content(ask, object, answer);
 	}
 }
 
 /* Makes room for a file at path.  0, or the status of the failure. */
-static int
-server_prepare(struct server *server, const struct memory_ask *ask, const char *path,
+int
+memory_server_prepare(struct memory_server *server, const struct memory_ask *ask, const char *path,
     struct memory_answer *answer)
 {
-	const struct object *object = server_find(server, path);
+	const struct memory_object *object = memory_server_find(server, path);
 	CLEANUP(cleanup_free) char *parent = NULL;
 
 	if (*path == '\0' || server_is_directory(server, path)) {
-		answer_error(answer, 405, "is a directory");
+		memory_answer_error(answer, 405, "is a directory");
 		return answer->status;
 	}
 	if (object != NULL && http_header_get(ask->headers, "If-None-Match") != NULL) {
-		answer_error(answer, 409, "it exists");
+		memory_answer_error(answer, 409, "it exists");
 		return answer->status;
 	}
 	parent = path_parent(path);
 	if (server_make_directories(server, parent) != 0) {
-		answer_error(answer, 424, "a parent is not a directory");
+		memory_answer_error(answer, 424, "a parent is not a directory");
 		return answer->status;
 	}
 	return 0;
 }
 
 /* Replaces what is at path by a file with this content; its attributes are the caller's to set. */
-static struct object *
-server_put_blob(struct server *server, const char *path, struct memory_blob *blob, uint64_t size,
-    const struct digests *digests)
+struct memory_object *
+memory_server_put_blob(struct memory_server *server, const char *path, struct memory_blob *blob,
+    uint64_t size, const struct digests *digests)
 {
-	struct object *object = server_find(server, path);
+	struct memory_object *object = memory_server_find(server, path);
 
 	if (object != NULL)
 		server_remove(server, object);
@@ -472,44 +455,46 @@ server_put_blob(struct server *server, const char *path, struct memory_blob *blo
 }
 
 static void
-server_put(struct server *server, const struct memory_ask *ask, const struct memory_blob *upload,
-    size_t len, const struct digests *digests, struct memory_answer *answer)
+server_put(struct memory_server *server, const struct memory_ask *ask,
+    const struct memory_blob *upload, size_t len, const struct digests *digests,
+    struct memory_answer *answer)
 {
 	const char *type = http_header_get(ask->headers, "Content-Type");
-	struct object *object;
+	struct memory_object *object;
 
-	if (server_prepare(server, ask, ask->path, answer) != 0)
+	if (memory_server_prepare(server, ask, ask->path, answer) != 0)
 		return;
-	object = server_put_blob(server, ask->path, (struct memory_blob *)upload, len, digests);
+	object =
+	    memory_server_put_blob(server, ask->path, (struct memory_blob *)upload, len, digests);
 	object->entry.content_type = xstrdup_null(type);
-	ask_attributes(ask, &object->entry);
-	answer_entry(answer, 201, &object->entry);
+	memory_ask_attributes(ask, &object->entry);
+	memory_answer_entry(answer, 201, &object->entry);
 }
 
 static void
-server_copy(struct server *server, const struct memory_ask *ask, const struct object *from,
-    const char *to, struct memory_answer *answer)
+server_copy(struct memory_server *server, const struct memory_ask *ask,
+    const struct memory_object *from, const char *to, struct memory_answer *answer)
 {
 	struct entry source;
-	struct object *object;
+	struct memory_object *object;
 	struct memory_blob *blob;
 
 	if (from->entry.kind == ENTRY_DIRECTORY) {
-		answer_error(answer, 405, "is a directory");
+		memory_answer_error(answer, 405, "is a directory");
 		return;
 	}
-	if (server_prepare(server, ask, to, answer) != 0)
+	if (memory_server_prepare(server, ask, to, answer) != 0)
 		return;
 	/* The source goes away under our hands when it is copied onto itself. */
 	entry_init(&source);
 	entry_copy(&source, &from->entry);
 	blob = memory_blob_ref(from->blob);
-	object = server_put_blob(server, to, blob, source.size, &source.digests);
+	object = memory_server_put_blob(server, to, blob, source.size, &source.digests);
 	object->entry.mtime_ns = source.mtime_ns;
 	object->entry.mode = source.mode;
 	object->entry.content_type = xstrdup_null(source.content_type);
-	ask_attributes(ask, &object->entry);
-	answer_entry(answer, 201, &object->entry);
+	memory_ask_attributes(ask, &object->entry);
+	memory_answer_entry(answer, 201, &object->entry);
 	memory_blob_unref(blob);
 	entry_fini(&source);
 }
@@ -517,43 +502,43 @@ server_copy(struct server *server, const struct memory_ask *ask, const struct ob
 static int
 object_compare(const void *a, const void *b)
 {
-	const struct object *const *first = a, *const *second = b;
+	const struct memory_object *const *first = a, *const *second = b;
 
 	return strcmp((*first)->entry.path, (*second)->entry.path);
 }
 
 static void
-server_move(struct server *server, const struct memory_ask *ask, struct object *from,
+server_move(struct memory_server *server, const struct memory_ask *ask, struct memory_object *from,
     const char *to, struct memory_answer *answer)
 {
 	CLEANUP(cleanup_free) char *old = xstrdup(from->entry.path);
 	CLEANUP(cleanup_free) char *parent = NULL;
-	struct object *there = server_find(server, to);
+	struct memory_object *there = memory_server_find(server, to);
 	bool tree = from->entry.kind == ENTRY_DIRECTORY;
 
 	if (strcmp(old, to) == 0) {
-		answer_entry(answer, 201, &from->entry);
+		memory_answer_entry(answer, 201, &from->entry);
 		return;
 	}
 	if (tree && path_is_inside(to, old)) {
-		answer_error(answer, 400, "a directory cannot be moved into itself");
+		memory_answer_error(answer, 400, "a directory cannot be moved into itself");
 		return;
 	}
-	if (!tree && server_prepare(server, ask, to, answer) != 0)
+	if (!tree && memory_server_prepare(server, ask, to, answer) != 0)
 		return;
 	if (tree && there != NULL) {
 		if (http_header_get(ask->headers, "If-None-Match") != NULL)
-			answer_error(answer, 409, "it exists");
+			memory_answer_error(answer, 409, "it exists");
 		else if (there->entry.kind == ENTRY_FILE)
-			answer_error(answer, 424, "the destination is not a directory");
+			memory_answer_error(answer, 424, "the destination is not a directory");
 		else if (!server_is_empty(server, to))
-			answer_error(answer, 422, "the destination is not empty");
+			memory_answer_error(answer, 422, "the destination is not empty");
 		if (answer->status != 0)
 			return;
 	}
 	parent = path_parent(to);
 	if (server_make_directories(server, parent) != 0) {
-		answer_error(answer, 424, "a parent is not a directory");
+		memory_answer_error(answer, 424, "a parent is not a directory");
 		return;
 	}
 	if (there != NULL)
@@ -569,24 +554,24 @@ server_move(struct server *server, const struct memory_ask *ask, struct object *
 		}
 	}
 	qsort(server->objects, server->len, sizeof *server->objects, object_compare);
-	answer_entry(answer, 201, &from->entry);
+	memory_answer_entry(answer, 201, &from->entry);
 }
 
 static void
 server_copy_or_move(
-    struct server *server, const struct memory_ask *ask, struct memory_answer *answer)
+    struct memory_server *server, const struct memory_ask *ask, struct memory_answer *answer)
 {
 	const char *header = http_header_get(ask->headers, "Destination");
 	CLEANUP(cleanup_free) char *to = xstrdup(header == NULL ? "" : header);
-	struct object *from = server_find(server, ask->path);
+	struct memory_object *from = memory_server_find(server, ask->path);
 
 	uri_decode(to);
 	if (*to == '\0' || !path_is_canonical(to))
-		answer_error(answer, 400, "no destination");
+		memory_answer_error(answer, 400, "no destination");
 	else if (from == NULL)
-		answer_error(answer, 404, "no such object");
-	else if (!ask_matches(ask, &from->entry))
-		answer_error(answer, 412, "it has another version");
+		memory_answer_error(answer, 404, "no such object");
+	else if (!memory_ask_matches(ask, &from->entry))
+		memory_answer_error(answer, 412, "it has another version");
 	else if (strcmp(ask->method, "COPY") == 0)
 		server_copy(server, ask, from, to, answer);
 	else
@@ -594,21 +579,22 @@ server_copy_or_move(
 }
 
 static void
-server_delete(struct server *server, const struct memory_ask *ask, struct memory_answer *answer)
+server_delete(
+    struct memory_server *server, const struct memory_ask *ask, struct memory_answer *answer)
 {
-	bool directory = query_has(ask->query, "directory");
-	struct object *object = server_find(server, ask->path);
+	bool directory = memory_query_has(ask->query, "directory");
+	struct memory_object *object = memory_server_find(server, ask->path);
 
 	if (object == NULL)
-		answer_error(answer, 404, "no such object");
+		memory_answer_error(answer, 404, "no such object");
 	else if (directory && object->entry.kind != ENTRY_DIRECTORY)
-		answer_error(answer, 424, "not a directory");
+		memory_answer_error(answer, 424, "not a directory");
 	else if (!directory && object->entry.kind == ENTRY_DIRECTORY)
-		answer_error(answer, 405, "is a directory");
-	else if (!ask_matches(ask, &object->entry))
-		answer_error(answer, 412, "it has another version");
+		memory_answer_error(answer, 405, "is a directory");
+	else if (!memory_ask_matches(ask, &object->entry))
+		memory_answer_error(answer, 412, "it has another version");
 	else if (directory && !server_is_empty(server, ask->path))
-		answer_error(answer, 422, "directory not empty");
+		memory_answer_error(answer, 422, "directory not empty");
 	else
 		server_remove(server, object);
 	if (answer->status == 0)
@@ -616,29 +602,31 @@ server_delete(struct server *server, const struct memory_ask *ask, struct memory
 }
 
 static void
-server_mkcol(struct server *server, const struct memory_ask *ask, struct memory_answer *answer)
+server_mkcol(
+    struct memory_server *server, const struct memory_ask *ask, struct memory_answer *answer)
 {
-	const struct object *object = server_find(server, ask->path);
+	const struct memory_object *object = memory_server_find(server, ask->path);
 
 	if (object != NULL && object->entry.kind == ENTRY_FILE)
-		answer_error(answer, 409, "a file is there");
+		memory_answer_error(answer, 409, "a file is there");
 	else if (server_make_directories(server, ask->path) != 0)
-		answer_error(answer, 424, "a parent is not a directory");
+		memory_answer_error(answer, 424, "a parent is not a directory");
 	else
 		answer->status = 201;
 }
 
 static void
-server_patch(struct server *server, const struct memory_ask *ask, struct memory_answer *answer)
+server_patch(
+    struct memory_server *server, const struct memory_ask *ask, struct memory_answer *answer)
 {
-	struct object *object = server_find(server, ask->path);
+	struct memory_object *object = memory_server_find(server, ask->path);
 
 	if (object == NULL) {
-		answer_error(answer, 404, "no such object");
+		memory_answer_error(answer, 404, "no such object");
 		return;
 	}
-	ask_attributes(ask, &object->entry);
-	answer_entry(answer, 200, &object->entry);
+	memory_ask_attributes(ask, &object->entry);
+	memory_answer_entry(answer, 200, &object->entry);
 }
 
 void
@@ -647,31 +635,32 @@ memory_server_answer(struct memory_answer *answer, const struct memory_ask *ask,
 {
 	struct digests digests = {.have = 0};
 	json_t *text = json_string(ask->path);
-	struct server *server;
+	struct memory_server *server;
 
 	if (text == NULL || !path_is_canonical(ask->path)) {
 		json_decref(text);
-		answer_error(answer, 400, "not a path in UTF-8");
+		memory_answer_error(answer, 400, "not a path in UTF-8");
 		return;
 	}
 	json_decref(text);
-	if (strcmp(ask->method, "PUT") == 0) {
+	if (upload != NULL) {
 		struct hash *hash = hash_new(HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C));
 
-		assert(upload != NULL);
 		hash_update(hash, upload->data, upload_len);
 		hash_final(hash, &digests);
 		hash_free(hash);
 	}
 	pthread_mutex_lock(&memory_lock);
 	server = server_get(ask->server);
-	if (strcmp(ask->method, "GET") == 0 && query_has(ask->query, "list"))
+	if (memory_query_has(ask->query, "upload") || memory_query_has(ask->query, "uploads"))
+		memory_upload_answer(server, ask, upload, upload_len, &digests, answer);
+	else if (strcmp(ask->method, "GET") == 0 && memory_query_has(ask->query, "list"))
 		server_list(server, ask, answer);
-	else if (strcmp(ask->method, "GET") == 0 && query_has(ask->query, "usage"))
+	else if (strcmp(ask->method, "GET") == 0 && memory_query_has(ask->query, "usage"))
 		server_usage(server, answer);
 	else if (strcmp(ask->method, "GET") == 0 || strcmp(ask->method, "HEAD") == 0)
 		server_read(server, ask, answer);
-	else if (strcmp(ask->method, "PUT") == 0)
+	else if (strcmp(ask->method, "PUT") == 0 && upload != NULL)
 		server_put(server, ask, upload, upload_len, &digests, answer);
 	else if (strcmp(ask->method, "DELETE") == 0)
 		server_delete(server, ask, answer);
@@ -682,12 +671,12 @@ memory_server_answer(struct memory_answer *answer, const struct memory_ask *ask,
 	else if (strcmp(ask->method, "PATCH") == 0)
 		server_patch(server, ask, answer);
 	else
-		answer_error(answer, 400, "no such method");
+		memory_answer_error(answer, 400, "no such method");
 	pthread_mutex_unlock(&memory_lock);
 }
 
 static void
-server_free(struct server *server)
+server_free(struct memory_server *server)
 {
 	struct fault *fault;
 	struct count *count;
@@ -704,6 +693,7 @@ server_free(struct server *server)
 		free(count->method);
 		free(count);
 	}
+	memory_uploads_free(server);
 	free(server->objects);
 	free(server->name);
 	free(server);
@@ -712,7 +702,7 @@ server_free(struct server *server)
 void
 memory_forget(const char *name)
 {
-	struct server *server;
+	struct memory_server *server;
 
 	pthread_mutex_lock(&memory_lock);
 	server = server_get(name);
@@ -738,7 +728,7 @@ memory_fault(const char *name, const char *method, unsigned count, int status, u
 bool
 memory_server_take_fault(struct memory_fault *out, const char *name, const char *method)
 {
-	struct server *server;
+	struct memory_server *server;
 	struct fault *fault;
 
 	pthread_mutex_lock(&memory_lock);
@@ -762,7 +752,7 @@ memory_server_take_fault(struct memory_fault *out, const char *name, const char 
 void
 memory_server_count(const char *name, const char *method)
 {
-	struct server *server;
+	struct memory_server *server;
 	struct count *count;
 
 	pthread_mutex_lock(&memory_lock);

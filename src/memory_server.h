@@ -42,7 +42,7 @@ struct memory_fault {
 
 void memory_answer_init(struct memory_answer *);
 void memory_answer_fini(struct memory_answer *);
-/* Carries the request out and fills in the answer.  upload: PUT's content, else NULL. */
+/* Carries the request out and fills in the answer.  upload: content of PUT and POST, else NULL. */
 void memory_server_answer(struct memory_answer *, const struct memory_ask *,
     const struct memory_blob *upload, size_t upload_len);
 /* Takes the fault that is due for such a request, if any. */

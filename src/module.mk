@@ -34,7 +34,9 @@ libskyferry_a_SOURCES = \
 	src/loop.c src/loop.h \
 	src/mem.c src/mem.h \
 	src/memory.c src/memory.h \
+	src/memory_private.h \
 	src/memory_server.c src/memory_server.h \
+	src/memory_upload.c \
 	src/path.c src/path.h \
 	src/paths.c src/paths.h \
 	src/pool.c src/pool.h \

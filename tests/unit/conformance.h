@@ -20,6 +20,7 @@ struct subject {
 	int (*open)(struct subject *); /* sets account; 1: not configured, skip */
 	void (*close)(struct subject *);
 	size_t many; /* entries of one directory: more than two pages */
+	size_t many_parts; /* of one upload: more than a page */
 	bool keeps_type, has_usage;
 	/* set by open */
 	struct account *account;
@@ -32,6 +33,8 @@ struct subject {
 
 extern const struct conformance_case conformance_cases[];
 size_t conformance_cases_len(void);
+extern const struct conformance_case conformance_upload_cases[]; /* of drivers that have uploads */
+size_t conformance_upload_cases_len(void);
 
 /* Made and freed by test_conformance.c. */
 extern struct loop *loop;

@@ -58,7 +58,7 @@ flow_drain(evutil_socket_t fd, short what, void *arg)
 void
 flow_init(struct flow *flow, struct cloud_op *op)
 {
-	bool put = op->kind == CLOUD_PUT;
+	bool put = op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_PART;
 
 	flow->hash = hash_new(HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C));
 	flow->ring = op->ring = ring_new(RING_SIZE, RING_CHUNK);

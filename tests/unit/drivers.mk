@@ -12,6 +12,7 @@ tests_unit_test_conformance_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_cases.c \
 	tests/unit/conformance_ops.c \
+	tests/unit/conformance_upload.c \
 	tests/unit/test_conformance.c
 tests_unit_test_conformance_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = \

@@ -139,6 +139,42 @@ close_s3(struct subject *s)
 	free(s->scratch);
 }
 
+/* Faults reach uploads too. */
+static void
+lost_upload(struct subject *s)
+{
+	struct cloud_op *op = cloud_op_new(s->account, CLOUD_UPLOAD_BEGIN, "lost/upload");
+	struct cloud_op *part = cloud_op_new(s->account, CLOUD_UPLOAD_PART, "lost/upload");
+	struct cloud_op *commit = cloud_op_new(s->account, CLOUD_UPLOAD_COMMIT, "lost/upload");
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+	struct flow flow = {.len = 1000};
+
+	memory_fault("conformance", "POST", 2, 503, 0, 0);
+	assert_int_equal(run(s, op), 0);
+	part->upload = xstrdup(op->upload);
+	part->part.number = 1;
+	part->length = 1000;
+	for (int i = 0; i < 2; i++) {
+		if (i == 0)
+			memory_fault("conformance", "PUT", 1, 0, 500, 0);
+		flow.at = 0;
+		flow_init(&flow, part);
+		assert_int_equal(run(s, part), i == 0 ? -ECONNRESET : 0);
+		flow_fini(&flow, NULL);
+	}
+	/* It is made, the answer is lost: the runner asks again, and the upload is gone. */
+	commit->upload = TAKE(op->upload);
+	*upload_parts_add(&commit->parts) = part->part;
+	memory_fault("conformance", "POST", 1, 0, UINT64_MAX, 0);
+	assert_int_equal(run(s, commit), -ENOENT);
+	assert_int_equal(stat_entry(s, "lost/upload", &entry), 0);
+	assert_int_equal(entry.size, 1000);
+	part->ring = NULL;
+	cloud_op_free(op);
+	cloud_op_free(part);
+	cloud_op_free(commit);
+}
+
 /* A read goes on where the connection was lost, with the version that it began with. */
 static void
 case_lost_connection(struct subject *s)
@@ -151,6 +187,7 @@ case_lost_connection(struct subject *s)
 	memory_fault("conformance", "GET", 1, 503, 0, 0);
 	assert_int_equal(get_range(s, &got, "lost/file", NULL, 1, 8), 0);
 	assert_string_equal(buf_str(&got), "12345678");
+	lost_upload(s);
 }
 
 static void
@@ -178,6 +215,7 @@ static struct subject subjects[] = {
 	.open = open_memory,
 	.close = close_memory,
 	.many = 2500,
+	.many_parts = 2100,
 	.keeps_type = true,
 	.has_usage = true,
     },
@@ -194,6 +232,7 @@ static struct subject subjects[] = {
 	.open = open_s3,
 	.close = close_s3,
 	.many = 1100,
+	.many_parts = 1010,
 	.keeps_type = true,
     },
 };
@@ -283,6 +322,11 @@ make_tests(struct CMUnitTest *tests, struct test *matrix)
 			continue;
 		for (size_t at = 0; at < conformance_cases_len(); at++)
 			len += add_test(&tests[len], &matrix[len], s, &conformance_cases[at]);
+		for (size_t at = 0; at < conformance_upload_cases_len(); at++) {
+			if (s->account->driver->limits.part_max > 0)
+				len += add_test(
+				    &tests[len], &matrix[len], s, &conformance_upload_cases[at]);
+		}
 		len += add_test(&tests[len], &matrix[len], s, &s->extra);
 	}
 	return len;
@@ -291,7 +335,8 @@ make_tests(struct CMUnitTest *tests, struct test *matrix)
 int
 main(void)
 {
-	size_t max = ARRAY_LEN(subjects) * (conformance_cases_len() + 1), len;
+	size_t each = conformance_cases_len() + conformance_upload_cases_len() + 1, len;
+	size_t max = ARRAY_LEN(subjects) * each;
 	struct test *matrix = xcalloc(max, sizeof *matrix);
 	struct CMUnitTest *tests = xcalloc(max, sizeof *tests);
 	int failed;
