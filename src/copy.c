@@ -705,7 +705,8 @@ copy_upload_run(struct copy *c)
 		next = COPY_STAT_RESULT;
 	} else if (c->native && copy_native_is_refused(code)) {
 		copy_native_refused(c, &c->upload_err);
-		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_ROUTE;
+		copy_wake(c); /* as it may be the same state again, which means to wait */
+		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else {
 		c->result.err = c->upload_err;
 		next = copy_fail(c, code);

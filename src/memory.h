@@ -47,6 +47,7 @@ struct memory_call *memory_start(struct loop *, struct http_request *, struct ri
     const struct http_handler *, void *arg); /* as http_start() */
 void memory_cancel(struct memory_call *);
 void memory_forget(const char *server);
+void memory_forget_uploads(const char *server); /* as a server that drops them */
 void memory_fault(const char *server, const char *method, unsigned count, int status,
     uint64_t after, uint64_t retry_after_s);
 /* Requests answered so far, for asserts. */

@@ -18,6 +18,7 @@ struct memory_blob {
 struct memory_object {
 	struct entry entry; /* its version is server->generation at the last PUT */
 	struct memory_blob *blob;
+	char *upload; /* id of the upload it was, or NULL: its commit may be repeated */
 };
 
 struct memory_upload;

@@ -82,6 +82,7 @@ object_free(struct memory_object *object)
 {
 	entry_fini(&object->entry);
 	memory_blob_unref(object->blob);
+	free(object->upload);
 	free(object);
 }
 
@@ -709,6 +710,14 @@ memory_forget(const char *name)
 	LIST_REMOVE(server, next);
 	pthread_mutex_unlock(&memory_lock);
 	server_free(server);
+}
+
+void
+memory_forget_uploads(const char *name)
+{
+	pthread_mutex_lock(&memory_lock);
+	memory_uploads_free(server_get(name));
+	pthread_mutex_unlock(&memory_lock);
 }
 
 void

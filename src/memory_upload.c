@@ -257,6 +257,7 @@ upload_commit(struct memory_server *server, struct memory_upload *upload,
 		if (upload->entry.mtime_ns != ENTRY_NO_TIME)
 			object->entry.mtime_ns = upload->entry.mtime_ns;
 		object->entry.mode = upload->entry.mode;
+		object->upload = xstrdup(upload->id);
 		object->entry.content_type = xstrdup_null(upload->entry.content_type);
 		memory_answer_entry(answer, 201, &object->entry);
 		upload_free(server, upload);
@@ -277,6 +278,15 @@ uploads_list(
 			json_array_append_new(ids, json_string(upload->id));
 	}
 	memory_answer_json(answer, 200, json_pack("{s:o}", "uploads", ids));
+}
+
+/* Is the object the one that this upload made? */
+static bool
+upload_was(const struct memory_server *server, const char *path, const char *id)
+{
+	const struct memory_object *object = memory_server_find(server, path);
+
+	return object != NULL && object->upload != NULL && strcmp(object->upload, id) == 0;
 }
 
 void
@@ -302,7 +312,9 @@ memory_upload_answer(struct memory_server *server, const struct memory_ask *ask,
 	if (destination != NULL)
 		uri_decode(path);
 	upload = upload_find(server, path, id);
-	if (upload == NULL)
+	if (upload == NULL && strcmp(ask->method, "POST") == 0 && upload_was(server, path, id))
+		memory_answer_entry(answer, 201, &memory_server_find(server, path)->entry);
+	else if (upload == NULL)
 		memory_answer_error(answer, 404, "no such upload");
 	else if ((is_put || is_copy) && ask_part(ask) == 0)
 		memory_answer_error(answer, 400, "no such number of a part");

@@ -318,35 +318,41 @@ upload_lost_last(const struct upload *u)
 	return u->lost[u->lost_len - 1];
 }
 
-static enum upload_state
-upload_lost_next(struct upload *u)
+/* Has the last of them parts?  1: it has, or is gone; 0: it is empty; or a negative errno. */
+static int
+upload_lost_has_parts(struct upload *u)
 {
-	free(u->lost[--u->lost_len]);
-	return UPLOAD_LOST_CHECK;
+	int code = u->await.code;
+	bool empty = u->await.op->parts.len == 0;
+
+	if (code != 0 && code != -ENOENT)
+		upload_await_failed(u);
+	await_drop(&u->await);
+	if (code == -ENOENT)
+		return 1;
+	return code != 0 ? code : !empty;
 }
 
 /* We never wrote a part to an upload whose id we did not keep. */
 static enum upload_state
 upload_lost_check_run(struct upload *u)
 {
-	bool empty;
 	int code;
 
-	if (u->lost_len == 0)
-		return upload_forget(u);
-	if (u->await.op == NULL)
-		await_start(
-		    &u->await, u->runner, upload_op(u, CLOUD_UPLOAD_STATUS, upload_lost_last(u)));
-	if (!u->await.ended)
-		return UPLOAD_LOST_CHECK;
-	code = u->await.code;
-	empty = u->await.op->parts.len == 0;
-	if (code != 0 && code != -ENOENT)
-		upload_await_failed(u);
-	await_drop(&u->await);
-	if (code != 0 && code != -ENOENT)
-		return UPLOAD_END;
-	return code == 0 && empty ? UPLOAD_LOST_ABORT : upload_lost_next(u);
+	while (u->lost_len > 0) {
+		if (u->await.op == NULL)
+			await_start(&u->await, u->runner,
+			    upload_op(u, CLOUD_UPLOAD_STATUS, upload_lost_last(u)));
+		if (!u->await.ended)
+			return UPLOAD_LOST_CHECK;
+		code = upload_lost_has_parts(u);
+		if (code < 0)
+			return UPLOAD_END;
+		if (code == 0)
+			return UPLOAD_LOST_ABORT;
+		free(u->lost[--u->lost_len]);
+	}
+	return upload_forget(u);
 }
 
 static enum upload_state
@@ -363,7 +369,10 @@ upload_lost_abort_run(struct upload *u)
 	if (code != 0)
 		upload_await_failed(u);
 	await_drop(&u->await);
-	return code == 0 ? upload_lost_next(u) : UPLOAD_END;
+	if (code != 0)
+		return UPLOAD_END;
+	free(u->lost[--u->lost_len]);
+	return UPLOAD_LOST_CHECK;
 }
 
 /* -- a new one */

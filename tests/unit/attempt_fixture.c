@@ -103,6 +103,9 @@ fixture_teardown(void **state)
 
 	drain_disks();
 	result_clear();
+	checkpoint_free(TAKE(fx.checkpoint));
+	fx.on_note = NULL;
+	assert_int_equal(fx.memory.used, 0);
 	for (i = 0; i < 4; i++)
 		cloud_account_unref(fx.accounts[i]);
 	cloud_runner_free(fx.runner);
@@ -132,11 +135,31 @@ fixture_account(const char *id)
 /* -- attempts */
 
 static void
-on_progress(void *arg, const struct attempt_progress *p)
+on_progress(void *arg, const struct copy_progress *p)
 {
-	fx.progress = p->bytes_done;
+	fx.progress = p->done;
 	if (fx.on_progress != NULL)
 		fx.on_progress(&fx);
+}
+
+/* As the store does it. */
+static void
+on_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoint *checkpoint,
+    const struct upload_part *part)
+{
+	if (kind == CHECKPOINT_PART) {
+		assert_non_null(fx.checkpoint);
+		upload_parts_put(&fx.checkpoint->parts, part);
+	} else {
+		checkpoint_free(fx.checkpoint);
+		fx.checkpoint = kind == CHECKPOINT_HEAD ? checkpoint_copy(checkpoint) : NULL;
+	}
+	if (kind == CHECKPOINT_HEAD)
+		assert_int_equal(fx.checkpoint->parts.len, 0);
+	if (fx.on_note != NULL)
+		fx.on_note(&fx, kind);
+	if (kind == CHECKPOINT_HEAD && fx.attempt != NULL)
+		attempt_noted(fx.attempt);
 }
 
 static void
@@ -168,8 +191,13 @@ on_done(void *arg, const struct attempt_result *r)
 int
 fixture_run(const struct change *c)
 {
-	static const struct attempt_handler handler = {on_progress, on_verified, on_done};
-	struct attempt_config config = {.ring = fx.ring, .spool_dir = fx.spool};
+	static const struct attempt_handler handler = {on_progress, on_note, on_verified, on_done};
+	struct attempt_config config = {
+	    .ring = fx.ring,
+	    .spool_dir = fx.spool,
+	    .memory = &fx.memory,
+	    .checkpoint = fx.checkpoint != NULL ? checkpoint_copy(fx.checkpoint) : NULL,
+	};
 
 	fx.verified = 0;
 	fx.progress = 0;

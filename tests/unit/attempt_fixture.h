@@ -30,9 +30,14 @@ struct fixture {
 	struct attempt_result result; /* of the last one; its strings belong to the fixture */
 	unsigned verified; /* calls */
 	uint64_t progress; /* the last bytes_done that was told */
+	struct checkpoint
+	    *checkpoint; /* what the notes made, for the next attempt; NULL: nothing */
+	struct budget memory;
 	/* hooks of a test; NULL: nothing, and continue */
 	void (*on_progress)(struct fixture *);
 	void (*on_verified)(struct fixture *);
+	void (*on_note)(
+	    struct fixture *, enum checkpoint_note_kind); /* before the head is acknowledged */
 };
 extern struct fixture fx;
 

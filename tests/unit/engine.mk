@@ -8,3 +8,9 @@ tests_unit_test_attempt_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_daemon_parts
 tests_unit_test_daemon_parts_SOURCES = tests/unit/test_daemon_parts.c
 tests_unit_test_daemon_parts_LDADD = $(DAEMON_LIBS)
+unit_programs += tests/unit/test_upload
+tests_unit_test_upload_SOURCES = \
+	tests/unit/attempt_fixture.c \
+	tests/unit/attempt_fixture.h \
+	tests/unit/test_upload.c
+tests_unit_test_upload_LDADD = $(UNIT_LIBS)

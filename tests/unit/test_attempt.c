@@ -939,7 +939,7 @@ a_tree_can_be_cancelled(void **state)
 static unsigned crowd_left;
 
 static void
-crowd_on_progress(void *arg, const struct attempt_progress *p)
+crowd_on_progress(void *arg, const struct copy_progress *p)
 {
 }
 
@@ -963,7 +963,7 @@ static void
 a_crowd_does_not_block_itself(void **state)
 {
 	static const struct attempt_handler handler = {
-	    crowd_on_progress, crowd_on_verified, crowd_on_done};
+	    .progress = crowd_on_progress, .verified = crowd_on_verified, .done = crowd_on_done};
 	struct attempt_config config = {.ring = 64 * 1024, .spool_dir = fx.spool};
 	struct attempt *attempts[CROWD];
 	struct change *c;

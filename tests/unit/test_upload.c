@@ -1,0 +1,589 @@
+/* Large files: written in parts, several at once, and what goes wrong with them, a restart above
+ * all. */
+#include "src/memory_server.h"
+#include "src/upload.h"
+#include "tests/unit/attempt_fixture.h"
+
+#define SIZE   (12 * MIB + 345) /* 13 parts of the memory driver's */
+#define PARTS  13
+#define SERVER "memory-b"
+
+static struct change *
+transfer(const char *from, const char *to)
+{
+	struct change *c = fixture_change(CHANGE_TRANSFER, to, "dst/large");
+
+	fixture_source(c, from, "large");
+	c->retries_max = 8;
+	return c;
+}
+
+static size_t
+uploads_of(const char *account, const char *path)
+{
+	struct cloud_op *op = cloud_op_new(fixture_account(account), CLOUD_UPLOAD_FIND, path);
+	size_t n;
+
+	assert_int_equal(fixture_op(op), 0);
+	n = op->uploads_len;
+	cloud_op_free(op);
+	return n;
+}
+
+/* Somebody else's; caller frees the id. */
+static char *
+foreign_upload(bool with_part)
+{
+	struct cloud_op *op =
+	    cloud_op_new(fixture_account(MEMORY_B), CLOUD_UPLOAD_BEGIN, "dst/large");
+	struct cloud_op *part;
+	char *id;
+
+	op->length = SIZE;
+	assert_int_equal(fixture_op(op), 0);
+	id = TAKE(op->upload);
+	cloud_op_free(op);
+	if (with_part) {
+		part = cloud_op_new(fixture_account(MEMORY_B), CLOUD_UPLOAD_PART, "dst/large");
+		part->upload = xstrdup(id);
+		part->part.number = 1;
+		part->length = 1000;
+		part->ring = ring_new(4096, 1024);
+		assert_true(ring_put(part->ring, (unsigned char[1000]){0}, 1000));
+		ring_end(part->ring);
+		assert_int_equal(fixture_op(part), 0);
+		ring_free(part->ring);
+		cloud_op_free(part);
+	}
+	return id;
+}
+
+static void
+abort_upload(const char *id)
+{
+	struct cloud_op *op =
+	    cloud_op_new(fixture_account(MEMORY_B), CLOUD_UPLOAD_ABORT, "dst/large");
+
+	op->upload = xstrdup(id);
+	assert_int_equal(fixture_op(op), 0);
+	cloud_op_free(op);
+}
+
+static void
+written_in_parts(void **state)
+{
+	fixture_put(MEMORY_A, "large", 1, SIZE);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	assert_string_equal(fx.result.route, "relay");
+	assert_string_equal(fx.result.verified, "size,md5,crc32c,crc32c-parts");
+	assert_int_equal(fx.result.bytes_done, SIZE);
+	assert_int_equal(memory_requests(SERVER, "PUT"), PARTS);
+	fixture_expect(MEMORY_B, "dst/large", 1, SIZE);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	assert_int_equal(fx.checkpoint->parts.len, PARTS); /* until the change has ended */
+}
+
+static void
+from_a_directory(void **state)
+{
+	struct entry e;
+
+	fixture_put(LOCAL_A, "large", 2, SIZE);
+	assert_int_equal(fixture_run_free(transfer(LOCAL_A, MEMORY_B)), 0);
+	assert_string_equal(fx.result.verified, "size,crc32c,crc32c-parts");
+	fixture_expect(MEMORY_B, "dst/large", 2, SIZE);
+	e = fixture_stat(MEMORY_B, "dst/large");
+	assert_int_equal(e.mtime_ns, MTIME);
+	entry_fini(&e);
+}
+
+/* Parts do not end where the segments do. */
+static void
+of_many_segments(void **state)
+{
+	struct change *c = fixture_change(CHANGE_TRANSFER, MEMORY_B, "dst/large");
+	CLEANUP(cleanup_free) unsigned char *got = NULL;
+	CLEANUP(cleanup_free) unsigned char *want = xcalloc(1, 12 * MIB);
+	uint64_t size, at = 0;
+	struct segment *s;
+	size_t i;
+
+	fixture_put(MEMORY_A, "large", 3, 5 * MIB);
+	fixture_spool("spooled", 4, 5 * MIB);
+	for (i = 0; i < 30; i++) {
+		static const enum segment_kind kinds[] = {
+		    SEGMENT_ENTRY, SEGMENT_ZERO, SEGMENT_SPOOL};
+
+		s = change_add_segment(c, kinds[i % 3]);
+		if (s->kind == SEGMENT_ENTRY) {
+			s->account_id = xstrdup(MEMORY_A);
+			s->path = xstrdup("large");
+		} else if (s->kind == SEGMENT_SPOOL) {
+			s->path = xstrdup("spooled");
+		}
+		s->offset = s->kind == SEGMENT_ZERO ? 0 : i * 1000;
+		s->length = 400000 + i;
+		if (s->kind != SEGMENT_ZERO)
+			fixture_fill(
+			    want + at, s->kind == SEGMENT_ENTRY ? 3 : 4, s->offset, s->length);
+		at += s->length;
+	}
+	assert_int_equal(fixture_run_free(c), 0);
+	got = fixture_slurp(MEMORY_B, "dst/large", &size);
+	assert_int_equal(size, at);
+	assert_memory_equal(got, want, at);
+}
+
+static void
+copied_by_the_cloud(void **state)
+{
+	uint64_t size = 17 * MIB, gets;
+
+	fixture_put(MEMORY_B, "large", 5, size);
+	gets = memory_requests(SERVER, "GET");
+	assert_int_equal(fixture_run_free(transfer(MEMORY_B, MEMORY_B)), 0);
+	assert_string_equal(fx.result.route, "native");
+	assert_int_equal(memory_requests(SERVER, "COPY"), 17);
+	assert_int_equal(memory_requests(SERVER, "GET"), gets + 1); /* which uploads are there */
+	fixture_expect(MEMORY_B, "dst/large", 5, size);
+}
+
+/* -- a restart */
+
+static unsigned stop_after;
+
+static void
+stop_when_so_far(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind == CHECKPOINT_PART && f->checkpoint->parts.len == stop_after)
+		attempt_cancel(f->attempt, -ESHUTDOWN);
+}
+
+/* One that was cut off after so many parts. */
+static void
+run_and_cut(struct change *c, unsigned parts)
+{
+	stop_after = parts;
+	fx.on_note = stop_when_so_far;
+	assert_int_equal(fixture_run(c), -ESHUTDOWN);
+	fx.on_note = NULL;
+	assert_int_equal(fx.checkpoint->parts.len, parts);
+	assert_int_equal(fx.memory.used, 0);
+	c->repeated = true;
+}
+
+static void
+goes_on_after_a_restart(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+	uint64_t before;
+
+	fixture_put(MEMORY_A, "large", 6, SIZE);
+	run_and_cut(c, 7);
+	before = memory_requests(SERVER, "PUT");
+	assert_int_equal(fixture_run(c), 0);
+	/* Only what was not there is written: some of it may have arrived untold. */
+	assert_int_equal(memory_requests(SERVER, "PUT") - before, PARTS - 7);
+	fixture_expect(MEMORY_B, "dst/large", 6, SIZE);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	change_free(c);
+}
+
+/* What the cloud has is not what was noted: a part is written again. */
+static void
+a_part_that_is_not_what_it_was(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+	uint64_t before;
+
+	fixture_put(MEMORY_A, "large", 7, SIZE);
+	run_and_cut(c, 5);
+	snprintf(fx.checkpoint->parts.items[2].tag, CLOUD_TAG_MAX, "another");
+	before = memory_requests(SERVER, "PUT");
+	assert_int_equal(fixture_run(c), 0);
+	assert_int_equal(memory_requests(SERVER, "PUT") - before, PARTS - 4);
+	fixture_expect(MEMORY_B, "dst/large", 7, SIZE);
+	change_free(c);
+}
+
+static void
+a_source_that_changed_meanwhile(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+
+	fixture_put(MEMORY_A, "large", 8, SIZE);
+	run_and_cut(c, 5);
+	fixture_put(MEMORY_A, "large", 9, SIZE);
+	assert_int_equal(fixture_run(c), 0);
+	fixture_expect(MEMORY_B, "dst/large", 9, SIZE);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	change_free(c);
+}
+
+/* It is small now: no upload is needed, and the old one goes. */
+static void
+a_source_that_shrank_meanwhile(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+
+	fixture_put(MEMORY_A, "large", 8, SIZE);
+	run_and_cut(c, 5);
+	fixture_put(MEMORY_A, "large", 9, 1000);
+	assert_int_equal(fixture_run(c), 0);
+	fixture_expect(MEMORY_B, "dst/large", 9, 1000);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	assert_null(fx.checkpoint);
+	change_free(c);
+}
+
+static void
+stop_at_head(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind == CHECKPOINT_HEAD && f->checkpoint->upload != NULL) {
+		xstrset(&f->checkpoint->upload, NULL); /* the answer never came */
+		attempt_cancel(f->attempt, -ESHUTDOWN);
+	}
+}
+
+/* The upload was begun, and its id is not known: it is found, and nobody else's is touched. */
+static void
+an_upload_whose_id_was_lost(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+	CLEANUP(cleanup_free) char *before = foreign_upload(false);
+	char *after;
+
+	fixture_put(MEMORY_A, "large", 10, SIZE);
+	fx.on_note = stop_at_head;
+	assert_int_equal(fixture_run(c), -ESHUTDOWN);
+	fx.on_note = NULL;
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 2);
+	after = foreign_upload(true);
+	c->repeated = true;
+	assert_int_equal(fixture_run(c), 0);
+	fixture_expect(MEMORY_B, "dst/large", 10, SIZE);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 2);
+	abort_upload(before);
+	abort_upload(after);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	free(after);
+	change_free(c);
+}
+
+/* All was written and the commit's answer was lost with the process. */
+static void
+a_commit_whose_answer_was_lost(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+	uint64_t puts;
+
+	fixture_put(MEMORY_A, "large", 11, SIZE);
+	assert_int_equal(fixture_run(c), 0);
+	puts = memory_requests(SERVER, "PUT");
+	c->repeated = true;
+	assert_int_equal(fx.checkpoint->parts.len, PARTS);
+	assert_int_equal(fixture_run(c), 0);
+	assert_int_equal(memory_requests(SERVER, "PUT"), puts);
+	fixture_expect(MEMORY_B, "dst/large", 11, SIZE);
+	change_free(c);
+}
+
+/* -- faults */
+
+static void
+parts_that_fail_are_written_again(void **state)
+{
+	fixture_put(MEMORY_A, "large", 12, SIZE);
+	memory_fault(SERVER, "PUT", 1, 500, 0, 0);
+	memory_fault(SERVER, "PUT", 1, 0, 100000, 0);
+	memory_fault(SERVER, "PUT", 1, 0, UINT64_MAX, 0);
+	memory_fault(SERVER, "PUT", 1, 503, 0, 0);
+	memory_fault("memory-a", "GET", 2, 0, 300000, 0);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	fixture_expect(MEMORY_B, "dst/large", 12, SIZE);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+}
+
+static void
+answers_that_are_lost(void **state)
+{
+	fixture_put(MEMORY_A, "large", 13, SIZE);
+	memory_fault(SERVER, "POST", 1, 0, UINT64_MAX, 0); /* the begin's: one is left over */
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	fixture_expect(MEMORY_B, "dst/large", 13, SIZE);
+}
+
+/* Kept for the repetition that comes; a permanent failure aborts it. */
+static void
+a_failure_that_passes_keeps_the_upload(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+	uint64_t before;
+	size_t done;
+
+	fixture_put(MEMORY_A, "large", 14, SIZE);
+	stop_after = 4;
+	memory_fault("memory-a", "GET", 1000, 500, 0, 0);
+	assert_int_equal(fixture_run(c), -EIO);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
+	assert_non_null(fx.checkpoint);
+	memory_forget("memory-a");
+	fixture_put(MEMORY_A, "large", 14, SIZE);
+	done = fx.checkpoint->parts.len;
+	before = memory_requests(SERVER, "PUT");
+	c->attempts = 2;
+	assert_int_equal(fixture_run(c), 0);
+	assert_int_equal(memory_requests(SERVER, "PUT") - before, PARTS - done);
+	fixture_expect(MEMORY_B, "dst/large", 14, SIZE);
+	change_free(c);
+}
+
+static void
+the_last_failure_aborts_it(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+
+	fixture_put(MEMORY_A, "large", 15, SIZE);
+	memory_fault("memory-a", "GET", 1000, 500, 0, 0);
+	c->attempts = c->retries_max + 1;
+	assert_int_equal(fixture_run_free(c), -EIO);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	assert_null(fx.checkpoint);
+	assert_false(fixture_exists(MEMORY_B, "dst/large"));
+}
+
+/* One request to the server of the source, while the loop runs. */
+static void
+request(const char *method, const struct memory_blob *body, size_t len)
+{
+	struct http_headers headers = TAILQ_HEAD_INITIALIZER(headers);
+	const struct memory_ask ask = {.server = "memory-a",
+	    .method = method,
+	    .path = "large",
+	    .query = "",
+	    .headers = &headers};
+	struct memory_answer answer;
+
+	memory_answer_init(&answer);
+	memory_server_answer(&answer, &ask, body, len);
+	assert_in_range(answer.status, 200, 204);
+	memory_answer_fini(&answer);
+}
+
+static void
+change_the_source(struct fixture *f)
+{
+	CLEANUP(cleanup_free) unsigned char *content = xcalloc(1, SIZE);
+	struct memory_blob *blob;
+
+	if (f->progress < 3 * MIB)
+		return;
+	f->on_progress = NULL;
+	blob = memory_blob_new(content, SIZE);
+	request("PUT", blob, SIZE);
+	memory_blob_unref(blob);
+}
+
+static void
+a_source_that_changes_between_parts(void **state)
+{
+	fixture_put(MEMORY_A, "large", 16, SIZE);
+	fx.on_progress = change_the_source;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), -ESTALE);
+	assert_null(fx.on_progress);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	assert_null(fx.checkpoint);
+	assert_false(fixture_exists(MEMORY_B, "dst/large"));
+}
+
+static void
+cancel_it(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind == CHECKPOINT_PART && f->checkpoint->parts.len == 3)
+		attempt_cancel(f->attempt, -ECANCELED);
+}
+
+static void
+a_cancel_aborts_it(void **state)
+{
+	fixture_put(MEMORY_A, "large", 17, SIZE);
+	fx.on_note = cancel_it;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), -ECANCELED);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	assert_null(fx.checkpoint);
+	assert_false(fixture_exists(MEMORY_B, "dst/large"));
+}
+
+/* Cancelled while nobody carried it: the next attempt only cleans up; if it cannot, it says so by
+   leaving the checkpoint. */
+static void
+a_cancelled_one_is_swept(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+
+	fixture_put(MEMORY_A, "large", 18, SIZE);
+	run_and_cut(c, 5);
+	c->cancel = true;
+	memory_fault(SERVER, "DELETE", 20, 500, 0, 0);
+	assert_int_equal(fixture_run(c), -ECANCELED);
+	assert_non_null(fx.checkpoint);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
+	while (fx.checkpoint != NULL)
+		assert_int_equal(fixture_run(c), -ECANCELED);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	change_free(c);
+}
+
+static unsigned forgotten;
+
+/* Whatever is under way there is gone. */
+static void
+forget_the_upload(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind != CHECKPOINT_PART || f->checkpoint->parts.len != 4 || forgotten == 0)
+		return;
+	forgotten--;
+	memory_forget_uploads(SERVER);
+}
+
+static void
+an_upload_that_the_cloud_forgets(void **state)
+{
+	fixture_put(MEMORY_A, "large", 19, SIZE);
+	fx.on_note = forget_the_upload;
+	forgotten = 1;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	assert_int_equal(forgotten, 0);
+	fixture_expect(MEMORY_B, "dst/large", 19, SIZE);
+
+	checkpoint_free(TAKE(fx.checkpoint)); /* that change has ended */
+	forgotten = 100;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), -EIO);
+	assert_non_null(strstr(fx.result.err.msg, "lost the upload"));
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	fixture_expect(MEMORY_B, "dst/large", 19, SIZE); /* what was there before is there */
+}
+
+static void
+remove_the_source(struct fixture *f)
+{
+	if (f->progress < 3 * MIB)
+		return;
+	f->on_progress = NULL;
+	request("DELETE", NULL, 0);
+}
+
+/* -ENOENT of a part is not always the upload's. */
+static void
+a_source_that_goes_away(void **state)
+{
+	fixture_put(MEMORY_A, "large", 20, SIZE);
+	fx.on_progress = remove_the_source;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), -ENOENT);
+	assert_null(fx.on_progress);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	assert_null(fx.checkpoint);
+}
+
+/* No memory for a second ring: one part at a time. */
+static void
+within_the_memory(void **state)
+{
+	fx.memory.max = 0;
+	fixture_put(MEMORY_A, "large", 21, SIZE);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	fixture_expect(MEMORY_B, "dst/large", 21, SIZE);
+}
+
+static void
+crc_of_parts(void **state)
+{
+	static unsigned char data[70000];
+	size_t i, cut;
+
+	for (i = 0; i < sizeof data; i++)
+		data[i] = (unsigned char)(i * 31 + i / 251);
+	for (cut = 0; cut <= sizeof data; cut += 6999)
+		assert_int_equal(crc32c_combine(crc32c(0, data, cut),
+				     crc32c(0, data + cut, sizeof data - cut), sizeof data - cut),
+		    crc32c(0, data, sizeof data));
+	/* RFC 3720 B.4: 32 bytes of zeros; more of them than 32 bits can count. */
+	assert_int_equal(crc32c_combine(crc32c(0, data, 0), 0x8a9136aa, 32), 0x8a9136aa);
+	assert_int_equal(crc32c_combine(crc32c_combine(0x8a9136aa, 0, 0), 0, 0), 0x8a9136aa);
+}
+
+/* The codec: what is written is read, and what is damaged is refused. */
+static void
+checkpoints_are_kept(void **state)
+{
+	struct upload_part part = {.number = 7,
+			       .length = MIB,
+			       .tag = "\"x\"",
+			       .crc32c = 1u << 31,
+			       .has_crc32c = true},
+			   again;
+	struct checkpoint *c = checkpoint_new(), *read = NULL;
+	struct err err = ERR_INIT;
+	json_t *json;
+
+	c->path = xstrdup("a/b");
+	c->source = xstrdup("abc");
+	c->size = SIZE;
+	c->part_size = MIB;
+	c->before = xcalloc(1, sizeof *c->before);
+	c->before[c->before_len++] = xstrdup("other");
+	json = checkpoint_head_to_json(c);
+	assert_int_equal(checkpoint_head_from_json(&read, json, &err), 0);
+	assert_null(read->upload);
+	assert_string_equal(read->path, "a/b");
+	assert_true(checkpoint_is_before(read, "other"));
+	assert_false(checkpoint_is_before(read, "mine"));
+	checkpoint_free(TAKE(read));
+	json_object_set_new(json, "upload", json_string("id"));
+	assert_int_equal(checkpoint_head_from_json(&read, json, &err), 0);
+	assert_string_equal(read->upload, "id");
+	checkpoint_free(TAKE(read));
+	json_object_set_new(json, "partSize", json_integer(0));
+	assert_int_equal(checkpoint_head_from_json(&read, json, &err), -EBADMSG);
+	json_decref(json);
+
+	json = upload_part_to_json(&part);
+	assert_int_equal(upload_part_from_json(&again, json, &err), 0);
+	assert_memory_equal(&again, &part, sizeof part);
+	json_array_set_new(json, 0, json_integer(0));
+	assert_int_equal(upload_part_from_json(&again, json, &err), -EBADMSG);
+	json_decref(json);
+	checkpoint_free(c);
+}
+
+int
+main(void)
+{
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
+	const struct CMUnitTest tests[] = {
+	    CASE(written_in_parts),
+	    CASE(from_a_directory),
+	    CASE(of_many_segments),
+	    CASE(copied_by_the_cloud),
+	    CASE(goes_on_after_a_restart),
+	    CASE(a_part_that_is_not_what_it_was),
+	    CASE(a_source_that_changed_meanwhile),
+	    CASE(a_source_that_shrank_meanwhile),
+	    CASE(an_upload_whose_id_was_lost),
+	    CASE(a_commit_whose_answer_was_lost),
+	    CASE(parts_that_fail_are_written_again),
+	    CASE(answers_that_are_lost),
+	    CASE(a_failure_that_passes_keeps_the_upload),
+	    CASE(the_last_failure_aborts_it),
+	    CASE(a_source_that_changes_between_parts),
+	    CASE(a_cancel_aborts_it),
+	    CASE(a_cancelled_one_is_swept),
+	    CASE(an_upload_that_the_cloud_forgets),
+	    CASE(a_source_that_goes_away),
+	    CASE(within_the_memory),
+	    CASE(crc_of_parts),
+	    CASE(checkpoints_are_kept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
