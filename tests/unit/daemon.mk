@@ -22,3 +22,8 @@ tests_unit_test_store_faults_LDADD = $(DAEMON_LIBS)
 unit_programs += tests/unit/test_api
 tests_unit_test_api_SOURCES = tests/unit/test_api.c
 tests_unit_test_api_LDADD = $(DAEMON_LIBS)
+
+unit_programs += tests/unit/test_checkpoint
+tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c tests/unit/store_fixture.c \
+	tests/unit/store_fixture.h
+tests_unit_test_checkpoint_LDADD = $(DAEMON_LIBS)
