@@ -9,6 +9,7 @@
 uint64_t clock_ms(void); /* wall clock */
 int64_t clock_ns(void); /* wall clock */
 uint64_t clock_mono_ms(void);
+uint64_t clock_mono_ns(void);
 /* "2026-11-23T07:00:00.000Z"; size must be >= 25.  Returns out. */
 char *clock_format(char *out, size_t size, uint64_t ms);
 int clock_parse(uint64_t *out_ms, const char *text); /* RFC 3339 with Z or offset; -EINVAL */

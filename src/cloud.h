@@ -14,6 +14,7 @@
  * A runner belongs to one loop, and so do its accounts and ops.
  */
 #pragma once
+#include "src/bucket.h"
 #include "src/disk.h"
 #include "src/entry.h"
 #include "src/http.h"
@@ -148,6 +149,8 @@ struct account {
 	void *data; /* driver->account_size bytes */
 	unsigned hashes; /* HASH_BIT()s that PUT and parts are answered with; the driver's, unless
 			    open() knows better */
+	struct bucket *bandwidth; /* of what passes through us, or NULL; whoever opened it sets it,
+				     and owns it */
 	/* runner's: */
 	unsigned running; /* ops under way on this loop */
 	double tokens; /* rate limit */

@@ -66,6 +66,8 @@ struct copy {
 
 	struct checkpoint *checkpoint; /* while no upload has it */
 	struct budget *memory;
+	struct bucket *const *limits;
+	size_t limits_len;
 	bool will_retry;
 	struct upload *upload;
 	bool upload_ended;
@@ -582,6 +584,8 @@ copy_relay_run(struct copy *c)
 		    .ring = c->ring,
 		    .hashes = copy_hashes(c),
 		    .expected = c->whole ? &c->source.digests : NULL,
+		    .limits = c->limits,
+		    .limits_len = c->limits_len,
 		};
 		c->relay = relay_start(c->runner, &spec, copy_op_new(c, CLOUD_PUT),
 		    copy_on_relay_progress, copy_on_relay_done, c);
@@ -677,6 +681,8 @@ copy_upload_start(struct copy *c)
 	    .memory = c->memory,
 	    .hashes = copy_part_hashes(c),
 	    .expected = c->whole ? &c->source.digests : NULL,
+	    .limits = c->limits,
+	    .limits_len = c->limits_len,
 	};
 
 	c->upload_ended = false;
@@ -950,6 +956,8 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
 	entry_init(&c->source);
 	entry_init(&c->dest);
 	c->memory = spec->memory;
+	c->limits = spec->limits;
+	c->limits_len = spec->limits_len;
 	c->will_retry = spec->will_retry;
 	c->checkpoint = spec->checkpoint;
 	c->handler = *handler;

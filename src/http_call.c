@@ -144,8 +144,7 @@ call_head(struct http_call *call)
 	switch (call->take) {
 	case HTTP_STREAM:
 		/* Else it could wait for ever: curl gives its pieces whole. */
-		assert(call->sink != NULL &&
-		    ring_room(call->sink) + ring_held(call->sink) >= HTTP_SINK_MIN - 1);
+		assert(call->sink != NULL && ring_size(call->sink) >= HTTP_SINK_MIN);
 		ring_on_output(call->sink, sink_on_output, call);
 		return true;
 	case HTTP_COLLECT:

@@ -3,6 +3,7 @@ noinst_LIBRARIES += libskyferry.a
 libskyferry_a_SOURCES = \
 	src/attempt.c src/attempt.h \
 	src/await.c src/await.h \
+	src/bucket.c src/bucket.h \
 	src/budget.h \
 	src/buf.c src/buf.h \
 	src/change.c src/change.h \

@@ -1,14 +1,17 @@
 #include "src/relay.h"
 #include "src/await.h"
+#include "src/clock.h"
 #include <assert.h>
 #include <stdlib.h>
 
 #define RELAY_ZEROS ((size_t)16 * 1024)
+/* Limits change while somebody waits for them: so often he looks. */
+#define RELAY_PAUSE_MAX_MS 250
 
 struct relay {
 	struct cloud_runner *runner;
 	struct relay_spec spec;
-	struct event *wake;
+	struct event *wake, *pause; /* pause: the timer of a ring that is shut */
 	struct ring *ring;
 	struct hash *hash;
 	struct digests digests;
@@ -18,6 +21,7 @@ struct relay {
 	bool source_ended, put_started, finished;
 	struct await read, put;
 	struct cloud_op *put_op; /* until it is started */
+	const struct account *put_account;
 	struct disk_request spool_request;
 	struct disk_call *spool_call;
 	bool spool_busy, spool_ended;
@@ -43,14 +47,75 @@ relay_wake(void *arg)
 	event_active(r->wake, EV_TIMEOUT, 0);
 }
 
+/* -- bandwidth */
+
+/* The i-th limit that holds for the bytes that pass now, or NULL; SIZE_MAX more never come. */
+static struct bucket *
+relay_limit(const struct relay *r, size_t i)
+{
+	const struct account *to = r->put_account;
+	const struct account *from =
+	    r->part < r->spec.parts_len ? r->spec.parts[r->part].account : NULL;
+
+	if (i < r->spec.limits_len)
+		return r->spec.limits[i];
+	if (i == r->spec.limits_len)
+		return to->bandwidth;
+	return from != NULL && from->bandwidth != to->bandwidth ? from->bandwidth : NULL;
+}
+
+/* len bytes have passed (0: only looks): how long until the next may, in ms. */
+static uint64_t
+relay_charge(struct relay *r, size_t len)
+{
+	uint64_t now = clock_mono_ns(), wait = 0;
+	struct bucket *b;
+	size_t i;
+
+	for (i = 0; i < r->spec.limits_len + 2; i++) {
+		b = relay_limit(r, i);
+		if (b == NULL)
+			continue;
+		if (len > 0)
+			bucket_take(b, len, now);
+		wait = MAX(wait, bucket_wait(b, now));
+	}
+	return wait;
+}
+
+static void
+relay_pause(struct relay *r, uint64_t wait_ms)
+{
+	const struct timeval tv = {.tv_usec = (suseconds_t)MIN(wait_ms, RELAY_PAUSE_MAX_MS) * 1000};
+
+	ring_shut(r->ring, true);
+	event_add(r->pause, &tv);
+}
+
+static void
+relay_on_pause(evutil_socket_t fd, short what, void *arg)
+{
+	struct relay *r = arg;
+	uint64_t wait = relay_charge(r, 0);
+
+	if (wait > 0)
+		relay_pause(r, wait);
+	else
+		ring_shut(r->ring, false);
+}
+
 /* Runs inside ring_put(): every byte passes here once. */
 static void
 relay_on_bytes(void *arg, const void *buf, size_t len)
 {
 	struct relay *r = arg;
 
+	uint64_t wait = relay_charge(r, len);
+
 	r->bytes_in += len;
 	hash_update(r->hash, buf, len);
+	if (wait > 0)
+		relay_pause(r, wait);
 	if (!r->put_started && relay_may_begin(r))
 		relay_wake(r);
 	if (r->progress != NULL)
@@ -282,6 +347,8 @@ relay_start(struct cloud_runner *runner, const struct relay_spec *spec, struct c
 	r->hash = hash_new(spec->hashes);
 	for (i = 0; i < spec->parts_len; i++)
 		r->total += spec->parts[i].segment->length;
+	r->put_account = put->account;
+	r->pause = evtimer_new(loop_base(cloud_runner_loop(runner)), relay_on_pause, r);
 	put->length = r->total;
 	put->ring = r->ring;
 	r->put_op = put;
@@ -320,8 +387,8 @@ relay_free(struct relay *r)
 		disk_cancel(r->spool_call);
 	if (r->spool_busy)
 		disk_request_fini(&r->spool_request);
-	if (r->wake != NULL)
-		event_free(r->wake);
+	event_free(r->wake);
+	event_free(r->pause);
 	ring_free(r->ring);
 	hash_free(r->hash);
 	free(r);

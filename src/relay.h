@@ -9,6 +9,8 @@
  * The PUT begins when RELAY_BEGIN bytes or all are there: a source that cannot be read costs the
  * destination nothing, and a slow one is not waited for.
  *
+ * Bandwidth limits hold the reader back: the ring is shut until what has passed is paid for.
+ *
  * Belongs to the loop of its runner.
  */
 #pragma once
@@ -32,6 +34,9 @@ struct relay_spec {
 	size_t ring; /* bytes */
 	unsigned hashes; /* HASH_BIT()s to compute */
 	const struct digests *expected; /* what the source's cloud says; borrowed; NULL: nothing */
+	struct bucket *const
+	    *limits; /* of bandwidth, besides the accounts'; borrowed until the end */
+	size_t limits_len;
 };
 
 /* Bytes that have left the ring; called whenever some came in. */

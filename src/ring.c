@@ -12,7 +12,7 @@ struct ring {
 	unsigned char *data; /* NULL while nothing is held */
 	size_t cap; /* of data; grows to size as it is needed */
 	size_t head, held; /* the first held byte, and how many there are */
-	bool ended, hold_last;
+	bool ended, hold_last, shut;
 	ring_hook_fn on_input, on_output;
 	ring_tap_fn tap;
 	void *input_arg, *output_arg, *tap_arg;
@@ -69,7 +69,21 @@ ring_wants_input(const struct ring *r)
 size_t
 ring_room(const struct ring *r)
 {
-	return r->size - r->held;
+	return r->shut ? 0 : r->size - r->held;
+}
+
+void
+ring_shut(struct ring *r, bool shut)
+{
+	r->shut = shut;
+	if (r->on_output != NULL && ring_wants_input(r))
+		r->on_output(r->output_arg);
+}
+
+size_t
+ring_size(const struct ring *r)
+{
+	return r->size;
 }
 
 size_t

@@ -545,6 +545,8 @@ job_relay(struct job *j, struct cloud_op *op)
 	    .spool = j->upload->spec.spool,
 	    .ring = j->upload->spec.ring,
 	    .hashes = j->upload->spec.hashes,
+	    .limits = j->upload->spec.limits,
+	    .limits_len = j->upload->spec.limits_len,
 	};
 
 	j->relay = relay_start(j->upload->runner, &spec, op, job_on_progress, job_on_done, j);

@@ -104,6 +104,7 @@ fixture_teardown(void **state)
 	drain_disks();
 	result_clear();
 	checkpoint_free(TAKE(fx.checkpoint));
+	bucket_unref(TAKE(fx.limit));
 	fx.on_note = NULL;
 	assert_int_equal(fx.memory.used, 0);
 	for (i = 0; i < 4; i++)
@@ -196,6 +197,8 @@ fixture_run(const struct change *c)
 	    .ring = fx.ring,
 	    .spool_dir = fx.spool,
 	    .memory = &fx.memory,
+	    .limits = &fx.limit,
+	    .limits_len = fx.limit != NULL,
 	    .checkpoint = fx.checkpoint != NULL ? checkpoint_copy(fx.checkpoint) : NULL,
 	};
 

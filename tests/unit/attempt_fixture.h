@@ -33,6 +33,7 @@ struct fixture {
 	struct checkpoint
 	    *checkpoint; /* what the notes made, for the next attempt; NULL: nothing */
 	struct budget memory;
+	struct bucket *limit; /* of bandwidth, or NULL */
 	/* hooks of a test; NULL: nothing, and continue */
 	void (*on_progress)(struct fixture *);
 	void (*on_verified)(struct fixture *);

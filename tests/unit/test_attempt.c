@@ -993,6 +993,80 @@ a_crowd_does_not_block_itself(void **state)
 	}
 }
 
+/* -- bandwidth */
+
+static void
+bandwidth_is_paid_in_time(void **state)
+{
+	const uint64_t second = 1000000000, now = 1000 * second;
+	struct bucket *b = bucket_new(1000000);
+
+	assert_int_equal(bucket_wait(b, now), 0);
+	bucket_take(b, 50000, now); /* a twentieth of a second is free */
+	assert_int_equal(bucket_wait(b, now), 0);
+	bucket_take(b, 1000000, now);
+	assert_in_range(bucket_wait(b, now), 990, 1010);
+	assert_in_range(bucket_wait(b, now + second / 2), 490, 510);
+	assert_int_equal(bucket_wait(b, now + 2 * second), 0);
+	/* Time that nobody used is not saved up. */
+	bucket_take(b, 1000000, now + 100 * second);
+	assert_in_range(bucket_wait(b, now + 100 * second), 940, 960);
+	bucket_take(b, UINT64_MAX / 1000000000, now + 100 * second); /* no overflow */
+	assert_true(bucket_wait(b, now + 100 * second) > 10000000);
+	bucket_set_rate(b, 0);
+	assert_int_equal(bucket_wait(b, now + 100 * second), 0);
+	bucket_unref(b);
+}
+
+static struct event *lift_timer;
+
+/* It has stood still; then the limit goes. */
+static void
+lift_the_limit(evutil_socket_t fd, short what, void *arg)
+{
+	assert_in_range(fx.progress, 1, 2 * MIB - 1);
+	if (arg == NULL)
+		bucket_set_rate(fx.limit, 0);
+	else
+		bucket_set_rate(arg, 0);
+}
+
+static void
+a_limit_holds_back_and_can_be_changed(void **state)
+{
+	static const struct timeval soon = {0, 100000};
+	struct bucket *of_account = bucket_new(1);
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(pairs); i++) {
+		if (is_native(pairs[i][0], pairs[i][1]))
+			continue;
+		fixture_put(pairs[i][0], "from", 30, 2 * MIB);
+		fx.limit = bucket_new(1);
+		lift_timer = evtimer_new(loop_base(fx.loop), lift_the_limit, NULL);
+		event_add(lift_timer, &soon);
+		assert_int_equal(
+		    fixture_run_free(transfer(pairs[i][0], "from", pairs[i][1], "to")), 0);
+		assert_int_equal(bucket_rate(fx.limit), 0);
+		bucket_unref(TAKE(fx.limit));
+		event_free(lift_timer);
+		fixture_expect(pairs[i][1], "to", 30, 2 * MIB);
+
+		/* The same for all that passes through one account. */
+		bucket_set_rate(of_account, 1);
+		fixture_account(pairs[i][0])->bandwidth = of_account;
+		lift_timer = evtimer_new(loop_base(fx.loop), lift_the_limit, of_account);
+		event_add(lift_timer, &soon);
+		assert_int_equal(
+		    fixture_run_free(transfer(pairs[i][0], "from", pairs[i][1], "to2")), 0);
+		assert_int_equal(bucket_rate(of_account), 0);
+		event_free(lift_timer);
+		fixture_account(pairs[i][0])->bandwidth = NULL;
+		fixture_expect(pairs[i][1], "to2", 30, 2 * MIB);
+	}
+	bucket_unref(of_account);
+}
+
 int
 main(void)
 {
@@ -1032,6 +1106,8 @@ main(void)
 	    CASE(a_tree_goes_on_where_it_failed),
 	    CASE(a_tree_can_be_cancelled),
 	    CASE(a_crowd_does_not_block_itself),
+	    CASE(bandwidth_is_paid_in_time),
+	    CASE(a_limit_holds_back_and_can_be_changed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
