@@ -25,15 +25,16 @@ start()
 	skyferry account add b local "$home/b" >/dev/null
 }
 
-# terminal_start COMMAND: runs it on a pseudo-terminal of 100 columns.  What it shows, escapes and all, goes
-# to the file $out; what is written to descriptor 9 is typed.
+# terminal_start SCRIPT: sh runs it on a pseudo-terminal of 100 columns.  What it shows, escapes and all, goes
+# to the file $out; what is written to descriptor 9 is typed.  The shell gets a typed ^C too, and may end by
+# it: a SCRIPT of one command replaces the shell ("exec ..."), another one traps INT.
 terminal_start()
 {
 	out=$home/out
 	: >"$out"
 	mkfifo "$home/keys"
 	# what runs in the background has SIGINT ignored, and what it starts too
-	timeout --foreground 60 env --default-signal=INT script -qec "stty cols 100 rows 30; $1" /dev/null <"$home/keys" >"$out" 3>&- &
+	timeout --foreground 60 env --default-signal=INT SHELL=/bin/sh script -qec "stty cols 100 rows 30; $1" /dev/null <"$home/keys" >"$out" 3>&- &
 	terminal=$!
 	exec 9>"$home/keys"
 }
@@ -209,7 +210,7 @@ await_prompt()
 
 @test "a secret is asked for on the terminal, and not echoed" {
 	daemon_start
-	terminal_start "skyferry account add --no-test s s3 accessKeyId=AKIA"
+	terminal_start "exec skyferry account add --no-test s s3 accessKeyId=AKIA"
 	await_prompt "$out" 'Secret access key (empty: none): '
 	echo hunter2 >&9
 	await_prompt "$out" 'Session token (empty: none): '
@@ -443,7 +444,7 @@ line"
 @test "--watch on a terminal: bars in place, rate, totals, fitted to its width" {
 	start
 	truncate -s 1G "$home/a/big"
-	terminal_start "skyferry transfers --watch"
+	terminal_start "exec skyferry transfers --watch"
 	await_prompt "$out" '0 running, 0 queued'
 	api POST /api/transfers '{"sourceAccountId":"a","sourcePath":"big","destinationAccountId":"b",
 	    "destinationPath":"a long directory/and another one/with a long name/copy of the big file"}' >/dev/null
