@@ -22,19 +22,21 @@ expect()
 has() { grep -qE -- "$1" "$dir/out"; }
 last() { [ "$(tail -n 1 "$dir/out")" = "$1" ]; }
 
-# stub NAME: the script on the standard input, as a program that check finds first.
+# stub NAME: the script on the standard input, as a program that check finds first (or in its tree: /PATH).
 stub()
 {
-	{ echo '#!/bin/bash' && cat; } >"$dir/bin/$1" && chmod 755 "$dir/bin/$1"
+	local file=$dir/bin/$1
+	[ "${1#/}" = "$1" ] || file=$dir/tree$1
+	{ echo '#!/bin/bash' && cat; } >"$file" && chmod 755 "$file"
 }
 
-# check: runs the steps build and unit; make's stub runs $dir/tests for `make check`.
+# check STEP: runs the steps build and this one; make's stub runs $dir/tests for `make check`.
 check()
 {
-	PATH=$dir/bin:$PATH TMPDIR=$dir DIR=$dir "$dir/tree/contrib/check" unit >"$dir/out" 2>&1
+	PATH=$dir/bin:$PATH TMPDIR=$dir DIR=$dir "$dir/tree/contrib/check" "$1" >"$dir/out" 2>&1
 }
 
-mkdir -p "$dir/bin" "$dir/tree/contrib"
+mkdir -p "$dir/bin" "$dir/tree/contrib" "$dir/tree/tests/servers"
 cp "$source/contrib/check" "$source/contrib/packages.sh" "$dir/tree/contrib/"
 stub dpkg-query <<<'echo "install ok installed"'
 # shellcheck disable=SC2016 # the stub expands it
@@ -42,6 +44,7 @@ stub autoreconf <<<'ln -sf "$DIR/bin/configure" configure'
 stub configure <<<': >Makefile'
 stub make <<'END'
 case " $* " in
+*" print-s3 "*) echo tests/unit/test_one ;;
 *" print-unit "*) echo tests/unit/test_one tests/unit/test_two tests/unit/three.sh ;;
 *" install "*)
 	for root; do :; done # the last word
@@ -59,7 +62,7 @@ echo 'PASS: tests/unit/test_one 2 - beta'
 echo 'SKIP: tests/unit/three.sh 1 - gamma'
 echo '# PASS:  2'
 END
-expect "passes when all passed" check
+expect "passes when all passed" check unit
 expect "the build's TAP and the driver's results are counted" last "5 passed, 0 failed"
 expect "what was skipped is named" has '^unit +2 passed, 0 failed, 1 skipped'
 
@@ -78,7 +81,7 @@ echo 'FAIL: tests/unit/three.sh 1 - delta'
 echo 'ERROR: tests/unit/three.sh - exited with status 1'
 exit 2
 END
-fails() { ! check; }
+fails() { ! check unit; }
 expect "fails when a test failed" fails
 expect "each test is counted once, and nothing of what it logged" last "6 passed, 3 failed"
 tail -n 100 "$dir/out" >"$dir/end" && mv "$dir/end" "$dir/out"
@@ -94,6 +97,14 @@ expect "fails when a step dies without a word" fails
 expect "that is one failure" last "3 passed, 1 failed"
 echo : >"$dir/tests"
 expect "fails when a step shows nothing" fails
+
+echo "echo 'PASS: tests/unit/test_one 1 - alpha'" >"$dir/tests"
+# shellcheck disable=SC2016 # the stubs expand it
+stub /tests/servers/start-radosgw.sh <<<'mkdir -p "$1" && echo "{}" | tee "$DIR/running"'
+# shellcheck disable=SC2016 # the stub expands it
+stub /tests/servers/stop-radosgw.sh <<<'[ -d "$1" ] && rm "$DIR/running"'
+expect "runs the tests with a server" check s3
+expect "no server goes on" [ ! -e "$dir/running" ]
 
 echo "1..$number"
 exit $status
