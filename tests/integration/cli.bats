@@ -101,11 +101,11 @@ await_prompt()
 	[[ $output == *"no.such"* ]]
 }
 
-@test "every command has help, and none needs the daemon for it" {
+@test "every command has help, and none needs the daemon or sound settings for it" {
 	local name
 	while read -r name; do
 		# shellcheck disable=SC2086
-		run -0 skyferry $name --help
+		SKYFERRY_NO_SUCH=1 run -0 skyferry $name --help
 		[[ ${lines[0]} == "Usage: skyferry $name"* ]]
 	done < <(commands)
 	[ "$(commands | wc -l)" -ge 25 ]
@@ -318,6 +318,13 @@ line"
 	[ ! -e "$home/a/renamed" ]
 	run -1 skyferry mv a: b:x
 	[[ $output == *"cannot be moved"* ]]
+	# Two of one name would become one.
+	mkdir "$home/a/one" "$home/a/two"
+	echo 1 >"$home/a/one/same"
+	echo 2 >"$home/a/two/same"
+	run -1 skyferry mv a:one/same a:two/same b:
+	[[ $output == *"a:two/same: would replace an earlier source, at b:same"* ]]
+	[ "$(cat "$home/b/same" "$home/a/two/same")" = $'1\n2' ]
 }
 
 @test "cp --detach prints ids; wait, show, list" {
