@@ -106,5 +106,23 @@ stub /tests/servers/stop-radosgw.sh <<<'[ -d "$1" ] && rm "$DIR/running"'
 expect "runs the tests with a server" check s3
 expect "no server goes on" [ ! -e "$dir/running" ]
 
+# An installation that fails, and one that ^C ends: apt-get gets it too.
+install()
+{
+	# shellcheck disable=SC2016 # the inner shell expands it
+	PATH=$dir/bin:$PATH TMPDIR=$dir DIR=$dir PACKAGES_POLICY=$dir/policy timeout 60 \
+	    bash -c '. "$1" && packages_need no-such-package' bash "$source/contrib/packages.sh" >"$dir/out" 2>&1
+}
+left() { find "$dir" -maxdepth 1 -name 'tmp.*' -o -maxdepth 1 -name policy | grep .; }
+install_fails() { ! install && has "there is no such package" && has "could not install: no-such-package" && ! left; }
+install_stops() { ! install && [ -e "$dir/policy-was-there" ] && ! left; }
+stub dpkg-query <<<'exit 1'
+stub id <<<'echo 0'
+stub apt-get <<<'echo "there is no such package" && exit 100'
+expect "packages that cannot be installed are named" install_fails
+# shellcheck disable=SC2016 # the stub expands it
+stub apt-get <<<'cp "$DIR/policy" "$DIR/policy-was-there" && kill -INT $PPID && kill -INT $$'
+expect "an interrupted installation lets services start again" install_stops
+
 echo "1..$number"
 exit $status
