@@ -493,7 +493,7 @@ http_call_free(struct http_call *call)
 	http_call_destroy(call);
 }
 
-/* Is the whole answer there, though the request's body was not taken to its end? */
+/* Is the whole refusal there, though the request's body was not taken to its end? */
 static bool
 http_call_was_answered_early(const struct http_call *call, CURLcode curl_code)
 {
@@ -501,8 +501,8 @@ http_call_was_answered_early(const struct http_call *call, CURLcode curl_code)
 	uint64_t got = call->take == HTTP_STREAM ? call->res.streamed : call->res.body.len;
 
 	return (curl_code == CURLE_SEND_ERROR || curl_code == CURLE_RECV_ERROR) &&
-	    call->head_done && call->req->body != HTTP_BODY_NONE && length != NULL &&
-	    strtoull(length, NULL, 10) == got;
+	    call->head_done && call->res.status >= 300 && call->req->body != HTTP_BODY_NONE &&
+	    length != NULL && strtoull(length, NULL, 10) == got;
 }
 
 void
@@ -520,6 +520,9 @@ http_call_end(struct http_call *call, CURLcode curl_code)
 		    call->detail[0] != '\0' ? call->detail : curl_easy_strerror(curl_code));
 	else if (code == 0 && !call->failed && !call->head_done)
 		http_call_fail(call, -EPROTO, "the answer has no end of headers");
+	else if (code == 0 && !call->failed && call->source_left > 0 && call->res.status < 300)
+		http_call_fail(call, -ECONNRESET, "success was claimed %llu bytes early",
+		    (unsigned long long)call->source_left);
 	http_call_detach(call);
 	call->handler.done(call->arg, call->code, &call->res, &call->err);
 	http_call_destroy(call);
