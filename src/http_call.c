@@ -375,6 +375,9 @@ call_setup_connection(struct http_call *call, CURL *easy)
 	    easy, CURLOPT_CAINFO, req->ca_file != NULL ? req->ca_file : call->client->ca_file);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	/* A proxy is the environment's, and so is who vouches for it. */
+	curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+	curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, call->client->ca_file);
 	if (req->unix_socket != NULL) {
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
