@@ -291,8 +291,10 @@ call_setup_headers(struct http_call *call)
 			return http_call_fail(call, -EINVAL,
 			    "the header '%s' has a control character, which cannot be sent",
 			    header->name);
-		line = *header->value == '\0' ? xasprintf("%s;", header->name)
-					      : xasprintf("%s: %s", header->name, header->value);
+		/* To curl "name:" and blanks mean that it is not to be sent. */
+		line = header->value[strspn(header->value, " \t")] == '\0'
+		    ? xasprintf("%s;", header->name)
+		    : xasprintf("%s: %s", header->name, header->value);
 		call_add_line(call, line);
 		mem_wipe_free(line);
 	}
@@ -484,6 +486,10 @@ http_call_detach(struct http_call *call)
 static void
 http_call_destroy(struct http_call *call)
 {
+	struct curl_slist *line;
+
+	for (line = call->headers; line != NULL; line = line->next)
+		mem_wipe(line->data, strlen(line->data));
 	curl_slist_free_all(call->headers);
 	http_response_fini(&call->res);
 	free(call);

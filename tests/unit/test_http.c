@@ -294,10 +294,12 @@ sends_the_headers_that_were_given_and_no_others(void **state)
 	buf_puts(&p.req.bytes, "hello");
 	http_request_header(&p.req, "X-Number", "%d", 42);
 	http_request_header(&p.req, "X-Empty", "%s", "");
+	http_request_header(&p.req, "X-Blank", "%s", " \t");
 	probe_run(&p);
 	assert_int_equal(p.code, 0);
 	assert_non_null(strstr(p.body, "\r\nX-Number: 42\r\n"));
 	assert_non_null(strstr(p.body, "\r\nX-Empty:\r\n"));
+	assert_non_null(strstr(p.body, "\r\nX-Blank:\r\n"));
 	assert_non_null(strstr(p.body, "\r\nUser-Agent: probe/1\r\n"));
 	assert_non_null(strstr(p.body, "\r\nContent-Length: 5\r\n"));
 	assert_null(strcasestr(p.body, "expect"));
