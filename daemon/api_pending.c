@@ -190,27 +190,17 @@ pending_id(char out[37], struct call *c)
 void
 api_pending_put(struct call *c)
 {
-	struct change *change, *known = NULL;
+	struct change *change;
 	struct err err = ERR_INIT;
 	char id[37];
-	int code;
 
 	if (!pending_id(id, c))
 		return;
 	change = submit_change(c, id);
-	if (pending_read(change, c, &err) != 0) {
+	if (pending_read(change, c, &err) != 0)
 		call_fail(c, err.code, &err);
-		change_free(change);
-		return;
-	}
-	code = store_change_get(c->daemon->store, id, &known, &err);
-	if (code == 0)
-		store_pending_replace(c->daemon->store, change, submit_done, c);
-	else if (code == -ENOENT)
-		store_change_add(c->daemon->store, change, submit_done, c);
 	else
-		call_fail(c, code, &err);
-	change_free(known);
+		store_pending_put(c->daemon->store, change, submit_done, c);
 	change_free(change);
 }
 

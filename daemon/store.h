@@ -123,9 +123,9 @@ int store_accounts(
    result->change. An id that exists: the same user gets the existing change back (idempotent), code
    0.  -ENOENT if one of its accounts is not the user's; -EILSEQ for a path that is not UTF-8. */
 void store_change_add(struct store *, const struct change *, store_done_fn, void *arg);
-/* Replaces a PENDING change's path, segments and attributes, keeping its id. -EBUSY unless PENDING;
-   -ENOENT; the user must match. */
-void store_pending_replace(struct store *, const struct change *, store_done_fn, void *arg);
+/* A pending write: makes it, or replaces the path, segments and attributes of the one that has its
+   id. -EBUSY unless that is PENDING; the user must match. */
+void store_pending_put(struct store *, const struct change *, store_done_fn, void *arg);
 /* PENDING (or QUEUED and not begun: a repetition) -> QUEUED, not before `not_before_ms`; -EBUSY
  * otherwise. */
 void store_pending_commit(struct store *, const char *user_id, const char *id,

@@ -466,7 +466,7 @@ test_pending(void **state)
 	again->segments[0].length = 20;
 	xstrset(&again->path, "other/name");
 	again->mtime_ns = 5;
-	r = AWAIT(f, store_pending_replace(f->s, again, TO(f)));
+	r = AWAIT(f, store_pending_put(f->s, again, TO(f)));
 	assert_int_equal(r->code, 0);
 	assert_string_equal(r->change->path, "other/name");
 	assert_int_equal(r->change->mtime_ns, 5);
@@ -483,7 +483,7 @@ test_pending(void **state)
 	assert_int_equal(len, 1);
 	changes_free(list, len);
 	memcpy(again->user_id, f->other, sizeof again->user_id);
-	assert_int_equal(AWAIT(f, store_pending_replace(f->s, again, TO(f)))->code, -ENOENT);
+	assert_int_equal(AWAIT(f, store_pending_put(f->s, again, TO(f)))->code, -ENOENT);
 	memcpy(again->user_id, f->user, sizeof again->user_id);
 
 	/* Committed, not before it has settled; twice is no harm. */
@@ -497,7 +497,7 @@ test_pending(void **state)
 	r = AWAIT(f, store_claim(f->s, 1, TO(f)));
 	assert_int_equal(r->len, 0);
 	assert_int_equal(r->next_ms, f->now + 2000);
-	assert_int_equal(AWAIT(f, store_pending_replace(f->s, again, TO(f)))->code, -EBUSY);
+	assert_int_equal(AWAIT(f, store_pending_put(f->s, again, TO(f)))->code, -EBUSY);
 	fixture_check(f);
 
 	/* Taken back, by another mount; the end of that one's lease queues it. */
@@ -525,6 +525,27 @@ test_pending(void **state)
 	assert_int_equal(
 	    AWAIT(f, store_pending_hold(f->s, f->user, id, MOUNT, TO(f)))->code, -EBUSY);
 	change_free(again);
+}
+
+/* The second put does not wait for the first one's answer: its content is what counts. */
+static void
+test_pending_put_twice(void **state)
+{
+	struct fixture *f = *state;
+	struct change *c = fixture_pending(f, MOUNT, "file", "spool-1");
+	struct reply *r;
+	bool used;
+
+	fixture_begin(f);
+	store_pending_put(f->s, c, TO(f));
+	xstrset(&c->segments[0].path, "spool-2");
+	r = AWAIT(f, store_pending_put(f->s, c, TO(f)));
+	change_free(c);
+	assert_int_equal(r->code, 0);
+	assert_string_equal(r->change->segments[0].path, "spool-2");
+	assert_int_equal(store_spool_used(f->s, f->user, "spool-1", &used, NULL), 0);
+	assert_false(used);
+	fixture_check(f);
 }
 
 /* What is only in the spool stays visible, and its file kept, when it has failed. */
@@ -891,6 +912,7 @@ main(void)
 	    test(test_leases),
 	    test(test_configure),
 	    test(test_pending),
+	    test(test_pending_put_twice),
 	    test(test_spool_and_overlay),
 	    test(test_listing),
 	    test(test_listing_after_retry),
