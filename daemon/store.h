@@ -104,7 +104,7 @@ int store_users(struct store *, struct user ***out, size_t *len,
 void store_account_add(
     struct store *, const struct account_record *, store_done_fn, void *arg); /* -EEXIST */
 void store_account_update(struct store *, const struct account_record *, store_done_fn,
-    void *arg); /* by id; revision grows */
+    void *arg); /* by id; revision grows; -ESTALE if it is not the one given */
 /* Status "error" with the trouble as its text, or (NULL) "ok"; the rest stays, whoever else changes
  * it. */
 void store_account_status(struct store *, const char *user_id, const char *id, const char *trouble,

@@ -111,6 +111,8 @@ test_accounts(void **state)
 	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, -EEXIST);
 	xstrset(&a->name, "photos");
 	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, 0);
+	/* From what it was before: it would take back what has been changed since. */
+	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, -ESTALE);
 	account_record_free(a);
 
 	fixture_check(f);
