@@ -1,7 +1,6 @@
 #include "daemon/api.h"
 #include "daemon/check.h"
 #include "daemon/mounts.h"
-#include "daemon/queue.h"
 #include "daemon/submit.h"
 #include "src/clock.h"
 #include "src/field.h"
@@ -251,21 +250,11 @@ api_pending_hold(struct call *c)
 	store_pending_hold(c->daemon->store, c->user->id, id, mount_id, submit_done, c);
 }
 
-static void
-pending_on_removed(void *arg, struct store_result *res)
-{
-	struct call *c = arg;
-
-	if (res->code == 0 && res->change != NULL && res->change->state == CHANGE_RUNNING)
-		queue_cancel(c->daemon->queue, res->change->id);
-	submit_done_empty(c, res);
-}
-
 void
 api_pending_remove(struct call *c)
 {
 	char id[37];
 
 	if (pending_id(id, c))
-		store_change_cancel(c->daemon->store, c->user->id, id, pending_on_removed, c);
+		store_change_cancel(c->daemon->store, c->user->id, id, submit_done_empty, c);
 }
