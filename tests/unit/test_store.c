@@ -797,6 +797,44 @@ test_expire(void **state)
 	assert_int_equal(stats.by_state[CHANGE_COMPLETED] + stats.by_state[CHANGE_FAILED], 10);
 }
 
+/* A failed upload is all there is of what was written: however many end after it, it stays its
+ * days. */
+static void
+test_expire_spares_the_spool(void **state)
+{
+	struct fixture *f = *state;
+	struct change *c = fixture_pending(f, MOUNT, "written", "spool-1");
+	struct store_stats stats;
+	char id[37], path[16];
+	unsigned i;
+	bool used;
+
+	memcpy(id, c->id, sizeof id);
+	c->state = CHANGE_QUEUED;
+	fixture_add(f, c);
+	fixture_claim(f, id);
+	fixture_finish(f, id, CHANGE_FAILED);
+	for (i = 0; i < 130; i++) {
+		snprintf(path, sizeof path, "p%u", i);
+		fixture_add(f, fixture_change(f, CHANGE_MKDIR, path));
+		f->now += 1000;
+		AWAIT(f, store_claim(f->s, 1, TO(f)));
+		fixture_finish(f, f->reply.changes[0]->id, CHANGE_COMPLETED);
+	}
+	assert_int_equal(AWAIT(f, store_expire(f->s, TO(f)))->code, 0);
+	store_stats(f->s, &stats);
+	assert_int_equal(stats.by_state[CHANGE_COMPLETED], 99);
+	assert_int_equal(fixture_state(f, id), CHANGE_FAILED);
+	assert_int_equal(store_spool_used(f->s, f->user, "spool-1", &used, NULL), 0);
+	assert_true(used);
+	fixture_check(f);
+	f->now += 31ull * 24 * 3600 * 1000;
+	AWAIT(f, store_expire(f->s, TO(f)));
+	store_stats(f->s, &stats);
+	assert_int_equal(stats.by_state[CHANGE_FAILED], 0);
+	fixture_check(f);
+}
+
 /* -- commits */
 
 static void
@@ -919,6 +957,7 @@ main(void)
 	    test(test_listing),
 	    test(test_listing_after_retry),
 	    test(test_expire),
+	    test(test_expire_spares_the_spool),
 	    test(test_group_commit),
 	    test(test_callback_order),
 	    test(test_backup),
