@@ -89,6 +89,7 @@ op_expire(struct store_tx *t, struct op *op)
 	bool more;
 
 	op->res.next_ms = UINT64_MAX;
+	lmdb_forget_dead(t->tx.db);
 	for (more = tx_cursor_move(&users, MDB_FIRST); more && left > 0;
 	     more = tx_cursor_move(&users, MDB_NEXT)) {
 		if (users.key.mv_size != ID_BYTES)
