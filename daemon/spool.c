@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -153,6 +154,15 @@ spool_not_dot(const struct dirent *d)
 	return d->d_name[0] != '.';
 }
 
+/* A mount holds what it has open: what is written there since long may still become a change. */
+static bool
+spool_is_held(int dir, const char *name)
+{
+	CLEANUP(cleanup_close) int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+}
+
 static void
 spool_walk_user(struct spool_job *job, const char *user_id, const char *after)
 {
@@ -169,7 +179,8 @@ spool_walk_user(struct spool_job *job, const char *user_id, const char *after)
 
 		if (job->len < SPOOL_BATCH && (after == NULL || strcoll(name, after) > 0) &&
 		    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		    (uint64_t)MAX(st.st_mtime, st.st_ctime) + SPOOL_AGE_S < now) {
+		    (uint64_t)MAX(st.st_mtime, st.st_ctime) + SPOOL_AGE_S < now &&
+		    !spool_is_held(fd, name)) {
 			spool_file_add(&job->files, user_id, name);
 			xstrset(&job->resume_user, user_id);
 			xstrset(&job->resume_name, name);

@@ -2,8 +2,8 @@
  * spool: gives back the spool's space.  Files are STATE/spool/USER/FILE, written by mounts; changes
  * name them in their segments.  When a change has ended, those that no change needs any more are
  * unlinked. At start, and once a day, files that no change names and nobody has touched for
- * SPOOL_AGE are too: what a mount left that died before it made a change. The store is asked on the
- * control loop; unlinking and walking happen on the pool.
+ * SPOOL_AGE and no mount holds (flock) are too: what a mount left that died before it made a
+ * change. The store is asked on the control loop; unlinking and walking happen on the pool.
  */
 #pragma once
 #include "daemon/daemon.h"

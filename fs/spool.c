@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
@@ -107,6 +108,14 @@ spool_job_run(struct task *task, struct spool_job *job, loop_fn work)
 	return code;
 }
 
+/* The daemon's sweep leaves alone what somebody holds: it may be old, and named by no change yet.
+ */
+static void
+spool_hold(const struct spool *spool)
+{
+	(void)flock(spool->fd, LOCK_SH | LOCK_NB);
+}
+
 static void
 spool_job_open(void *arg)
 {
@@ -119,6 +128,7 @@ spool_job_open(void *arg)
 		job->code = -errno;
 		return;
 	}
+	spool_hold(job->spool);
 	if (fstat(job->spool->fd, &st) == 0)
 		job->spool->end = job->spool->sealed = (uint64_t)st.st_size;
 }
@@ -172,6 +182,7 @@ spool_job_clone(void *arg)
 	if (link(job->from->path, to->path) == 0) {
 		to->fd = open(to->path, O_RDONLY | O_CLOEXEC);
 		job->code = to->fd < 0 ? -errno : 0;
+		spool_hold(to);
 		return;
 	}
 	if (errno != ENOENT) {
@@ -180,6 +191,7 @@ spool_job_clone(void *arg)
 	}
 	to->fd = open(to->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	job->code = to->fd < 0 ? -errno : spool_copy_bytes(to->fd, job->from->fd);
+	spool_hold(to);
 }
 
 int
