@@ -5,6 +5,7 @@
 #include "daemon/queue.h"
 #include "daemon/worker.h"
 #include "providers/providers.h"
+#include "src/disk.h"
 #include "src/log.h"
 #include "src/path.h"
 #include "src/paths.h"
@@ -287,10 +288,14 @@ static int
 accounts_check_root(struct accounts *a, json_t *credentials, bool trusted, struct err *err)
 {
 	const char *root = json_string_value(json_object_get(credentials, "root"));
+	CLEANUP(cleanup_close) int fd = -1;
 	char resolved[PATH_MAX];
 
 	if (root == NULL || root[0] != '/' || trusted)
 		return 0; /* the driver says what is wrong with it */
+	/* First: following a path into a mount of ours would wait for us. */
+	if ((fd = disk_open_root(root, err)) < 0)
+		return fd;
 	if (realpath(root, resolved) == NULL)
 		return err_sys(err, -errno, "root: '%s'", root);
 	if (!accounts_root_is_allowed(a, resolved))
