@@ -86,12 +86,13 @@ mount_on_released(void *arg, struct store_result *res)
 {
 	struct release *r = arg;
 
-	if (res->code != 0) {
+	if (res->code != 0)
 		log_error("%s: pending writes of the mount are not queued yet: %s", r->id,
 		    err_text(&res->err));
-		if (r->daemon->server != NULL)
-			mount_release_again(r->daemon->mounts, r);
-	}
+	if (r->daemon->server != NULL && res->code != 0)
+		mount_release_again(r->daemon->mounts, r);
+	else if (r->daemon->server != NULL)
+		queue_mount_ended(r->daemon->queue);
 	submit_tell(r->daemon, res);
 	free(r);
 }

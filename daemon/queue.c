@@ -632,6 +632,12 @@ queue_changed(struct queue *q, const struct change *c)
 }
 
 void
+queue_mount_ended(struct queue *q)
+{
+	spool_sweep(q->spool);
+}
+
+void
 queue_account_changed(struct queue *q, const char *account_id)
 {
 	size_t i;

@@ -21,7 +21,6 @@ tests_unit_test_store_faults_LDADD = $(DAEMON_LIBS)
 
 unit_programs += tests/unit/test_spool
 tests_unit_test_spool_SOURCES = tests/unit/test_spool.c tests/unit/store_fixture.c tests/unit/store_fixture.h
-tests_unit_test_spool_LDFLAGS = -Wl,--wrap=clock_ms
 tests_unit_test_spool_LDADD = $(DAEMON_LIBS)
 
 unit_programs += tests/unit/test_api

@@ -1,5 +1,5 @@
 /*
- * The sweep of the spool, two days later: what a change names, and what a mount holds, stays.
+ * The sweep of the spool: what a change names, and what a mount holds, stays.
  */
 #include "daemon/daemon.h"
 #include "daemon/spool.h"
@@ -8,15 +8,6 @@
 #include "tests/unit/store_fixture.h"
 #include <fcntl.h>
 #include <sys/file.h>
-#include <time.h>
-
-uint64_t __wrap_clock_ms(void);
-
-uint64_t
-__wrap_clock_ms(void)
-{
-	return ((uint64_t)time(NULL) + 2 * SPOOL_AGE_S) * 1000;
-}
 
 static void
 work_none(void *arg)
