@@ -5,6 +5,7 @@
 #include "daemon/queue.h"
 #include "daemon/worker.h"
 #include "providers/providers.h"
+#include "src/disk.h"
 #include "src/log.h"
 #include "src/path.h"
 #include "src/paths.h"
@@ -292,8 +293,8 @@ accounts_check_root(struct accounts *a, json_t *credentials, bool trusted, struc
 
 	if (root == NULL || root[0] != '/')
 		return 0; /* the driver says what is wrong with it */
-	fd = disk_open_root(root, err);
-	if (fd < 0)
+	/* First: following a path into a mount of ours would wait for us. */
+	if ((fd = disk_open_root(root, err)) < 0)
 		return fd;
 	resolved = disk_real_path(fd);
 	if (resolved == NULL)
