@@ -205,6 +205,7 @@ spool_clone(struct task *task, struct spool **out, struct spool *from)
 {
 	struct spool *spool = spool_alloc(task->fs->spool_dir, NULL);
 	struct spool_job *job = spool_job_new(spool);
+	uint64_t end = from->end;
 	int code;
 
 	spool_seal(from);
@@ -214,7 +215,7 @@ spool_clone(struct task *task, struct spool **out, struct spool *from)
 		spool_unref(spool);
 		return code;
 	}
-	spool->end = spool->sealed = from->end;
+	spool->end = spool->sealed = end; /* it may have grown while we waited */
 	spool->origin = from->serial;
 	*out = spool;
 	return 0;
