@@ -27,6 +27,7 @@ struct copy {
 	long priority; /* -1: the daemon's default */
 	struct remote to;
 	bool into; /* sources keep their names, in `to` */
+	json_t *taken; /* set of the paths that sources go to */
 };
 
 static bool
@@ -170,6 +171,11 @@ copy_check(struct copy *c, const struct remote *from, const char *to_path, bool 
 		return err_set(err, -EINVAL, "a directory cannot go into itself");
 	if (!directory && from->slash)
 		return err_set(err, -ENOTDIR, "is not a directory");
+	/* two moves would leave one of two files */
+	if (json_object_get(c->taken, to_path) != NULL)
+		return err_set(err, -EEXIST, "would replace an earlier source, at %s:%s",
+		    c->to.account, to_path);
+	json_object_set_new(c->taken, to_path, json_true());
 	return 0;
 }
 
@@ -262,12 +268,14 @@ copy_run(struct cli *cli, struct args *args, bool move)
 		remote_fini(&c.to);
 		return cli_fail(&err);
 	}
+	c.taken = json_object();
 	for (size_t i = 0; i < sources; i++) {
 		if (!copy_source(&c, args_operand(args, i)))
 			break;
 	}
 	status = batch_finish(c.batch);
 	batch_free(c.batch);
+	json_decref(c.taken);
 	remote_fini(&c.to);
 	return status;
 }

@@ -97,7 +97,7 @@ print_help(void)
 	printf("\n'skyferry COMMAND --help' tells more, skyferry(1) all.\n");
 }
 
-static void
+static int
 print_command_help(const struct command *c)
 {
 	const struct option_def *options = c->options != NULL ? c->options : no_options;
@@ -112,6 +112,7 @@ print_command_help(const struct command *c)
 	printf("\nOptions:\n");
 	args_print_options(stdout, options);
 	printf("  %-24s %s\n", "-h, --help", "print this");
+	return EXIT_OK;
 }
 
 /* Does argv begin with the words of `name`?  How many they are, or 0. */
@@ -162,6 +163,16 @@ static bool
 is_help(const char *arg)
 {
 	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
+static bool
+wants_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (is_help(argv[i]))
+			return true;
+	}
+	return false;
 }
 
 static const char *
@@ -241,12 +252,6 @@ run_command(struct cli *cli, int argc, char **argv)
 	struct err err = ERR_INIT;
 	int status;
 
-	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (is_help(argv[i])) {
-			print_command_help(c);
-			return EXIT_OK;
-		}
-	}
 	if (args_parse(
 		&args, c->options != NULL ? c->options : no_options, argc, argv, false, &err) < 0)
 		return cli_usage(cli, "%s", err_text(&err));
@@ -285,6 +290,8 @@ run(struct cli *cli, struct args *globals)
 	cli->command = find_command(argc, argv, &words);
 	if (cli->command == NULL)
 		words = unknown_command(cli, argc, argv);
+	else if (wants_help(argc - words, argv + words))
+		words = print_command_help(cli->command);
 	else if (load_settings(cli, globals, &err) < 0 || cli_init(cli, &err) < 0)
 		words = cli_fail(&err);
 	else

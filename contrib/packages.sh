@@ -7,6 +7,7 @@ PACKAGES_RUN="fuse3 ca-certificates"
 PACKAGES_TEST="libcmocka-dev bats curl jq strace attr bsdutils procps util-linux python3-minimal clang clang-format
 clang-tidy libclang-rt-14-dev cppcheck shellcheck mandoc xz-utils iproute2"
 PACKAGES_SERVERS="ceph-mon ceph-osd radosgw ceph-common"
+PACKAGES_POLICY=${PACKAGES_POLICY:-/usr/sbin/policy-rc.d}
 
 # packages_need PACKAGE...: installs those that are missing (root), or names them (anybody else).
 packages_need()
@@ -24,26 +25,25 @@ packages_need()
 	echo "installing:$packages_missing"
 	# The word list is meant to be split.
 	# shellcheck disable=SC2086
-	{ apt-get -qq update && packages_install $packages_missing; } >"${TMPDIR:-/tmp}/skyferry-apt.$$" 2>&1 || {
-		cat "${TMPDIR:-/tmp}/skyferry-apt.$$" >&2
-		rm -f "${TMPDIR:-/tmp}/skyferry-apt.$$"
-		echo "apt-get could not install:$packages_missing" >&2
-		return 1
-	}
-	rm -f "${TMPDIR:-/tmp}/skyferry-apt.$$"
+	packages_install $packages_missing && return 0
+	echo "apt-get could not install:$packages_missing" >&2
+	return 1
 }
 
-# No service is started by an installation: policy-rc.d says no while it lasts.
+# What apt-get says is shown if it fails.  No service is started by an installation: policy-rc.d says no while it
+# lasts, and goes with this subshell, also when it is interrupted.
 packages_install()
-{
-	packages_policy=/usr/sbin/policy-rc.d
-	if [ -e $packages_policy ]; then
-		packages_policy=
-	else
-		printf '#!/bin/sh\nexit 101\n' >$packages_policy && chmod 755 $packages_policy
+(
+	log=$(mktemp) policy=
+	trap 'rm -f "$log" $policy' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	if [ ! -e "$PACKAGES_POLICY" ]; then
+		policy=$PACKAGES_POLICY
+		printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
 	fi
-	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@"
-	packages_status=$?
-	[ -z "$packages_policy" ] || rm -f $packages_policy
-	return $packages_status
-}
+	export DEBIAN_FRONTEND=noninteractive
+	{ apt-get -qq update && apt-get -qq -y --no-install-recommends install "$@"; } >"$log" 2>&1 && exit 0
+	cat "$log" >&2
+	exit 1
+)

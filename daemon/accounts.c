@@ -5,6 +5,7 @@
 #include "daemon/queue.h"
 #include "daemon/worker.h"
 #include "providers/providers.h"
+#include "src/disk.h"
 #include "src/log.h"
 #include "src/path.h"
 #include "src/paths.h"
@@ -281,19 +282,24 @@ accounts_root_is_allowed(struct accounts *a, const char *resolved)
 	return false;
 }
 
-/* The resolved path takes the place of the given one: a symlink changed later leads nowhere else.
- */
+/* The resolved path takes the place of the given one, and the driver refuses one that has symlinks:
+   one that is made or changed later leads nowhere else. */
 static int
 accounts_check_root(struct accounts *a, json_t *credentials, bool trusted, struct err *err)
 {
 	const char *root = json_string_value(json_object_get(credentials, "root"));
-	char resolved[PATH_MAX];
+	CLEANUP(cleanup_free) char *resolved = NULL;
+	CLEANUP(cleanup_close) int fd = -1;
 
-	if (root == NULL || root[0] != '/' || trusted)
+	if (root == NULL || root[0] != '/')
 		return 0; /* the driver says what is wrong with it */
-	if (realpath(root, resolved) == NULL)
+	/* First: following a path into a mount of ours would wait for us. */
+	if ((fd = disk_open_root(root, err)) < 0)
+		return fd;
+	resolved = disk_real_path(fd);
+	if (resolved == NULL)
 		return err_sys(err, -errno, "root: '%s'", root);
-	if (!accounts_root_is_allowed(a, resolved))
+	if (!trusted && !accounts_root_is_allowed(a, resolved))
 		return err_set(err, -EPERM,
 		    "root: '%s' is not under a directory that accounts may use; the administrator allows "
 		    "directories by the setting local.roots",

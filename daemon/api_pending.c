@@ -1,7 +1,6 @@
 #include "daemon/api.h"
 #include "daemon/check.h"
 #include "daemon/mounts.h"
-#include "daemon/queue.h"
 #include "daemon/submit.h"
 #include "src/clock.h"
 #include "src/field.h"
@@ -190,27 +189,17 @@ pending_id(char out[37], struct call *c)
 void
 api_pending_put(struct call *c)
 {
-	struct change *change, *known = NULL;
+	struct change *change;
 	struct err err = ERR_INIT;
 	char id[37];
-	int code;
 
 	if (!pending_id(id, c))
 		return;
 	change = submit_change(c, id);
-	if (pending_read(change, c, &err) != 0) {
+	if (pending_read(change, c, &err) != 0)
 		call_fail(c, err.code, &err);
-		change_free(change);
-		return;
-	}
-	code = store_change_get(c->daemon->store, id, &known, &err);
-	if (code == 0)
-		store_pending_replace(c->daemon->store, change, submit_done, c);
-	else if (code == -ENOENT)
-		store_change_add(c->daemon->store, change, submit_done, c);
 	else
-		call_fail(c, code, &err);
-	change_free(known);
+		store_pending_put(c->daemon->store, change, submit_done, c);
 	change_free(change);
 }
 
@@ -261,21 +250,11 @@ api_pending_hold(struct call *c)
 	store_pending_hold(c->daemon->store, c->user->id, id, mount_id, submit_done, c);
 }
 
-static void
-pending_on_removed(void *arg, struct store_result *res)
-{
-	struct call *c = arg;
-
-	if (res->code == 0 && res->change != NULL && res->change->state == CHANGE_RUNNING)
-		queue_cancel(c->daemon->queue, res->change->id);
-	submit_done_empty(c, res);
-}
-
 void
 api_pending_remove(struct call *c)
 {
 	char id[37];
 
 	if (pending_id(id, c))
-		store_change_cancel(c->daemon->store, c->user->id, id, pending_on_removed, c);
+		store_change_cancel(c->daemon->store, c->user->id, id, submit_done_empty, c);
 }

@@ -2,7 +2,6 @@
 #include "daemon/api.h"
 #include "daemon/check.h"
 #include "daemon/events.h"
-#include "daemon/queue.h"
 #include "daemon/submit.h"
 #include "daemon/view.h"
 #include "src/field.h"
@@ -227,16 +226,6 @@ api_transfers_get(struct call *c)
 	change_free(change);
 }
 
-static void
-transfer_on_cancelled(void *arg, struct store_result *res)
-{
-	struct call *c = arg;
-
-	if (res->code == 0 && res->change != NULL && res->change->state == CHANGE_RUNNING)
-		queue_cancel(c->daemon->queue, res->change->id);
-	submit_done(c, res);
-}
-
 void
 api_transfers_cancel(struct call *c)
 {
@@ -244,7 +233,7 @@ api_transfers_cancel(struct call *c)
 
 	if (change == NULL)
 		return;
-	store_change_cancel(c->daemon->store, c->user->id, change->id, transfer_on_cancelled, c);
+	store_change_cancel(c->daemon->store, c->user->id, change->id, submit_done, c);
 	change_free(change);
 }
 

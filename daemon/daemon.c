@@ -206,7 +206,7 @@ daemon_finish(struct daemon *d)
 		mounts_free(d->mounts);
 	if (d->loop != NULL)
 		daemon_await_disks(d);
-	queue_free(d->queue);
+	queue_free(TAKE(d->queue)); /* answers of the store still come, and look for it */
 	accounts_free(d->accounts);
 	cloud_runner_free(d->runner);
 	if (d->events != NULL)

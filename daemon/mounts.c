@@ -13,9 +13,10 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define MOUNTS_MAX     256
-#define GRACE_START_MS 30000 /* at least, after the daemon's start: mounts retry with backoff */
-#define PAGE           1000 /* of pending changes, when they are counted */
+#define MOUNTS_MAX      256
+#define GRACE_START_MS  30000 /* at least, after the daemon's start: mounts retry with backoff */
+#define RELEASE_RETRY_S 2
+#define PAGE            1000 /* of pending changes, when they are counted */
 
 struct mount {
 	struct mounts *mounts;
@@ -72,19 +73,39 @@ mounts_save(struct mounts *m)
 
 /* -- leases */
 
+/* What is to be done when the store has answered; the mount itself may be gone by then. */
+struct release {
+	struct daemon *daemon;
+	char id[37], user_id[37];
+};
+
+static void mount_release_again(struct mounts *, const struct release *);
+
 static void
 mount_on_released(void *arg, struct store_result *res)
 {
+	struct release *r = arg;
+
 	if (res->code != 0)
-		log_error("mounts: pending writes are not queued: %s", err_text(&res->err));
-	submit_tell(arg, res);
+		log_error("%s: pending writes of the mount are not queued yet: %s", r->id,
+		    err_text(&res->err));
+	if (r->daemon->server != NULL && res->code != 0)
+		mount_release_again(r->daemon->mounts, r);
+	else if (r->daemon->server != NULL)
+		queue_mount_ended(r->daemon->queue);
+	submit_tell(r->daemon, res);
+	free(r);
 }
 
 static void
 mount_release(struct mount *mount)
 {
-	store_pending_release(
-	    mount->mounts->daemon->store, mount->id, mount_on_released, mount->mounts->daemon);
+	struct release *r = xcalloc(1, sizeof *r);
+
+	r->daemon = mount->mounts->daemon;
+	memcpy(r->id, mount->id, sizeof r->id);
+	memcpy(r->user_id, mount->user_id, sizeof r->user_id);
+	store_pending_release(r->daemon->store, r->id, mount_on_released, r);
 }
 
 static void
@@ -92,8 +113,9 @@ mount_on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct mount *mount = arg;
 
-	log_info("%s: the mount on '%s' is gone; its pending writes are queued", mount->id,
-	    mount->directory);
+	if (!mount->ended)
+		log_info("%s: the mount on '%s' is gone; its pending writes are queued", mount->id,
+		    mount->directory);
 	mount->ended = true;
 	mount_release(mount);
 	mounts_save(mount->mounts);
@@ -135,7 +157,7 @@ mounts_make_room(struct mounts *m)
 	if (m->len < MOUNTS_MAX)
 		return true;
 	TAILQ_FOREACH (mount, &m->list, next) {
-		if (mount->ended) {
+		if (mount->ended && !evtimer_pending(mount->deadline, NULL)) {
 			mount_free(mount);
 			return true;
 		}
@@ -158,6 +180,21 @@ mount_new(struct mounts *m, const char *id, const char *user_id, const char *dir
 	TAILQ_INSERT_TAIL(&m->list, mount, next);
 	m->len++;
 	return mount;
+}
+
+/* The store refused (a full disk): until it does not, or the mount is back. */
+static void
+mount_release_again(struct mounts *m, const struct release *r)
+{
+	static const struct timeval soon = {.tv_sec = RELEASE_RETRY_S};
+	struct mount *mount = mount_find(m, r->id);
+
+	if (mount == NULL) {
+		mount = mount_new(m, r->id, r->user_id, "");
+		mount->ended = true;
+	}
+	if (mount->ended)
+		event_add(mount->deadline, &soon);
 }
 
 /* -- at start: mounts that were there get time to come back */

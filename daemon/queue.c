@@ -739,7 +739,7 @@ queue_drain(struct queue *q, uint64_t drain_ms, loop_fn done, void *arg)
 	queue_timer(q->drain_timer, drain_ms);
 }
 
-void
+static void
 queue_cancel(struct queue *q, const char *change_id)
 {
 	struct running *r = idmap_get(&q->by_id, change_id);
@@ -756,8 +756,16 @@ queue_changed(struct queue *q, const struct change *c)
 {
 	if (c->state == CHANGE_QUEUED && c->not_before_ms > clock_ms())
 		queue_alarm(q, c->not_before_ms);
+	if (c->state == CHANGE_RUNNING && c->cancel)
+		queue_cancel(q, c->id);
 	if (c->state == CHANGE_COMPLETED || c->state == CHANGE_CANCELLED)
 		spool_ended(q->spool, c);
+}
+
+void
+queue_mount_ended(struct queue *q)
+{
+	spool_sweep(q->spool);
 }
 
 void

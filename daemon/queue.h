@@ -13,8 +13,6 @@ void queue_kick(struct queue *);
 /* Stops claiming; running attempts get `drain_ms` to end, then are stopped (they go on after
    restart); done(arg) runs when none is left. */
 void queue_drain(struct queue *, uint64_t drain_ms, loop_fn done, void *arg);
-/* The store said a running change is to be cancelled. */
-void queue_cancel(struct queue *, const char *change_id);
 /* Credentials or settings of an account are new: the transfer loops open it afresh for new
  * attempts. */
 void queue_account_changed(struct queue *, const char *account_id);
@@ -30,5 +28,8 @@ struct queue_progress {
 bool queue_progress(struct queue *, const char *change_id, struct queue_progress *out);
 unsigned queue_running(const struct queue *);
 /* A change is new or was altered outside the queue, and this is how it is now.  One that is to wait
-   is claimed when its time comes; one that has ended gives back its spool files. */
+   is claimed when its time comes; a running one that is to be cancelled is; one that has ended
+   gives back its spool files. */
 void queue_changed(struct queue *, const struct change *);
+/* A mount is gone and its pending writes are queued: what else it left in the spool goes. */
+void queue_mount_ended(struct queue *);

@@ -1,5 +1,4 @@
 #include "daemon/spool.h"
-#include "src/clock.h"
 #include "src/log.h"
 #include "src/path.h"
 #include "src/paths.h"
@@ -8,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@
 
 struct spool_file {
 	char *user_id, *name;
+	bool swept; /* only if no mount holds it */
 	STAILQ_ENTRY(spool_file) next;
 };
 STAILQ_HEAD(spool_files, spool_file);
@@ -36,17 +37,19 @@ struct spool {
 	struct event *timer;
 	struct spool_files waiting; /* to be unlinked when the job under way is done */
 	bool unlinking, walking;
+	bool again; /* a sweep was asked for while one was under way */
 	bool dead; /* freed by the owner: the last job of the pool takes it along */
 	char *resume_user, *resume_name;
 };
 
 static void
-spool_file_add(struct spool_files *files, const char *user_id, const char *name)
+spool_file_add(struct spool_files *files, const char *user_id, const char *name, bool swept)
 {
 	struct spool_file *f = xcalloc(1, sizeof *f);
 
 	f->user_id = xstrdup(user_id);
 	f->name = xstrdup(name);
+	f->swept = swept;
 	STAILQ_INSERT_TAIL(files, f, next);
 }
 
@@ -63,6 +66,17 @@ spool_files_free(struct spool_files *files)
 	}
 }
 
+/* The file, locked; -1: it is gone, or a mount has it open and may still make a change of it. */
+static int
+spool_lock(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
+		cleanup_close(&fd);
+	return fd;
+}
+
 /* -- unlinking */
 
 static void
@@ -74,7 +88,10 @@ spool_unlink_work(void *arg)
 	STAILQ_FOREACH (f, &job->files, next) {
 		CLEANUP(cleanup_free)
 		char *path = xasprintf("%s/%s/%s", job->spool->dir, f->user_id, f->name);
+		CLEANUP(cleanup_close) int fd = f->swept ? spool_lock(AT_FDCWD, path) : -1;
 
+		if (f->swept && fd < 0)
+			continue;
 		if (unlink(path) != 0 && errno != ENOENT)
 			log_warning(
 			    "cannot remove the spool file %s: %s", path, strerrordesc_np(errno));
@@ -140,7 +157,7 @@ spool_ended(struct spool *s, const struct change *c)
 		if (i > 0 && g[-1].kind == SEGMENT_SPOOL && strcmp(g->path, g[-1].path) == 0)
 			continue;
 		if (!spool_is_needed(s, c->user_id, g->path))
-			spool_file_add(&s->waiting, c->user_id, g->path);
+			spool_file_add(&s->waiting, c->user_id, g->path, false);
 	}
 	spool_unlink_next(s);
 }
@@ -158,7 +175,6 @@ spool_walk_user(struct spool_job *job, const char *user_id, const char *after)
 {
 	CLEANUP(cleanup_free) char *dir = paths_join(job->spool->dir, user_id);
 	CLEANUP(cleanup_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t now = clock_ms() / 1000;
 	struct dirent **names = NULL;
 	struct stat st;
 	int i, n;
@@ -167,10 +183,12 @@ spool_walk_user(struct spool_job *job, const char *user_id, const char *after)
 	for (i = 0; i < n; i++) {
 		const char *name = names[i]->d_name;
 
+		CLEANUP(cleanup_close) int locked = -1;
+
 		if (job->len < SPOOL_BATCH && (after == NULL || strcoll(name, after) > 0) &&
 		    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		    (uint64_t)MAX(st.st_mtime, st.st_ctime) + SPOOL_AGE_S < now) {
-			spool_file_add(&job->files, user_id, name);
+		    (locked = spool_lock(fd, name)) >= 0) {
+			spool_file_add(&job->files, user_id, name, true);
 			xstrset(&job->resume_user, user_id);
 			xstrset(&job->resume_name, name);
 			job->len++;
@@ -180,7 +198,7 @@ spool_walk_user(struct spool_job *job, const char *user_id, const char *after)
 	free(names);
 }
 
-/* Collects the next SPOOL_BATCH old files, in order of user and name. */
+/* Collects the next SPOOL_BATCH files that nobody holds, in order of user and name. */
 static void
 spool_walk_work(void *arg)
 {
@@ -214,7 +232,7 @@ spool_walk_take(struct spool *s, struct spool_job *job)
 		if (!spool_is_needed(s, f->user_id, f->name)) {
 			log_info("removing the spool file %s of user %s: no change needs it",
 			    f->name, f->user_id);
-			spool_file_add(&s->waiting, f->user_id, f->name);
+			spool_file_add(&s->waiting, f->user_id, f->name, true);
 		}
 	}
 	spool_unlink_next(s);
@@ -222,10 +240,12 @@ spool_walk_take(struct spool *s, struct spool_job *job)
 	free(s->resume_name);
 	s->resume_user = job->complete ? NULL : TAKE(job->resume_user);
 	s->resume_name = job->complete ? NULL : TAKE(job->resume_name);
-	if (!job->complete)
+	if (!job->complete || s->again) {
+		s->again &= !job->complete;
 		spool_walk(s);
-	else
+	} else {
 		evtimer_add(s->timer, &day);
+	}
 }
 
 static void
@@ -257,6 +277,17 @@ spool_walk(struct spool *s)
 	job->resume_name = xstrdup_null(s->resume_name);
 	s->walking = true;
 	pool_submit(s->daemon->pool, s->daemon->loop, spool_walk_work, spool_walk_done, job);
+}
+
+void
+spool_sweep(struct spool *s)
+{
+	if (s->walking) {
+		s->again = true;
+		return;
+	}
+	evtimer_del(s->timer);
+	spool_walk(s);
 }
 
 static void

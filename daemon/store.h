@@ -105,7 +105,7 @@ int store_users(struct store *, struct user ***out, size_t *len,
 void store_account_add(
     struct store *, const struct account_record *, store_done_fn, void *arg); /* -EEXIST */
 void store_account_update(struct store *, const struct account_record *, store_done_fn,
-    void *arg); /* by id; revision grows */
+    void *arg); /* by id; revision grows; -ESTALE if it is not the one given */
 /* Status "error" with the trouble as its text, or (NULL) "ok"; the rest stays, whoever else changes
  * it. */
 void store_account_status(struct store *, const char *user_id, const char *id, const char *trouble,
@@ -124,9 +124,9 @@ int store_accounts(
    result->change. An id that exists: the same user gets the existing change back (idempotent), code
    0.  -ENOENT if one of its accounts is not the user's; -EILSEQ for a path that is not UTF-8. */
 void store_change_add(struct store *, const struct change *, store_done_fn, void *arg);
-/* Replaces a PENDING change's path, segments and attributes, keeping its id. -EBUSY unless PENDING;
-   -ENOENT; the user must match. */
-void store_pending_replace(struct store *, const struct change *, store_done_fn, void *arg);
+/* A pending write: makes it, or replaces the path, segments and attributes of the one that has its
+   id. -EBUSY unless that is PENDING; the user must match. */
+void store_pending_put(struct store *, const struct change *, store_done_fn, void *arg);
 /* PENDING (or QUEUED and not begun: a repetition) -> QUEUED, not before `not_before_ms`; -EBUSY
  * otherwise. */
 void store_pending_commit(struct store *, const char *user_id, const char *id,

@@ -103,6 +103,12 @@ op_account_update(struct store_tx *t, struct op *op)
 	id_format(a->user_id, &user);
 	if ((code = account_find(t, &id, a->user_id, a->name, &old, op)) != 0)
 		return code;
+	if (op->number != old->revision) {
+		code = op_fail(
+		    op, -ESTALE, "account '%s' was changed meanwhile; try again", old->name);
+		account_record_free(old);
+		return code;
+	}
 	a->created_ms = old->created_ms;
 	a->revision = old->revision + 1;
 	key_of_account_name(&key, &user, old->name);
@@ -175,6 +181,7 @@ store_account_update(struct store *s, const struct account_record *a, store_done
 	struct op *op = op_new(op_account_update, done, arg);
 
 	op->account = account_copy(a);
+	op->number = a->revision;
 	op_submit(s, op);
 }
 

@@ -177,7 +177,7 @@ change_end(struct store_tx *t, struct item *it, enum change_state before, struct
 
 /* -- accepting */
 
-static int
+int
 op_change_add(struct store_tx *t, struct op *op)
 {
 	const struct change *in = op->change;

@@ -20,22 +20,45 @@ user_ended(struct tx *tx, const struct id *user)
 	return sum;
 }
 
-/* The oldest that history need not keep; its key in the history, too. */
+/* What somebody wrote and only the spool has: it goes with age, not because others have ended. */
+static bool
+is_kept(struct tx *tx, const struct id *id, enum change_state state)
+{
+	struct item it;
+	bool kept;
+
+	if (state != CHANGE_FAILED || !item_load_indexed(tx, id, &it))
+		return false;
+	kept = change_holds_spool(it.c);
+	item_fini(&it);
+	return kept;
+}
+
+/* The oldest that history need not keep, from *key on; its key in the history, too. */
 static bool
 expire_next(struct store_tx *t, const struct id *user, uint64_t before_ms, bool too_many,
     struct id *out, struct key *key)
 {
 	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&t->tx, DB_ENDED);
+	const unsigned char *val;
+	bool more;
 
-	if (!tx_cursor_seek(&c, user->b, ID_BYTES) || !tx_cursor_in(&c, user->b, ID_BYTES) ||
-	    c.val.mv_size < ID_BYTES || c.key.mv_size < ID_BYTES + 8)
-		return false;
-	if (!too_many && key_u64((char *)c.key.mv_data + ID_BYTES) >= before_ms)
-		return false;
-	memcpy(out->b, c.val.mv_data, ID_BYTES);
-	key_reset(key);
-	key_add(key, c.key.mv_data, c.key.mv_size);
-	return true;
+	for (more = tx_cursor_seek(&c, key->b, key->len);
+	     more && tx_cursor_in(&c, user->b, ID_BYTES) && c.val.mv_size > ID_BYTES &&
+	     c.key.mv_size >= ID_BYTES + 8;
+	     more = tx_cursor_move(&c, MDB_NEXT)) {
+		val = c.val.mv_data;
+		memcpy(out->b, val, ID_BYTES);
+		key_reset(key);
+		key_add(key, c.key.mv_data, c.key.mv_size);
+		if (key_u64(key->b + ID_BYTES) < before_ms)
+			return true;
+		if (!too_many)
+			return false;
+		if (!is_kept(&t->tx, out, val[ID_BYTES]))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -67,12 +90,15 @@ op_expire(struct store_tx *t, struct op *op)
 	bool more;
 
 	op->res.next_ms = UINT64_MAX;
+	lmdb_forget_dead(t->tx.db);
 	for (more = tx_cursor_move(&users, MDB_FIRST); more && left > 0;
 	     more = tx_cursor_move(&users, MDB_NEXT)) {
 		if (users.key.mv_size != ID_BYTES)
 			continue;
 		memcpy(user.b, users.key.mv_data, ID_BYTES);
 		ended = user_ended(&t->tx, &user);
+		key_reset(&key);
+		key_add(&key, user.b, ID_BYTES);
 		while (left > 0 && t->tx.error == 0 &&
 		    expire_next(t, &user, before,
 			config->history_max != 0 && ended > config->history_max, &id, &key)) {

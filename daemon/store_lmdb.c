@@ -144,6 +144,14 @@ lmdb_page_size(struct lmdb *db)
 	return mdb_env_stat(db->env, &stat) == 0 ? stat.ms_psize : 0;
 }
 
+void
+lmdb_forget_dead(struct lmdb *db)
+{
+	int dead;
+
+	(void)mdb_reader_check(db->env, &dead);
+}
+
 uint64_t
 lmdb_used(struct lmdb *db)
 {

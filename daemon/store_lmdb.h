@@ -53,6 +53,9 @@ int lmdb_errno(int rc); /* LMDB's code (or an errno) -> negative errno */
 const char *lmdb_name(enum db);
 /* Opens the databases in a transaction of its own; makes the missing ones unless read-only. */
 int lmdb_open_databases(struct lmdb *, bool read_only, struct err *);
+/* A reader that was killed (a backup, say) keeps all pages that were given back since from being
+ * used again. */
+void lmdb_forget_dead(struct lmdb *);
 uint64_t lmdb_used(struct lmdb *); /* bytes up to the last page */
 uint64_t lmdb_map_size(struct lmdb *);
 

@@ -50,10 +50,23 @@ op_pending_replace(struct store_tx *t, struct op *op)
 	return code;
 }
 
-void
-store_pending_replace(struct store *s, const struct change *c, store_done_fn done, void *arg)
+/* Whether it is there is found out behind all writes before this one: a put whose answer nobody
+ * waited for must not take the place of the next. */
+static int
+op_pending_put(struct store_tx *t, struct op *op)
 {
-	struct op *op = op_new(op_pending_replace, done, arg);
+	struct id id;
+	MDB_val val;
+
+	if (id_parse(&id, op->change->id) && tx_get(&t->tx, DB_CHANGES, id.b, ID_BYTES, &val))
+		return op_pending_replace(t, op);
+	return op_change_add(t, op);
+}
+
+void
+store_pending_put(struct store *s, const struct change *c, store_done_fn done, void *arg)
+{
+	struct op *op = op_new(op_pending_put, done, arg);
 
 	op->change = change_copy(c);
 	op_submit(s, op);

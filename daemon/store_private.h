@@ -175,6 +175,7 @@ int queue_rebuild(struct store *, struct err *); /* the scheduler from the index
 void lane_of(const struct change *, unsigned char out[LANE_BYTES]);
 
 /* -- store_change.c */
+int op_change_add(struct store_tx *, struct op *);
 /* user_id NULL: whose it is does not matter.  Another's is -ENOENT. */
 int
 item_find(struct store_tx *, const char *user_id, const char *id, struct item *out, struct op *);

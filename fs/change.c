@@ -38,8 +38,13 @@ static int
 change_submit_path(
     struct task *task, const char *kind, struct node *dir, const char *name, struct err *err)
 {
-	CLEANUP(cleanup_free) char *parent = node_path(dir), *path = path_child(parent, name);
+	CLEANUP(cleanup_free) char *parent = NULL, *path = NULL;
+	int code = node_settled(task, dir);
 
+	if (code != 0)
+		return code;
+	parent = node_path(dir);
+	path = path_child(parent, name);
 	return change_submit(task, "/api/changes", change_body(kind, dir->remote, path), NULL, err);
 }
 
@@ -107,20 +112,22 @@ op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 static int
 unlink_node(struct task *task, struct node *dir, struct node *node, struct err *err)
 {
-	CLEANUP(cleanup_free) char *path = node_path(node);
+	CLEANUP(cleanup_free) char *path = NULL;
 	struct file *file = node->file == NULL ? NULL : file_ref(node->file);
-	bool running = file == NULL;
-	int code;
+	bool running = file == NULL, locked = false;
+	int code = node_settled(task, dir);
 
+	path = node_path(node);
 	/* What has copied from it must get its place before the removal. */
-	code = files_flush_readers(task, node->remote->id, path, file, err);
+	if (code == 0)
+		code = files_flush_readers(task, node->remote->id, path, file, err);
+	/* Locked until the name is gone: what a sweep puts behind the removal would bring it back. */
 	if (code == 0 && file != NULL) {
 		code = lock_take(task, &file->lock);
-		if (code == 0) {
-			code = file_discard(task, file, &running, err);
-			lock_drop(task, &file->lock);
-		}
+		locked = code == 0;
 	}
+	if (locked)
+		code = file_discard(task, file, &running, err);
 	if (code == 0 && !running) {
 		code = lookup_beneath(task, dir, node->name, err);
 		running = code == 0;
@@ -131,6 +138,8 @@ unlink_node(struct task *task, struct node *dir, struct node *node, struct err *
 		code = change_submit_path(task, "remove", dir, node->name, err);
 	if (code == 0)
 		node_detach(node);
+	if (locked)
+		lock_drop(task, &file->lock);
 	file_unref(file);
 	return code;
 }

@@ -118,7 +118,7 @@ dir_list_load(struct task *task, struct node *dir, struct dir_list *list, struct
 		dir_add_accounts(list, task->fs);
 		return 0;
 	}
-	if (dir->detached)
+	if (node_is_detached(dir))
 		return 0;
 	overlay_load(task, dir->remote, path);
 	code = listing_load(task, dir, err);
@@ -196,7 +196,7 @@ dir_emit_plus(struct task *task, struct node *dir, const struct dir_name *item, 
 	if (node != NULL && (node->file != NULL || node->kind != item->kind))
 		node_ref(node);
 	else if (dir->kind == NODE_ROOT || (item->entry == NULL && item->kind == NODE_FILE) ||
-	    dir->detached)
+	    node_is_detached(dir))
 		node = NULL; /* the kernel will look it up, if it wants to know more */
 	else
 		node = lookup_known(dir, item->name, item->kind, item->entry);

@@ -16,6 +16,7 @@
 #define FILE_JOIN         (1024 * 1024) /* pieces of a file that has too many are joined to this size */
 #define FILE_EXTENTS      2000 /* pieces that one pending write names, at most */
 #define FILE_JSON         (700 * 1024) /* bytes of its request, which may have 1 MiB */
+#define FILE_CHAIN        4 /* files that hold ranges of each other in a row, at most */
 #define FILE_SWEEP_MIN_MS 500
 #define FILE_SWEEP_MAX_MS 30000
 
@@ -130,7 +131,7 @@ file_is_needed(const struct file *file)
 {
 	if (file->refs > 1 || file->writers > 0)
 		return true;
-	if (file->node->detached) /* the kernel may read it as long as it has it open */
+	if (node_is_detached(file->node)) /* the kernel may read it as long as it has it open */
 		return file->node->lookups > 0;
 	return file->state != FILE_NEW || file_is_dirty(file);
 }
@@ -206,7 +207,7 @@ file_arrived(struct file *file, const struct change *change)
 	}
 	file->durable = file->changes;
 	source_unref(TAKE(file->writing));
-	if (!node->detached)
+	if (!node_is_detached(node))
 		file_set_base(file);
 }
 
@@ -230,7 +231,7 @@ file_cancelled(struct file *file)
 	file->state = FILE_NEW;
 	file->frozen = false;
 	file->unnamed = true;
-	if (file_is_dirty(file) || node->detached)
+	if (file_is_dirty(file) || node_is_detached(node))
 		return;
 	node->content++;
 	notify_inode(file->fs->notifier, node->ino);
@@ -281,7 +282,7 @@ file_event(struct file *file, const struct change *change)
 void
 file_unpin_base(struct file *file)
 {
-	if (file->state == FILE_NEW && !file_is_dirty(file) && !file->node->detached)
+	if (file->state == FILE_NEW && !file_is_dirty(file) && !node_is_detached(file->node))
 		file_set_base(file);
 }
 
@@ -390,6 +391,23 @@ file_renew(struct task *task, struct file *file, struct err *err)
 	return 0;
 }
 
+int
+node_settled(struct task *task, const struct node *node)
+{
+	const struct node *at = node;
+	int code = 0;
+
+	while (at != NULL && code == 0) {
+		if (at->renaming != NULL && at->renaming != task) {
+			code = waitq_wait(task, &task->fs->renamed, 0);
+			at = node;
+		} else {
+			at = at->parent;
+		}
+	}
+	return code;
+}
+
 static int
 file_hold(struct task *task, struct file *file, struct err *err)
 {
@@ -447,10 +465,10 @@ file_try_hold(struct task *task, struct file *file, struct err *err)
 int
 file_begin_change(struct task *task, struct file *file, struct err *err)
 {
-	int code;
+	int code = node_settled(task, file->node);
 
 	assert(file->lock.owner == task);
-	for (;;) {
+	while (code == 0) {
 		switch (file->state) {
 		case FILE_NEW:
 		case FILE_HELD: return 0;
@@ -467,9 +485,8 @@ file_begin_change(struct task *task, struct file *file, struct err *err)
 		case FILE_MOVING: break;
 		}
 		code = file_outlive(task, file, err);
-		if (code != 0)
-			return code;
 	}
+	return code;
 }
 
 int
@@ -543,6 +560,30 @@ path_is_unsteady(struct fs *fs, const char *account_id, const char *path, const 
 	    overlay_writes(fs->overlay, account_id, path, except->id);
 }
 
+/* Does it have ranges of the path, or of a file that has some, and so on?  Beyond `depth` files: said
+ * to be so. */
+static bool
+file_reaches(const struct file *file, const char *account_id, const char *path, unsigned depth)
+{
+	const struct extents *extents = &file->extents;
+	const struct source *source, *before = NULL;
+	const struct file *next;
+	size_t i;
+
+	for (i = 0; i < extents->len; i++, before = source) {
+		source = extents->items[i].source;
+		if (source == NULL || source->spool != NULL || source == before)
+			continue;
+		if (source_is_at(source, account_id, path))
+			return true;
+		next = file_at(file->fs, source->account_id, source->path);
+		if (next != NULL && next != file &&
+		    (depth == 0 || file_reaches(next, account_id, path, depth - 1)))
+			return true;
+	}
+	return false;
+}
+
 static bool
 extents_are_steady(struct fs *fs, const struct extents *extents, struct file *to)
 {
@@ -561,7 +602,7 @@ extents_are_steady(struct fs *fs, const struct extents *extents, struct file *to
 		/* Each would have to be read before the other is written. */
 		at = file_at(fs, source->account_id, source->path);
 		if (at != NULL && at != to &&
-		    extents_read(&at->extents, to->node->remote->id, to_path))
+		    file_reaches(at, to->node->remote->id, to_path, FILE_CHAIN))
 			return false;
 	}
 	return true;
@@ -597,7 +638,7 @@ copy_entry(struct extents *out, struct file *to, struct node *src, uint64_t star
 	const struct view *writer;
 	struct source *source;
 
-	if (src->detached)
+	if (node_is_detached(src))
 		return err_set(err, -EOPNOTSUPP, "the source has no name any more");
 	writer = overlay_writer(src->fs->overlay, src->remote->id, path);
 	source = extents_find(&to->extents, src->remote->id, path, entry->version, "");
@@ -635,7 +676,7 @@ file_copy_ranges(struct task *task, struct extents *out, struct file *to, struct
 			return err_sys(err, code, "the spool directory %s", task->fs->spool_dir);
 		return 0;
 	}
-	if (src->detached || to->id[0] != '\0' || file_is_dirty(from) || from->id[0] == '\0' ||
+	if (node_is_detached(src) || to->id[0] != '\0' || file_is_dirty(from) || from->id[0] == '\0' ||
 	    from->state == FILE_HELD || from->state == FILE_FAILED)
 		return err_set(err, -EOPNOTSUPP, "the source is changing");
 	path = node_path(src);
@@ -780,6 +821,11 @@ file_flush(struct task *task, struct file *file, struct err *err)
 	assert(file->lock.owner == task);
 	if (file->node->detached || !file_is_dirty(file))
 		return 0;
+	if (node_is_detached(file->node))
+		return err_set(err, -ESTALE, "the directory of '%s' was removed", file->node->name);
+	code = node_settled(task, file->node);
+	if (code != 0)
+		return code;
 	if (file->extents.len > FILE_EXTENTS || extents_json_size(&file->extents) > FILE_JSON)
 		code = file_compact(task, file, err);
 	if (code == 0 && file->unnamed) {
@@ -813,7 +859,7 @@ file_commit(struct task *task, struct file *file, uint64_t settle_ms, struct err
 	int code;
 
 	assert(file->lock.owner == task);
-	if (file->node->detached || file->state != FILE_HELD)
+	if (node_is_detached(file->node) || file->state != FILE_HELD)
 		return 0;
 	crash_point("mount.before_commit");
 	/* Before it is sent: the event may come before the answer. */
@@ -823,9 +869,12 @@ file_commit(struct task *task, struct file *file, uint64_t settle_ms, struct err
 	crash_point("mount.after_commit");
 	if (code == 0 && json_object_get(answer, "kind") != NULL)
 		overlay_submitted(file->fs->overlay, answer);
-	else if (code == -EBUSY || code == -EALREADY) /* its lease had ended: it is queued */
+	else if (code == -EBUSY || code == -EALREADY) {
+		/* Its lease had ended, or a commit whose answer was given up had come: it is
+		   queued, or has ended while we took it for held. */
+		file_check_now(task, file);
 		code = 0;
-	else if (code != 0 && file->state == FILE_COMMITTED)
+	} else if (code != 0 && file->state == FILE_COMMITTED)
 		file->state = FILE_HELD;
 	json_decref(answer);
 	return code;
@@ -886,7 +935,7 @@ file_sweep_run(struct task *task)
 void
 file_sweep(struct file *file)
 {
-	if (file->sweeping || file->node->detached ||
+	if (file->sweeping || node_is_detached(file->node) ||
 	    (file->state != FILE_HELD && !file_is_dirty(file)))
 		return;
 	file->sweeping = true;
@@ -945,7 +994,7 @@ files_flush_readers(struct task *task, const char *account_id, const char *path,
 
 again:
 	TAILQ_FOREACH (file, &task->fs->files, next) {
-		if (file == except || file->node->detached || file->lock.owner == task ||
+		if (file == except || node_is_detached(file->node) || file->lock.owner == task ||
 		    (!file_is_dirty(file) && file->state != FILE_HELD) ||
 		    !extents_read(&file->extents, account_id, path))
 			continue;
@@ -965,6 +1014,19 @@ again:
 	return 0;
 }
 
+bool
+files_beneath(const struct node *dir)
+{
+	const struct file *file;
+
+	TAILQ_FOREACH (file, &dir->fs->files, next) {
+		if ((file->state != FILE_NEW || file_is_dirty(file)) &&
+		    node_is_beneath(file->node, dir))
+			return true;
+	}
+	return false;
+}
+
 void
 files_commit_held(struct task *task)
 {
@@ -974,7 +1036,7 @@ files_commit_held(struct task *task)
 
 again:
 	TAILQ_FOREACH (file, &task->fs->files, next) {
-		if (file->state != FILE_HELD || file->node->detached || file->lock.owner != NULL)
+		if (file->state != FILE_HELD || node_is_detached(file->node) || file->lock.owner != NULL)
 			continue;
 		file_ref(file);
 		code = lock_take(task, &file->lock);
@@ -1044,19 +1106,29 @@ file_wait_arrival(struct task *task, struct file *file)
 		overlay_wait_end(task, id, NULL, &err);
 }
 
-/* Those that there are when it begins. */
+/* Those that there are now, each referenced; the caller frees the list. */
+static struct file **
+files_list(struct fs *fs, size_t *len)
+{
+	struct file *file, **files;
+
+	*len = 0;
+	TAILQ_FOREACH (file, &fs->files, next)
+		(*len)++;
+	files = xcalloc(MAX(*len, 1), sizeof(struct file *));
+	*len = 0;
+	TAILQ_FOREACH (file, &fs->files, next)
+		files[(*len)++] = file_ref(file);
+	return files;
+}
+
 static void
 files_check_run(struct task *task)
 {
 	struct file *file, **files;
-	size_t len = 0, i;
+	size_t len, i;
 
-	TAILQ_FOREACH (file, &task->fs->files, next)
-		len++;
-	files = xcalloc(MAX(len, 1), sizeof(struct file *));
-	len = 0;
-	TAILQ_FOREACH (file, &task->fs->files, next)
-		files[len++] = file_ref(file);
+	files = files_list(task->fs, &len);
 	for (i = 0; i < len; i++) {
 		file = files[i];
 		if (file->id[0] != '\0' && lock_take(task, &file->lock) == 0) {
@@ -1080,25 +1152,26 @@ files_check(struct fs *fs)
 int
 files_flush_all(struct task *task, struct err *err)
 {
-	struct file *file;
-	int code;
+	struct err why = ERR_INIT;
+	struct file **files;
+	size_t len, i;
+	int code, first = 0;
 
-again:
-	TAILQ_FOREACH (file, &task->fs->files, next) {
-		if (file->node->detached || !file_is_dirty(file))
-			continue;
-		file_ref(file);
-		code = lock_take(task, &file->lock);
+	files = files_list(task->fs, &len);
+	for (i = 0; i < len; i++) {
+		code = lock_take(task, &files[i]->lock);
 		if (code == 0) {
-			code = file_flush(task, file, err);
-			lock_drop(task, &file->lock);
+			code = file_flush(task, files[i], &why);
+			lock_drop(task, &files[i]->lock);
 		}
-		file_unref(file);
-		if (code != 0)
-			return code;
-		goto again;
+		file_unref(files[i]);
+		if (code != 0 && first == 0) { /* one does not take the others along */
+			first = code;
+			*err = why;
+		}
 	}
-	return 0;
+	free(files);
+	return first;
 }
 
 void

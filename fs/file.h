@@ -56,6 +56,8 @@ void file_settle(struct file *); /* frees it if nothing needs it any more */
 bool file_is_dirty(const struct file *);
 uint64_t file_size(const struct file *);
 
+/* While a directory above the node is being renamed, no path means the node: waits for the end. */
+int node_settled(struct task *, const struct node *);
 /* Before a change of content or attributes: makes sure that it is ours to change (holds the pending
    write again, or waits for what runs). */
 int file_begin_change(struct task *, struct file *, struct err *);
@@ -106,6 +108,8 @@ void files_commit_held(struct task *);
 /* What it is to be read from is not there any more: because the change that was to bring it has
    done so, or is about to say so. */
 void file_wait_arrival(struct task *, struct file *);
+/* Is anything in the directory on its way to the cloud? */
+bool files_beneath(const struct node *dir);
 void files_free(struct fs *); /* at the end of the program */
 void files_check(struct fs *); /* events may have been missed: asks for each */
 /* Everything is made durable and queued, for unmounting. */

@@ -40,6 +40,7 @@ struct notifier;
 struct remotes;
 
 TAILQ_HEAD(task_list, task);
+TAILQ_HEAD(waitq, waitq_entry);
 TAILQ_HEAD(file_list, file);
 
 struct fs_options {
@@ -71,6 +72,7 @@ struct fs {
 	struct task_list tasks;
 	struct file_list files; /* being written, or pending */
 	struct table files_by_id; /* by the id of their change */
+	struct waitq renamed; /* a directory was, or was not */
 	char *spool_dir;
 	uint64_t settle_ms;
 	uint64_t daemon_timeout_ms, entry_timeout_ms;

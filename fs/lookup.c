@@ -43,7 +43,7 @@ lookup_check_name(const struct node *dir, const char *name, struct err *err)
 
 	if (!node_is_writable_directory(dir))
 		return err_set(err, -EPERM, "the top of the mount has only accounts");
-	if (dir->detached)
+	if (node_is_detached(dir))
 		return err_set(err, -ENOENT, "the directory was removed");
 	if (strlen(name) > PATH_COMPONENT_MAX || strlen(path) + 1 + strlen(name) > PATH_BYTES_MAX)
 		return err_set(err, -ENAMETOOLONG, "the name is too long");
@@ -105,7 +105,7 @@ lookup_pending(struct task *task, struct node *dir, const char *name, struct vie
 	int code;
 
 	code = overlay_content(task, view, &extents, &mtime_ns, err);
-	if (code == 0 && dir->detached)
+	if (code == 0 && node_is_detached(dir))
 		code = -ENOENT;
 	if (code == 0) {
 		*out = lookup_known(dir, name, NODE_FILE, NULL);
@@ -132,7 +132,7 @@ lookup_cloud(struct task *task, struct node *dir, const char *name,
 
 	entry_init(&entry);
 	code = listing_lookup(task, dir, name, &entry, err);
-	if (code == 0 && dir->detached)
+	if (code == 0 && node_is_detached(dir))
 		code = -ENOENT;
 	if (code == 0) {
 		if (mtime_ns != ENTRY_NO_TIME)
@@ -169,8 +169,13 @@ lookup_try(
 	default: code = lookup_cloud(task, dir, name, &above, out, err); break;
 	}
 	node = node_child(dir, name);
-	if (code == -ENOENT && node != NULL && node->file == NULL)
-		node_detach(node);
+	if (code != -ENOENT || node == NULL || node->file != NULL)
+		return code;
+	if (node->kind == NODE_DIRECTORY && files_beneath(node)) { /* they bring it back */
+		*out = node_ref(node);
+		return 0;
+	}
+	node_detach(node);
 	return code;
 }
 
@@ -190,7 +195,7 @@ lookup_node(
 		return -ENAMETOOLONG;
 	node_ref(dir);
 	for (tries = 0; code == -EALREADY && tries < LOOKUP_TRIES; tries++)
-		code = dir->detached || dir->remote->removed
+		code = node_is_detached(dir) || dir->remote->removed
 		    ? -ENOENT
 		    : lookup_try(task, dir, copy, out, err);
 	node_unref(dir);
@@ -307,9 +312,9 @@ getattr_run(struct task *task)
 	if (node->kind != NODE_ROOT && node->parent != NULL && node->parent->kind != NODE_ROOT &&
 	    node->file == NULL)
 		code = lookup_node(task, node->parent, node->name, &found, &err);
-	if (code == 0 && found != NULL && found != node && !node->detached)
+	if (code == 0 && found != NULL && found != node && !node_is_detached(node))
 		code = -ESTALE;
-	if (code == -ENOENT && node->detached)
+	if (code == -ENOENT && node_is_detached(node))
 		code = 0; /* open, and its name is gone */
 	if (code == 0) {
 		node_stat(node, &st);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -178,6 +179,7 @@ main_prepare(struct fs *fs, struct err *err)
 	TAILQ_INIT(&fs->tasks);
 	TAILQ_INIT(&fs->files);
 	table_init(&fs->files_by_id);
+	TAILQ_INIT(&fs->renamed);
 	fs->loop = loop_new("mount", err);
 	if (fs->loop == NULL)
 		return err->code;
@@ -205,6 +207,18 @@ main_signal(evutil_socket_t signal_number, short what, void *arg)
 {
 	log_info("stopping");
 	session_stop(arg);
+}
+
+/* Each file that waits for the cloud has its spool file open. */
+static void
+main_raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 }
 
 /* Tasks that still wait end with an error; none is left when this returns, unless one does not
@@ -280,6 +294,7 @@ main(int argc, char **argv)
 
 	log_init("mount.skyferry", LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);
+	main_raise_files();
 	crash_init();
 	main_clear_directory(argc, argv);
 	code = settings_load(settings, &err);

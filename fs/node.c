@@ -244,6 +244,16 @@ node_detach(struct node *node)
 	node_unref(dir);
 }
 
+bool
+node_is_detached(const struct node *node)
+{
+	for (; node != NULL; node = node->parent) {
+		if (node->detached)
+			return true;
+	}
+	return false;
+}
+
 void
 node_move(struct node *node, struct node *dir, const char *name)
 {
@@ -334,6 +344,16 @@ bool
 node_is_directory(const struct node *node)
 {
 	return node->kind != NODE_FILE;
+}
+
+bool
+node_is_beneath(const struct node *node, const struct node *dir)
+{
+	for (; node != NULL; node = node->parent) {
+		if (node == dir)
+			return true;
+	}
+	return false;
 }
 
 bool

@@ -24,7 +24,8 @@ struct node {
 	struct remote *remote; /* NULL: the root */
 	uint64_t lookups; /* of the kernel */
 	unsigned refs; /* here, children included */
-	bool detached; /* removed or replaced; the kernel may still have it open */
+	struct task *renaming; /* of a directory: who waits for a change that gives it another path */
+	bool detached; /* removed or replaced; the kernel may still have it, or what is in it, open */
 	struct entry entry; /* what the cloud has, or had (path is not used) */
 	uint64_t content; /* counts changes of the content that did not come from the kernel */
 	uint64_t opened; /* `content` when it was last opened: are the kernel's pages good? */
@@ -50,6 +51,8 @@ void node_unref(struct node *); /* NULL is a no-op; may free it */
 void node_forget(struct node *, uint64_t lookups);
 /* It has no name any more. */
 void node_detach(struct node *);
+/* It, or a directory that it was in: there is no path that means it. */
+bool node_is_detached(const struct node *);
 /* It has another name; who had it before is detached. */
 void node_move(struct node *, struct node *dir, const char *name);
 char *node_path(const struct node *); /* canonical, in the account; caller frees */
@@ -62,6 +65,8 @@ void node_set_file(struct node *, struct file *); /* or NULL */
 /* The cloud has this now: notices whether the content is another. */
 void node_set_entry(struct node *, const struct entry *);
 bool node_is_directory(const struct node *);
+/* Is it the directory, or somewhere in it? */
+bool node_is_beneath(const struct node *, const struct node *dir);
 /* For removal and so on: a directory that has an account. */
 bool node_is_writable_directory(const struct node *);
 void node_stat(const struct node *, struct stat *out);

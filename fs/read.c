@@ -136,7 +136,7 @@ handle_look(struct handle *handle)
 	CLEANUP(cleanup_free) char *path = NULL;
 	const struct source *have = handle->source;
 
-	if (node->detached && have != NULL)
+	if (node_is_detached(node) && have != NULL)
 		return;
 	path = node_path(node);
 	if (have != NULL && handle->source_size == node->entry.size &&

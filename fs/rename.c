@@ -24,13 +24,9 @@ struct renaming {
 
 /* By a change of its own, after whatever is under way. */
 static int
-rename_submit(struct task *task, struct renaming *r, struct err *err)
+rename_submit(struct task *task, struct renaming *r, struct file *file, struct err *err)
 {
 	struct remote *from = r->node->remote, *to = r->to_dir->remote;
-	const struct entry *entry = &r->node->entry;
-	struct extents extents = {0};
-	struct file *file = r->node->file;
-	struct source *source;
 	json_t *body;
 	char id[37];
 	int code;
@@ -45,19 +41,9 @@ rename_submit(struct task *task, struct renaming *r, struct err *err)
 		    "move", 1);
 		code = change_submit(task, "/api/transfers", body, id, err);
 	}
-	if (code != 0)
-		return code;
-	file = r->node->file; /* while we waited, what it stood for may have come to its end */
-	if (file != NULL) {
+	if (code == 0)
 		file_set_moving(file, id);
-		return 0;
-	}
-	source = source_entry(from->id, r->from, entry->version, entry->size);
-	extents_put(&extents, 0, entry->size, source, 0);
-	source_unref(source);
-	file = file_adopt(r->node, id, &extents, entry->mtime_ns, true);
-	file->mode = entry->mode;
-	return 0;
+	return code;
 }
 
 /* An accepted change reads or writes the new path: ours must come after it, and an edited one keeps
@@ -102,7 +88,7 @@ rename_put(
 	file->changes++;
 	code = file_flush(task, file, err);
 	if (code != 0) {
-		if (!r->from_dir->detached && node_child(r->from_dir, path_name(r->from)) == NULL)
+		if (!node_is_detached(r->from_dir) && node_child(r->from_dir, path_name(r->from)) == NULL)
 			node_move(r->node, r->from_dir, path_name(r->from));
 		if (new_place)
 			file_set_change(file, old, FILE_HELD);
@@ -154,7 +140,7 @@ rename_locked(struct task *task, struct renaming *r, struct file *file, struct e
 		if (code != 0)
 			return code;
 	}
-	code = rename_submit(task, r, err);
+	code = rename_submit(task, r, file, err);
 	if (code == 0)
 		node_move(r->node, r->to_dir, r->to_name);
 	return code;
@@ -181,24 +167,21 @@ rename_drop_target(struct task *task, struct node *target)
 static int
 rename_file(struct task *task, struct renaming *r, struct err *err)
 {
-	struct file *file = r->node->file == NULL ? NULL : file_ref(r->node->file);
+	/* Also one that nobody writes: who begins to meanwhile waits for its lock. */
+	struct file *file =
+	    file_ref(r->node->file != NULL ? r->node->file : file_new(r->node, false));
 	int code;
 
 	code = files_flush_readers(task, r->node->remote->id, r->from, file, err);
 	if (code == 0)
 		code = files_flush_readers(task, r->to_dir->remote->id, r->to, file, err);
-	if (code == 0 && file != NULL) {
+	if (code == 0)
 		code = lock_take(task, &file->lock);
-		if (code == 0) {
-			code = rename_locked(task, r, file, err);
-			lock_drop(task, &file->lock);
-			if (file->writers == 0)
-				file_sweep(file);
-		}
-	} else if (code == 0) {
-		code = rename_submit(task, r, err);
-		if (code == 0)
-			node_move(r->node, r->to_dir, r->to_name);
+	if (code == 0) {
+		code = rename_locked(task, r, file, err);
+		lock_drop(task, &file->lock);
+		if (file->writers == 0)
+			file_sweep(file);
 	}
 	if (code == 0 && r->target != NULL)
 		rename_drop_target(task, r->target);
@@ -207,16 +190,6 @@ rename_file(struct task *task, struct renaming *r, struct err *err)
 }
 
 /* -- directories */
-
-static bool
-node_is_beneath(const struct node *node, const struct node *dir)
-{
-	for (; node != NULL; node = node->parent) {
-		if (node == dir)
-			return true;
-	}
-	return false;
-}
 
 /* Its pending writes run before the rename; one that is still written would be waited for by it for
  * ever. */
@@ -251,19 +224,21 @@ again:
 }
 
 static int
-rename_directory(struct task *task, struct renaming *r, struct err *err)
+rename_tree(struct task *task, struct renaming *r, struct err *err)
 {
 	struct entry entry;
+	struct file *file;
 	json_t *body;
 	char id[37];
 	int code;
 
-	if (r->node->remote != r->to_dir->remote)
-		return err_set(err, -EXDEV, "a directory goes between accounts file by file");
-	code = rename_settle(task, r->node, err);
+	code = files_flush_readers(task, r->node->remote->id, r->from, NULL, err);
 	if (code == 0)
-		code = files_flush_readers(task, r->node->remote->id, r->from, NULL, err);
-	if (code == 0 && r->target != NULL)
+		code = rename_settle(task, r->node, err);
+	if (code != 0)
+		return code;
+	r->node->renaming = task; /* from here on nothing in it is begun */
+	if (r->target != NULL)
 		code = change_submit(task, "/api/changes",
 		    change_body("rmdir", r->to_dir->remote, r->to), NULL, err);
 	if (code != 0)
@@ -284,7 +259,24 @@ rename_directory(struct task *task, struct renaming *r, struct err *err)
 	entry_fini(&entry);
 	node_move(r->node, r->to_dir, r->to_name);
 	listing_expire(r->node);
+	TAILQ_FOREACH (file, &task->fs->files, next) {
+		if (node_is_beneath(file->node, r->node))
+			file_unpin_base(file);
+	}
 	return 0;
+}
+
+static int
+rename_directory(struct task *task, struct renaming *r, struct err *err)
+{
+	int code;
+
+	if (r->node->remote != r->to_dir->remote)
+		return err_set(err, -EXDEV, "a directory goes between accounts file by file");
+	code = rename_tree(task, r, err);
+	r->node->renaming = NULL;
+	waitq_wake(&task->fs->renamed);
+	return code;
 }
 
 /* -- both */
@@ -330,7 +322,12 @@ rename_nodes(struct task *task, struct renaming *r, struct err *err)
 	code = rename_check(task, r, err);
 	if (code != 0 || r->target == r->node)
 		return code;
-	if (r->node->detached || r->to_dir->detached)
+	code = node_settled(task, r->node);
+	if (code == 0)
+		code = node_settled(task, r->to_dir);
+	if (code != 0)
+		return code;
+	if (node_is_detached(r->node) || node_is_detached(r->to_dir))
 		return -ENOENT;
 	r->from = node_path(r->node);
 	to_parent = node_path(r->to_dir);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
@@ -107,18 +108,35 @@ spool_job_run(struct task *task, struct spool_job *job, loop_fn work)
 	return code;
 }
 
+/* What is open here the daemon's sweep leaves alone, also when no change names it yet. */
+static int
+spool_open_path(struct spool *spool, int flags)
+{
+	struct stat st;
+
+	for (;;) {
+		spool->fd = open(spool->path, flags | O_CLOEXEC, 0600);
+		if (spool->fd < 0)
+			return -errno;
+		/* Swept before it was held: once more.  Where there are no locks, nothing is swept.
+		 */
+		if (flock(spool->fd, LOCK_SH) != 0 || (flags & O_CREAT) == 0 ||
+		    fstat(spool->fd, &st) != 0 || st.st_nlink > 0)
+			return 0;
+		cleanup_close(&spool->fd);
+	}
+}
+
 static void
 spool_job_open(void *arg)
 {
 	struct spool_job *job = arg;
 	struct stat st;
 
-	job->spool->fd = open(job->spool->path,
-	    job->spool->named ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (job->spool->fd < 0) {
-		job->code = -errno;
+	job->code =
+	    spool_open_path(job->spool, job->spool->named ? O_RDONLY : O_RDWR | O_CREAT | O_EXCL);
+	if (job->code != 0)
 		return;
-	}
 	if (fstat(job->spool->fd, &st) == 0)
 		job->spool->end = job->spool->sealed = (uint64_t)st.st_size;
 }
@@ -170,16 +188,16 @@ spool_job_clone(void *arg)
 	struct spool *to = job->spool;
 
 	if (link(job->from->path, to->path) == 0) {
-		to->fd = open(to->path, O_RDONLY | O_CLOEXEC);
-		job->code = to->fd < 0 ? -errno : 0;
+		job->code = spool_open_path(to, O_RDONLY);
 		return;
 	}
 	if (errno != ENOENT) {
 		job->code = -errno;
 		return;
 	}
-	to->fd = open(to->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	job->code = to->fd < 0 ? -errno : spool_copy_bytes(to->fd, job->from->fd);
+	job->code = spool_open_path(to, O_RDWR | O_CREAT | O_EXCL);
+	if (job->code == 0)
+		job->code = spool_copy_bytes(to->fd, job->from->fd);
 }
 
 int
@@ -187,6 +205,7 @@ spool_clone(struct task *task, struct spool **out, struct spool *from)
 {
 	struct spool *spool = spool_alloc(task->fs->spool_dir, NULL);
 	struct spool_job *job = spool_job_new(spool);
+	uint64_t end = from->end;
 	int code;
 
 	spool_seal(from);
@@ -196,7 +215,7 @@ spool_clone(struct task *task, struct spool **out, struct spool *from)
 		spool_unref(spool);
 		return code;
 	}
-	spool->end = spool->sealed = from->end;
+	spool->end = spool->sealed = end; /* it may have grown while we waited */
 	spool->origin = from->serial;
 	*out = spool;
 	return 0;

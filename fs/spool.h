@@ -7,9 +7,10 @@
  * copy.  Bytes after it may be overwritten in place, so that writing the same place again and again
  * does not fill the disk.
  *
- * The daemon removes a spool file when the last change that names it has ended.  So a file that
- * takes over ranges of another's spool gets its own name for it (a hard link; if the name is
- * already gone, a copy from the descriptor, which still has the bytes).
+ * The daemon removes a spool file when the last change that names it has ended, and those
+ * that no change names, unless they are open here (flock).  So a file that takes over ranges of
+ * another's spool gets its own name for it (a hard link; if the name is already gone, a copy from
+ * the descriptor, which still has the bytes).
  *
  * All reading, writing and syncing is done on the pool; a spool is freed on the loop only.
  */

@@ -213,9 +213,9 @@ task_call(struct task *task, json_t **out, const char *method, const char *path,
 			break;
 		json_decref(answer.body);
 		answer.body = NULL;
-		pause = task_deadline(TASK_RETRY_MS);
+		pause = MIN(task_deadline(TASK_RETRY_MS), deadline);
 		while (clock_mono_ms() < pause) {
-			waited = task_wait(task, MIN(pause, deadline));
+			waited = task_wait(task, pause);
 			if (waited == -EINTR || waited == -ESHUTDOWN)
 				break;
 		}

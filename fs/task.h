@@ -70,8 +70,6 @@ int lock_take(struct task *, struct lock *);
 void lock_drop(struct task *, struct lock *);
 
 /* Tasks that wait for something to change. */
-struct waitq_entry;
-TAILQ_HEAD(waitq, waitq_entry);
 int waitq_wait(struct task *, struct waitq *, uint64_t deadline);
 void waitq_wake(struct waitq *);
 

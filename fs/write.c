@@ -28,7 +28,7 @@ create_node(struct task *task, struct node *dir, struct node **out, bool *existe
 	}
 	if (code != -ENOENT)
 		return code;
-	if (dir->detached)
+	if (node_is_detached(dir))
 		return err_set(err, -ENOENT, "the directory was removed");
 	*out = node_new(dir, task->name, NODE_FILE, dir->remote);
 	(*out)->entry.mode = task->mode & 0777;
@@ -170,6 +170,10 @@ copy_locked(struct task *task, struct file *to, struct node *from, size_t *len, 
 {
 	uint64_t size, start = (uint64_t)task->offset;
 
+	int code = node_settled(task, from);
+
+	if (code != 0)
+		return code;
 	lookup_refresh(
 	    task, from); /* only now: it may have changed while we waited for the destination */
 	size = from->file != NULL ? file_size(from->file) : from->entry.size;
@@ -345,10 +349,13 @@ attr_is_kept(const struct task *task, const struct remote *remote)
 static int
 setattr_submit(struct task *task, struct node *node, struct err *err)
 {
-	CLEANUP(cleanup_free) char *path = node_path(node);
+	CLEANUP(cleanup_free) char *path = NULL;
 	json_t *body;
-	int code = 0;
+	int code = node_settled(task, node);
 
+	if (code != 0)
+		return code;
+	path = node_path(node);
 	if (attr_is_kept(task, node->remote) && path[0] != '\0') {
 		code = files_flush_readers(task, node->remote->id, path, NULL, err);
 		if (code != 0)
@@ -421,7 +428,9 @@ setattr_file(struct task *task, struct node *node, struct err *err)
 	file = file_ref(node->file != NULL ? node->file : file_new(node, false));
 	code = lock_take(task, &file->lock);
 	if (code == 0) {
-		code = setattr_edit(task, file, err);
+		code = node_settled(task, node);
+		if (code == 0)
+			code = setattr_edit(task, file, err);
 		lock_drop(task, &file->lock);
 		if (code == 1)
 			code = setattr_submit(task, node, err);
@@ -452,7 +461,7 @@ setattr_run(struct task *task)
 		code = 0; /* owners and access times are not kept */
 	else if (node->kind == NODE_FILE)
 		code = setattr_file(task, node, &err);
-	else if (!node->detached)
+	else if (!node_is_detached(node))
 		code = setattr_submit(task, node, &err);
 	if (code == 0) {
 		node_stat(node, &st);

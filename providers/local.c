@@ -9,7 +9,7 @@
 
 struct local_account {
 	int root; /* O_PATH */
-	char *real; /* where that is, symlinks followed; NULL: not known */
+	char *real; /* where that is */
 	bool fsync;
 };
 
@@ -30,6 +30,16 @@ static const struct cloud_field local_fields[] = {
     {.name = NULL},
 };
 
+static void
+local_close(struct account *account)
+{
+	struct local_account *local = account->data;
+
+	cleanup_close(&local->root);
+	free(TAKE(local->real));
+}
+
+/* root is a real path: it was resolved when the account was made. */
 static int
 local_open(struct account *account, const json_t *credentials, struct err *err)
 {
@@ -48,17 +58,14 @@ local_open(struct account *account, const json_t *credentials, struct err *err)
 	local->root = disk_open_root(root, err);
 	if (local->root < 0)
 		return local->root;
-	local->real = realpath(root, NULL);
-	return 0;
-}
-
-static void
-local_close(struct account *account)
-{
-	struct local_account *local = account->data;
-
-	cleanup_close(&local->root);
-	free(local->real);
+	local->real = disk_real_path(local->root);
+	if (local->real != NULL && strcmp(local->real, root) == 0)
+		return 0;
+	/* Whoever may write above the root could else put a symlink in its place. */
+	err_set(err, -EPERM, "root: '%s' leads to '%s': make the account anew with that directory",
+	    root, local->real == NULL ? "" : local->real);
+	local_close(account); /* an account that was not opened is not closed */
+	return -EPERM;
 }
 
 static bool
@@ -159,8 +166,6 @@ local_identity(const struct account *account, const char *path)
 {
 	const struct local_account *local = account->data;
 
-	if (local->real == NULL)
-		return NULL;
 	return xasprintf("%s/%s", strcmp(local->real, "/") == 0 ? "" : local->real, path);
 }
 

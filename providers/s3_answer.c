@@ -84,7 +84,7 @@ s3_status_code(int status)
 	case 504: return -EIO;
 	case 507: return -EDQUOT;
 	}
-	return -EPROTO;
+	return status >= 500 ? -EIO : -EPROTO; /* 520 and the like are gateways' own */
 }
 
 /* The only place where S3's answers become ours. */

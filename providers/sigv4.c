@@ -22,7 +22,7 @@ parts_free(struct parts *parts)
 {
 	for (size_t i = 0; i < parts->len; i++) {
 		free(parts->items[i].name);
-		free(parts->items[i].value);
+		mem_wipe_free(parts->items[i].value); /* one may be a session token */
 	}
 	free(parts->items);
 }
@@ -147,6 +147,7 @@ sigv4_authorization(struct buf *out, const struct sigv4_request *req, const stru
 	unsigned char key[32], digest[32];
 	char when[17], date[9];
 
+	text.secret = true;
 	buf_printf(&text, "%s\n%s\n", req->method, req->path);
 	sigv4_add_query(&text, req->query);
 	buf_putc(&text, '\n');

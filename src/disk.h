@@ -85,6 +85,8 @@ char *disk_version(int fd);
 /* Opens the account's root: absolute, exists, is a directory, not inside a Skyferry mount (f_type
    FUSE with our subtype in mountinfo).  Returns the descriptor or a negative errno. */
 int disk_open_root(const char *path, struct err *);
+/* Where an open directory is, symlinks followed; NULL and errno.  Caller frees. */
+char *disk_real_path(int fd);
 /* The umask for what is made in accounts' directories; the process's own may be stricter.  Before
  * there are threads; 022 unless it is called. */
 void disk_set_umask(mode_t mask);

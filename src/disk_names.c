@@ -141,7 +141,8 @@ disk_work_rename(struct disk_call *call)
 		return disk_fail(&call->res.err, to, "rename to", req->path2);
 	code =
 	    disk_rename_at(from, path_name(req->path), to, path_name(req->path2), req->no_replace);
-	if (code == 0 && req->fsync && (fsync(from) < 0 || fsync(to) < 0))
+	/* Where it is now first: else a power cut could leave it in neither. */
+	if (code == 0 && req->fsync && (fsync(to) < 0 || fsync(from) < 0))
 		code = -errno;
 	if (code == -EEXIST || code == -ENOTEMPTY)
 		return err_set(&call->res.err, code,

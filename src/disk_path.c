@@ -3,6 +3,7 @@
 #include "src/path.h"
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -65,11 +66,21 @@ disk_default_mode(void)
 	return 0666 & ~disk_mask;
 }
 
+/* Its mode, through /proc: somebody may have put a symlink in its place meanwhile. */
+static int
+directory_set_mode(int fd)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return fchmodat(AT_FDCWD, name, 0777 & ~disk_mask, 0) < 0 ? -errno : 0;
+}
+
 int
 disk_make_directory(int root, const char *path, bool sync)
 {
 	CLEANUP(cleanup_close) int parent = -1;
-	int fd, code;
+	int fd, made, code = 0;
 
 	fd = disk_openat(root, path, O_PATH | O_DIRECTORY);
 	if (fd != -ENOENT || *path == '\0')
@@ -77,14 +88,18 @@ disk_make_directory(int root, const char *path, bool sync)
 	parent = disk_open_parent(root, path, true, sync);
 	if (parent < 0)
 		return parent;
-	code = mkdirat(parent, path_name(path), 0777) < 0 ? -errno : 0;
-	if (code == 0 && fchmodat(parent, path_name(path), 0777 & ~disk_mask, 0) < 0)
-		return -errno;
-	if (code != 0 && code != -EEXIST)
-		return code;
-	if (sync && code == 0 && fsync(parent) < 0)
-		return -errno;
-	return disk_openat(root, path, O_PATH | O_DIRECTORY);
+	made = mkdirat(parent, path_name(path), 0777) < 0 ? -errno : 0;
+	if (made != 0 && made != -EEXIST)
+		return made;
+	fd = disk_openat(root, path, O_PATH | O_DIRECTORY);
+	if (fd < 0 || made != 0)
+		return fd;
+	code = directory_set_mode(fd);
+	if (code == 0 && sync && fsync(parent) < 0)
+		code = -errno;
+	if (code != 0)
+		close(fd);
+	return code != 0 ? code : fd;
 }
 
 int

@@ -146,12 +146,21 @@ fd_mount_id(int fd)
 	return id;
 }
 
+char *
+disk_real_path(int fd)
+{
+	CLEANUP(cleanup_free) char *link = xasprintf("/proc/self/fd/%d", fd);
+	char real[PATH_BYTES_MAX + 1];
+	ssize_t len = readlink(link, real, sizeof(real) - 1);
+
+	return len < 0 ? NULL : xstrndup(real, (size_t)len);
+}
+
 int
 disk_open_root(const char *path, struct err *err)
 {
-	char link[64], real[PATH_BYTES_MAX + 1];
+	CLEANUP(cleanup_free) char *real = NULL;
 	CLEANUP(cleanup_close) int fd = -1;
-	ssize_t len;
 	int code;
 
 	if (*path != '/')
@@ -165,11 +174,9 @@ disk_open_root(const char *path, struct err *err)
 		return err_sys(
 		    err, errno == EPERM ? -EACCES : -errno, "cannot open the directory '%s'", path);
 	/* Then by what it really is: symlinks may have led into one. */
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, real, sizeof(real) - 1);
-	if (len < 0)
+	real = disk_real_path(fd);
+	if (real == NULL)
 		return err_sys(err, -errno, "cannot find out where '%s' is", path);
-	real[len] = '\0';
 	code = root_check(path, real, fd_mount_id(fd), err);
 	if (code != 0)
 		return code;

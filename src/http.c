@@ -197,6 +197,8 @@ http_client_look(struct http_client *client, uint64_t now)
 
 	for (; call != NULL; call = next) {
 		next = TAILQ_NEXT(call, next);
+		if (call->cancelled) /* its request and rings are gone; client_on_wake() frees it */
+			continue;
 		if (call->send_paused && ring_held(call->source) > 0) {
 			call->overdue = true;
 			http_call_wake(call);

@@ -8,8 +8,9 @@
  *
  * Limits on every wait: DNS + connect (http.connect_timeout), no byte in either direction while
  * neither side is paused (http.stall_timeout), and time to the first byte of the answer
- * (http.stall_timeout too).  TLS is always verified, against the system's CA file or `ca_file`.
- * Proxies come from the environment (libcurl: http_proxy, https_proxy, no_proxy).  No redirects.
+ * (http.stall_timeout too).  TLS is always verified, against `ca_file` or the file that the
+ * environment names (CURL_CA_BUNDLE, SSL_CERT_FILE), else the system's.  Proxies come from the
+ * environment (libcurl: http_proxy, https_proxy, no_proxy).  No redirects.
  */
 #pragma once
 #include "src/buf.h"
@@ -41,7 +42,7 @@ struct http_request {
 	struct buf bytes; /* HTTP_BODY_BYTES */
 	uint64_t length; /* HTTP_BODY_STREAM: exactly so many bytes come from the ring */
 	const char *unix_socket; /* connect there; borrowed until done */
-	const char *ca_file; /* PEM; borrowed; NULL: the system's */
+	const char *ca_file; /* PEM; borrowed; NULL: the environment's or the system's */
 	uint64_t total_timeout_ms; /* 0: none beyond the stall limits */
 };
 

@@ -290,8 +290,10 @@ call_setup_headers(struct http_call *call)
 			return http_call_fail(call, -EINVAL,
 			    "the header '%s' has a control character, which cannot be sent",
 			    header->name);
-		line = *header->value == '\0' ? xasprintf("%s;", header->name)
-					      : xasprintf("%s: %s", header->name, header->value);
+		/* To curl "name:" and blanks mean that it is not to be sent. */
+		line = header->value[strspn(header->value, " \t")] == '\0'
+		    ? xasprintf("%s;", header->name)
+		    : xasprintf("%s: %s", header->name, header->value);
 		call_add_line(call, line);
 		mem_wipe_free(line);
 	}
@@ -374,6 +376,9 @@ call_setup_connection(struct http_call *call, CURL *easy)
 	    easy, CURLOPT_CAINFO, req->ca_file != NULL ? req->ca_file : call->client->ca_file);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	/* A proxy is the environment's, and so is who vouches for it. */
+	curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+	curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, call->client->ca_file);
 	if (req->unix_socket != NULL) {
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -480,6 +485,10 @@ http_call_detach(struct http_call *call)
 static void
 http_call_destroy(struct http_call *call)
 {
+	struct curl_slist *line;
+
+	for (line = call->headers; line != NULL; line = line->next)
+		mem_wipe(line->data, strlen(line->data));
 	curl_slist_free_all(call->headers);
 	http_response_fini(&call->res);
 	free(call);
@@ -492,7 +501,7 @@ http_call_free(struct http_call *call)
 	http_call_destroy(call);
 }
 
-/* Is the whole answer there, though the request's body was not taken to its end? */
+/* Is the whole refusal there, though the request's body was not taken to its end? */
 static bool
 http_call_was_answered_early(const struct http_call *call, CURLcode curl_code)
 {
@@ -500,8 +509,8 @@ http_call_was_answered_early(const struct http_call *call, CURLcode curl_code)
 	uint64_t got = call->take == HTTP_STREAM ? call->res.streamed : call->res.body.len;
 
 	return (curl_code == CURLE_SEND_ERROR || curl_code == CURLE_RECV_ERROR) &&
-	    call->head_done && call->req->body != HTTP_BODY_NONE && length != NULL &&
-	    strtoull(length, NULL, 10) == got;
+	    call->head_done && call->res.status >= 300 && call->req->body != HTTP_BODY_NONE &&
+	    length != NULL && strtoull(length, NULL, 10) == got;
 }
 
 void
@@ -519,6 +528,9 @@ http_call_end(struct http_call *call, CURLcode curl_code)
 		    call->detail[0] != '\0' ? call->detail : curl_easy_strerror(curl_code));
 	else if (code == 0 && !call->failed && !call->head_done)
 		http_call_fail(call, -EPROTO, "the answer has no end of headers");
+	else if (code == 0 && !call->failed && call->source_left > 0 && call->res.status < 300)
+		http_call_fail(call, -ECONNRESET, "success was claimed %llu bytes early",
+		    (unsigned long long)call->source_left);
 	http_call_detach(call);
 	call->handler.done(call->arg, call->code, &call->res, &call->err);
 	http_call_destroy(call);

@@ -47,6 +47,7 @@ void
 http_response_init(struct http_response *res)
 {
 	*res = (struct http_response){.body = BUF_INIT(0)};
+	res->body.secret = true; /* it may be a token */
 	TAILQ_INIT(&res->headers);
 }
 

@@ -2,6 +2,7 @@
 # tests: bats, with the real programs, a real mount and real servers.
 #
 # unit_programs        every unit test
+# script_tests         what is tested of the tree itself
 # integration_tests    bats files; part of make check
 # sanitized_tests      the bats files that the build with ASan and UBSan runs as well
 # thread_tests         those that the build with TSan runs as well
@@ -19,6 +20,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; 
 
 UNIT_LIBS = $(SKY_LIBS) $(CMOCKA_LIBS)
 unit_programs =
+script_tests = tests/documents.sh tests/check.sh
 integration_tests =
 sanitized_tests =
 thread_tests =
@@ -36,8 +38,8 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 endif
-TESTS += tests/documents.sh
-dist_check_SCRIPTS += tests/documents.sh
+TESTS += $(script_tests)
+dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
@@ -47,7 +49,7 @@ EXTRA_DIST += $(integration_tests) $(full_tests) tests/integration/s3.bats tests
 .PHONY: check-programs print-unit print-integration print-sanitized print-thread print-full print-s3
 check-programs: $(check_PROGRAMS)
 print-unit:
-	@echo $(unit_programs) tests/documents.sh
+	@echo $(unit_programs) $(script_tests)
 print-integration:
 	@echo $(integration_tests)
 print-sanitized:

@@ -355,6 +355,15 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask_tcp "$token" 403 POST /api/accounts "{\"name\":\"x\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/a\"}}"
 	[[ $(get .message) == *local.roots* ]]
 	ask_tcp "$token" 201 POST /api/accounts "{\"name\":\"x\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/b\"}}"
+	# A symlink leads out neither when the account is made nor when it takes the place of its root.
+	ln -s ../a "$home/b/link"
+	mkdir "$home/b/own"
+	echo secret >"$home/a/f"
+	ask_tcp "$token" 403 POST /api/accounts "{\"name\":\"y\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/b/link\"}}"
+	ask_tcp "$token" 201 POST /api/accounts "{\"name\":\"y\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/b/own\"}}"
+	mv -T "$home/b/own" "$home/b/other" && mv -T "$home/b/link" "$home/b/own"
+	ask_tcp "$token" 403 GET /api/accounts/y/files
+	[[ $(get .message) == *"$home/a"* ]]
 }
 
 @test "what another user has does not exist" {

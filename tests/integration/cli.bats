@@ -25,15 +25,16 @@ start()
 	skyferry account add b local "$home/b" >/dev/null
 }
 
-# terminal_start COMMAND: runs it on a pseudo-terminal of 100 columns.  What it shows, escapes and all, goes
-# to the file $out; what is written to descriptor 9 is typed.
+# terminal_start SCRIPT: sh runs it on a pseudo-terminal of 100 columns.  What it shows, escapes and all, goes
+# to the file $out; what is written to descriptor 9 is typed.  The shell gets a typed ^C too, and may end by
+# it: a SCRIPT of one command replaces the shell ("exec ..."), another one traps INT.
 terminal_start()
 {
 	out=$home/out
 	: >"$out"
 	mkfifo "$home/keys"
 	# what runs in the background has SIGINT ignored, and what it starts too
-	timeout --foreground 60 env --default-signal=INT script -qec "stty cols 100 rows 30; $1" /dev/null <"$home/keys" >"$out" 3>&- &
+	timeout --foreground 60 env --default-signal=INT SHELL=/bin/sh script -qec "stty cols 100 rows 30; $1" /dev/null <"$home/keys" >"$out" 3>&- &
 	terminal=$!
 	exec 9>"$home/keys"
 }
@@ -100,11 +101,11 @@ await_prompt()
 	[[ $output == *"no.such"* ]]
 }
 
-@test "every command has help, and none needs the daemon for it" {
+@test "every command has help, and none needs the daemon or sound settings for it" {
 	local name
 	while read -r name; do
 		# shellcheck disable=SC2086
-		run -0 skyferry $name --help
+		SKYFERRY_NO_SUCH=1 run -0 skyferry $name --help
 		[[ ${lines[0]} == "Usage: skyferry $name"* ]]
 	done < <(commands)
 	[ "$(commands | wc -l)" -ge 25 ]
@@ -209,7 +210,7 @@ await_prompt()
 
 @test "a secret is asked for on the terminal, and not echoed" {
 	daemon_start
-	terminal_start "skyferry account add --no-test s s3 accessKeyId=AKIA"
+	terminal_start "exec skyferry account add --no-test s s3 accessKeyId=AKIA"
 	await_prompt "$out" 'Secret access key (empty: none): '
 	echo hunter2 >&9
 	await_prompt "$out" 'Session token (empty: none): '
@@ -317,6 +318,13 @@ line"
 	[ ! -e "$home/a/renamed" ]
 	run -1 skyferry mv a: b:x
 	[[ $output == *"cannot be moved"* ]]
+	# Two of one name would become one.
+	mkdir "$home/a/one" "$home/a/two"
+	echo 1 >"$home/a/one/same"
+	echo 2 >"$home/a/two/same"
+	run -1 skyferry mv a:one/same a:two/same b:
+	[[ $output == *"a:two/same: would replace an earlier source, at b:same"* ]]
+	[ "$(cat "$home/b/same" "$home/a/two/same")" = $'1\n2' ]
 }
 
 @test "cp --detach prints ids; wait, show, list" {
@@ -443,7 +451,7 @@ line"
 @test "--watch on a terminal: bars in place, rate, totals, fitted to its width" {
 	start
 	truncate -s 1G "$home/a/big"
-	terminal_start "skyferry transfers --watch"
+	terminal_start "exec skyferry transfers --watch"
 	await_prompt "$out" '0 running, 0 queued'
 	api POST /api/transfers '{"sourceAccountId":"a","sourcePath":"big","destinationAccountId":"b",
 	    "destinationPath":"a long directory/and another one/with a long name/copy of the big file"}' >/dev/null

@@ -108,6 +108,11 @@ accounts_add()
 			submit 0 "$files" || true
 			# Until it has died, or its work is done and the point did not come that often.
 			skyferry transfer wait --all --timeout 60 >/dev/null 2>&1 || true
+			# Each does come once: where nobody is killed, nothing is shown.
+			if [ "$pass" = 1 ] && kill -0 "$daemon" 2>/dev/null; then
+				echo "$point: the daemon never came there"
+				return 1
+			fi
 			daemon_kill
 			daemon_start
 			submit_again

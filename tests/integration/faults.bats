@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # What goes wrong around the daemon: each ends in a clear error that names the remedy, and nothing is lost.
+bats_require_minimum_version 1.5.0
 load helpers
 
 setup()
@@ -159,6 +160,35 @@ small_state() # a file system of its own below the state directory
 	done
 	skyferry transfer wait --all --timeout 120
 	[ "$(ls "$home/to" | wc -l)" = 20 ]
+}
+
+@test "pending writes whose mount ends while nothing can be written are queued when it can" {
+	local mount lease p=00000000-0000-4000-8000-000000000001
+	trap '' XFSZ # a write beyond the limit below shall fail, not kill
+	daemon_start --set mount.lease=1s
+	trap - XFSZ
+	accounts_add
+	mount=$(api POST /api/mounts '{"directory":"/mnt/x"}' | jq -r .id)
+	mkfifo "$home/lease"
+	curl -sSN --unix-socket "$socket" "http://skyferry/api/events?mount=$mount" >"$home/lease" 3>&- &
+	lease=$!
+	exec 8<"$home/lease"
+	read -r -u 8 _
+	api PUT "/api/pending/$p" "{\"mountId\":\"$mount\",\"accountId\":\"to\",\"path\":\"w\",\"segments\":[]}" >/dev/null
+	prlimit --pid "$daemon" --fsize=0:
+	kill "$lease"
+	exec 8<&-
+	wait "$lease" || true
+	for _ in {1..200}; do
+		[ "$(api GET /api/mounts | jq '.mounts | length')" != 0 ] || break
+		read -r -t 0.05 <> <(:) || true
+	done
+	# Behind the release in the store's line: when this is refused, that was too.
+	run ! api POST /api/changes '{"kind":"mkdir","accountId":"to","path":"d"}'
+	[ "$(api GET "/api/transfers/$p" | jq -r .status)" = pending ]
+	prlimit --pid "$daemon" --fsize=unlimited:
+	skyferry transfer wait "$p" --timeout 60
+	[ -e "$home/to/w" ]
 }
 
 @test "no space in the spool: write fails with ENOSPC, earlier files arrive" {

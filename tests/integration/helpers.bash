@@ -16,7 +16,7 @@
 
 # shellcheck shell=bash disable=SC2034,SC2154 # bats sets and reads variables of its own
 
-build=${top_builddir:-$BATS_TEST_DIRNAME/../../build}
+build=$(cd "${top_builddir:-$BATS_TEST_DIRNAME/../../build}" && pwd) # tests change the directory
 PATH=$build:$PATH
 unset SKYFERRY_URL SKYFERRY_TOKEN SKYFERRY_CONFIG
 

@@ -271,6 +271,21 @@ refused() # PATTERN COMMAND...
 	ls "$a/sub"
 }
 
+@test "a root inside a mount that does not answer is refused over TCP too, at once" {
+	local url token
+	mkdir "$home/a/sub"
+	daemon_start --set api.listen=127.0.0.1:0 --set "local.roots=$home"
+	accounts_add
+	mount_here
+	url=$(sed -n 's/.*api: \(http:.*\)/\1/p' "$log" | tail -n 1)
+	token=$(curl -sS -H 'Content-Type: application/json' -d '{"username":"anna","password":"correct horse"}' "$url/api/auth/register" | jq -r .token)
+	kill -STOP "$mounter"
+	refused "" curl -sS --max-time 10 -f -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \
+	    -d "{\"name\":\"x\",\"provider\":\"local\",\"credentials\":{\"root\":\"$a/sub\"}}" "$url/api/accounts"
+	[ "$status" = 22 ] # an answer, not silence
+	kill -CONT "$mounter"
+}
+
 @test "a mount is refused where it and an account would lie in each other" {
 	mkdir -p "$home/a/sub/deep"
 	daemon_start

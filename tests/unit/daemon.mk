@@ -19,6 +19,10 @@ tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit
 	tests/unit/store_fixture.h
 tests_unit_test_store_faults_LDADD = $(DAEMON_LIBS)
 
+unit_programs += tests/unit/test_spool
+tests_unit_test_spool_SOURCES = tests/unit/test_spool.c tests/unit/store_fixture.c tests/unit/store_fixture.h
+tests_unit_test_spool_LDADD = $(DAEMON_LIBS)
+
 unit_programs += tests/unit/test_api
 tests_unit_test_api_SOURCES = tests/unit/test_api.c
 tests_unit_test_api_LDADD = $(DAEMON_LIBS)

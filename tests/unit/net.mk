@@ -17,3 +17,7 @@ tests_unit_test_http_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_loop
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c tests/unit/check.h
 tests_unit_test_loop_LDADD = $(UNIT_LIBS)
+unit_programs += tests/unit/test_tls
+tests_unit_test_tls_SOURCES = tests/unit/test_tls.c tests/unit/check.h tests/unit/scratch.h \
+	tests/unit/server.c tests/unit/server.h
+tests_unit_test_tls_LDADD = $(UNIT_LIBS)

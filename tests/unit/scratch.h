@@ -9,10 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Caller gives it to scratch_remove(). */
+/* A real path, without symlinks.  Caller gives it to scratch_remove(). */
 static inline char *
 scratch_make(void)
 {
+	char *real;
 	const char *tmp = getenv("TMPDIR");
 	char *dir =
 	    xasprintf("%s/skyferry-test.XXXXXX", tmp != NULL && tmp[0] != '\0' ? tmp : "/tmp");
@@ -21,7 +22,9 @@ scratch_make(void)
 		perror(dir);
 		exit(99); /* Automake: the test could not be set up */
 	}
-	return dir;
+	real = realpath(dir, NULL);
+	free(dir);
+	return real;
 }
 
 static inline int

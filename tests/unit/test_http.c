@@ -1,13 +1,16 @@
 #include "tests/unit/check.h"
 
+#include "src/clock.h"
 #include "src/http.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/server.h"
 #include <errno.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define MIB (1024 * 1024)
+#define MIB      (1024 * 1024)
+#define HASTY_MS 150 /* the stall limit of some tests */
 
 /* one request of a test */
 
@@ -68,7 +71,7 @@ setup(void **state)
 static int
 setup_hasty(void **state)
 {
-	make_client(150);
+	make_client(HASTY_MS);
 	return 0;
 }
 
@@ -291,10 +294,12 @@ sends_the_headers_that_were_given_and_no_others(void **state)
 	buf_puts(&p.req.bytes, "hello");
 	http_request_header(&p.req, "X-Number", "%d", 42);
 	http_request_header(&p.req, "X-Empty", "%s", "");
+	http_request_header(&p.req, "X-Blank", "%s", " \t");
 	probe_run(&p);
 	assert_int_equal(p.code, 0);
 	assert_non_null(strstr(p.body, "\r\nX-Number: 42\r\n"));
 	assert_non_null(strstr(p.body, "\r\nX-Empty:\r\n"));
+	assert_non_null(strstr(p.body, "\r\nX-Blank:\r\n"));
 	assert_non_null(strstr(p.body, "\r\nUser-Agent: probe/1\r\n"));
 	assert_non_null(strstr(p.body, "\r\nContent-Length: 5\r\n"));
 	assert_null(strcasestr(p.body, "expect"));
@@ -591,6 +596,54 @@ an_answer_before_the_body_was_taken_counts(void **state)
 	probe_fini(&f.p);
 }
 
+struct boast {
+	struct probe p;
+	sem_t seen; /* the answer's head, by the client */
+};
+
+/* Says that all is well after the head of the request, and goes away. */
+static void
+serve_boast(struct server *s, int fd, unsigned n, void *arg)
+{
+	struct boast *b = arg;
+	struct request req;
+
+	if (!server_read(fd, &req, false))
+		return;
+	server_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	sem_wait(&b->seen);
+	server_reset(fd);
+}
+
+static void
+boast_on_head(struct probe *p)
+{
+	sem_post(&((struct boast *)p)->seen);
+}
+
+static void
+success_before_the_body_was_taken_is_none(void **state)
+{
+	static const char bytes[16384];
+	struct boast b;
+
+	sem_init(&b.seen, 0, 0);
+	server = server_start(serve_boast, &b);
+	probe_init(&b.p, "PUT", "/p");
+	b.p.on_head = boast_on_head;
+	b.p.req.body = HTTP_BODY_STREAM;
+	b.p.req.length = 8 * MIB;
+	b.p.ring = ring_new(8 * MIB, sizeof bytes);
+	while (ring_put(b.p.ring, bytes, sizeof bytes))
+		;
+	ring_end(b.p.ring);
+	probe_run(&b.p);
+	assert_int_equal(b.p.status, 200);
+	assert_int_equal(b.p.code, -ECONNRESET);
+	probe_fini(&b.p);
+	sem_destroy(&b.seen);
+}
+
 /* trouble */
 
 static void
@@ -878,6 +931,77 @@ calls_can_be_cancelled_from_everywhere(void **state)
 	probe_fini(&a);
 }
 
+struct race {
+	struct probe upload, other;
+	struct event *timer;
+	atomic_bool waiting; /* the server has the head of the upload */
+	sem_t go, answered;
+};
+
+static void
+serve_race(struct server *s, int fd, unsigned n, void *arg)
+{
+	struct race *r = arg;
+	struct request req;
+
+	if (!server_read(fd, &req, false))
+		return;
+	if (strcmp(req.method, "PUT") == 0) {
+		atomic_store(&r->waiting, true);
+	} else {
+		sem_wait(&r->go);
+		server_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+		sem_post(&r->answered);
+	}
+	server_wait_closed(fd);
+}
+
+/* Holds the loop up until the other's answer and the client's tick are both due in its next turn.
+ */
+static void
+race_turn(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval tv = {.tv_usec = 1000};
+	struct race *r = arg;
+	uint64_t until = clock_mono_ms() + HASTY_MS / 2;
+
+	if (!atomic_load(&r->waiting)) {
+		event_add(r->timer, &tv);
+		return;
+	}
+	sem_post(&r->go);
+	sem_wait(&r->answered);
+	while (clock_mono_ms() < until)
+		;
+}
+
+static void
+a_tick_passes_by_what_was_just_cancelled(void **state)
+{
+	struct race r = {.waiting = false};
+
+	sem_init(&r.go, 0, 0);
+	sem_init(&r.answered, 0, 0);
+	server = server_start(serve_race, &r);
+	probe_init(&r.upload, "PUT", "/");
+	r.upload.req.body = HTTP_BODY_STREAM;
+	r.upload.req.length = 100;
+	r.upload.ring = ring_new(65536, 16384);
+	probe_init(&r.other, "GET", "/");
+	r.other.on_head = cancel_victim;
+	victim = &r.upload;
+	probe_start(&r.upload);
+	after(&r.timer, 1, race_turn, &r);
+	probe_run(&r.other);
+	assert_int_equal(r.other.code, 0);
+	assert_int_equal(r.upload.dones, 0);
+	event_free(r.timer);
+	probe_fini(&r.upload);
+	probe_fini(&r.other);
+	sem_destroy(&r.go);
+	sem_destroy(&r.answered);
+}
+
 static void
 many_calls_at_once(void **state)
 {
@@ -938,6 +1062,7 @@ main(void)
 	    TEST(buffers_change_between_calls),
 	    TEST(a_source_that_ends_early_fails_the_upload),
 	    TEST(an_answer_before_the_body_was_taken_counts),
+	    TEST(success_before_the_body_was_taken_is_none),
 	    TEST(a_short_body_is_a_lost_connection),
 	    TEST(a_reset_is_a_lost_connection),
 	    HASTY(a_stalled_body_times_out),
@@ -949,6 +1074,7 @@ main(void)
 	    TEST(collected_bodies_are_bounded),
 	    TEST(over_a_unix_socket),
 	    TEST(calls_can_be_cancelled_from_everywhere),
+	    HASTY(a_tick_passes_by_what_was_just_cancelled),
 	    TEST(many_calls_at_once),
 	    TEST(retry_after_is_understood),
 	};

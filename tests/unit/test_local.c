@@ -77,6 +77,8 @@ test_open(void **state)
 {
 	CLEANUP(cleanup_free) char *file = inside("file");
 	CLEANUP(cleanup_free) char *missing = inside("missing");
+	CLEANUP(cleanup_free) char *link = inside("link");
+	CLEANUP(cleanup_free) char *behind = inside("link/there");
 	const struct {
 		const char *root, *fsync;
 		int code;
@@ -90,10 +92,13 @@ test_open(void **state)
 	    {"", "no", -EINVAL, "root"},
 	    {missing, "no", -ENOENT, missing},
 	    {file, "no", -ENOTDIR, file},
+	    {link, "no", -EPERM, "leads to"},
+	    {behind, "no", -EPERM, "leads to"},
 	};
 	struct subject s = {.name = "test"};
 
 	scratch_write(file, "x");
+	assert_int_equal(symlink(scratch, link), 0);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		err_clear(&s.err);
 		s.account = NULL;

@@ -885,6 +885,7 @@ test_errors(void **state)
 	    {503, "", "<html>busy</html>", -EAGAIN, CLOUD_STEP_RETRY, "503"},
 	    {502, "", "", -EIO, CLOUD_STEP_RETRY, "502"},
 	    {504, "", "", -EIO, CLOUD_STEP_RETRY, "504"},
+	    {522, "", "", -EIO, CLOUD_STEP_RETRY, "522"},
 	    {418, "", "", -EPROTO, CLOUD_STEP_FAIL, "418"},
 	    {301, "x-amz-bucket-region: eu-west-3\n", ERROR_BODY("PermanentRedirect", ""), -EPROTO,
 		CLOUD_STEP_FAIL, "eu-west-3"},

@@ -111,6 +111,8 @@ test_accounts(void **state)
 	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, -EEXIST);
 	xstrset(&a->name, "photos");
 	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, 0);
+	/* From what it was before: it would take back what has been changed since. */
+	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, -ESTALE);
 	account_record_free(a);
 
 	fixture_check(f);
@@ -466,7 +468,7 @@ test_pending(void **state)
 	again->segments[0].length = 20;
 	xstrset(&again->path, "other/name");
 	again->mtime_ns = 5;
-	r = AWAIT(f, store_pending_replace(f->s, again, TO(f)));
+	r = AWAIT(f, store_pending_put(f->s, again, TO(f)));
 	assert_int_equal(r->code, 0);
 	assert_string_equal(r->change->path, "other/name");
 	assert_int_equal(r->change->mtime_ns, 5);
@@ -483,7 +485,7 @@ test_pending(void **state)
 	assert_int_equal(len, 1);
 	changes_free(list, len);
 	memcpy(again->user_id, f->other, sizeof again->user_id);
-	assert_int_equal(AWAIT(f, store_pending_replace(f->s, again, TO(f)))->code, -ENOENT);
+	assert_int_equal(AWAIT(f, store_pending_put(f->s, again, TO(f)))->code, -ENOENT);
 	memcpy(again->user_id, f->user, sizeof again->user_id);
 
 	/* Committed, not before it has settled; twice is no harm. */
@@ -497,7 +499,7 @@ test_pending(void **state)
 	r = AWAIT(f, store_claim(f->s, 1, TO(f)));
 	assert_int_equal(r->len, 0);
 	assert_int_equal(r->next_ms, f->now + 2000);
-	assert_int_equal(AWAIT(f, store_pending_replace(f->s, again, TO(f)))->code, -EBUSY);
+	assert_int_equal(AWAIT(f, store_pending_put(f->s, again, TO(f)))->code, -EBUSY);
 	fixture_check(f);
 
 	/* Taken back, by another mount; the end of that one's lease queues it. */
@@ -525,6 +527,27 @@ test_pending(void **state)
 	assert_int_equal(
 	    AWAIT(f, store_pending_hold(f->s, f->user, id, MOUNT, TO(f)))->code, -EBUSY);
 	change_free(again);
+}
+
+/* The second put does not wait for the first one's answer: its content is what counts. */
+static void
+test_pending_put_twice(void **state)
+{
+	struct fixture *f = *state;
+	struct change *c = fixture_pending(f, MOUNT, "file", "spool-1");
+	struct reply *r;
+	bool used;
+
+	fixture_begin(f);
+	store_pending_put(f->s, c, TO(f));
+	xstrset(&c->segments[0].path, "spool-2");
+	r = AWAIT(f, store_pending_put(f->s, c, TO(f)));
+	change_free(c);
+	assert_int_equal(r->code, 0);
+	assert_string_equal(r->change->segments[0].path, "spool-2");
+	assert_int_equal(store_spool_used(f->s, f->user, "spool-1", &used, NULL), 0);
+	assert_false(used);
+	fixture_check(f);
 }
 
 /* What is only in the spool stays visible, and its file kept, when it has failed. */
@@ -774,6 +797,44 @@ test_expire(void **state)
 	assert_int_equal(stats.by_state[CHANGE_COMPLETED] + stats.by_state[CHANGE_FAILED], 10);
 }
 
+/* A failed upload is all there is of what was written: however many end after it, it stays its
+ * days. */
+static void
+test_expire_spares_the_spool(void **state)
+{
+	struct fixture *f = *state;
+	struct change *c = fixture_pending(f, MOUNT, "written", "spool-1");
+	struct store_stats stats;
+	char id[37], path[16];
+	unsigned i;
+	bool used;
+
+	memcpy(id, c->id, sizeof id);
+	c->state = CHANGE_QUEUED;
+	fixture_add(f, c);
+	fixture_claim(f, id);
+	fixture_finish(f, id, CHANGE_FAILED);
+	for (i = 0; i < 130; i++) {
+		snprintf(path, sizeof path, "p%u", i);
+		fixture_add(f, fixture_change(f, CHANGE_MKDIR, path));
+		f->now += 1000;
+		AWAIT(f, store_claim(f->s, 1, TO(f)));
+		fixture_finish(f, f->reply.changes[0]->id, CHANGE_COMPLETED);
+	}
+	assert_int_equal(AWAIT(f, store_expire(f->s, TO(f)))->code, 0);
+	store_stats(f->s, &stats);
+	assert_int_equal(stats.by_state[CHANGE_COMPLETED], 99);
+	assert_int_equal(fixture_state(f, id), CHANGE_FAILED);
+	assert_int_equal(store_spool_used(f->s, f->user, "spool-1", &used, NULL), 0);
+	assert_true(used);
+	fixture_check(f);
+	f->now += 31ull * 24 * 3600 * 1000;
+	AWAIT(f, store_expire(f->s, TO(f)));
+	store_stats(f->s, &stats);
+	assert_int_equal(stats.by_state[CHANGE_FAILED], 0);
+	fixture_check(f);
+}
+
 /* -- commits */
 
 static void
@@ -891,10 +952,12 @@ main(void)
 	    test(test_leases),
 	    test(test_configure),
 	    test(test_pending),
+	    test(test_pending_put_twice),
 	    test(test_spool_and_overlay),
 	    test(test_listing),
 	    test(test_listing_after_retry),
 	    test(test_expire),
+	    test(test_expire_spares_the_spool),
 	    test(test_group_commit),
 	    test(test_callback_order),
 	    test(test_backup),

@@ -367,6 +367,59 @@ test_no_room(void **state)
 	assert_int_equal(queued(f), before + 5);
 }
 
+/* In a child: how many readers are there whose process is gone; they are forgotten by looking. */
+static int
+dead_readers(struct fixture *f)
+{
+	struct lmdb db;
+	int dead, status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (lmdb_open(&db, f->dir, 0, true, NULL) != 0 ||
+		    mdb_reader_check(db.env, &dead) != 0)
+			_exit(255);
+		_exit(dead);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* A process that reads (a backup) and is killed. */
+static void
+reader_die(struct fixture *f)
+{
+	struct lmdb db;
+	MDB_txn *txn;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (lmdb_open(&db, f->dir, 0, true, NULL) != 0 ||
+		    mdb_txn_begin(db.env, NULL, MDB_RDONLY, &txn) != 0)
+			_exit(1);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+}
+
+static void
+test_dead_reader(void **state)
+{
+	struct fixture *f = *state;
+
+	add_many(f, 1, 0);
+	reader_die(f);
+	assert_int_equal(dead_readers(f), 1);
+	reader_die(f);
+	assert_int_equal(AWAIT(f, store_expire(f->s, TO(f)))->code, 0);
+	assert_int_equal(dead_readers(f), 0);
+}
+
 /* -- a crash before or after a commit, as kill -9 would */
 
 struct crash {
@@ -467,6 +520,7 @@ main(void)
 	    test(test_newer_schema),
 	    test(test_read_only_directory),
 	    test(test_no_room),
+	    test(test_dead_reader),
 	    test(test_crash),
 	};
 

@@ -234,7 +234,7 @@ test_replace(void **state)
 	next->segments[1].account_id = xstrdup(f->a);
 	next->segments[1].path = xstrdup("c");
 	next->segments[1].length = 10;
-	r = AWAIT(f, store_pending_replace(f->s, next, TO(f)));
+	r = AWAIT(f, store_pending_put(f->s, next, TO(f)));
 	assert_int_equal(r->code, 0);
 	assert_int_equal(r->change->blockers, 0);
 	fixture_check(f);
@@ -267,7 +267,7 @@ test_replace_elsewhere(void **state)
 	assert_int_equal(add(f, after, fixture_transfer(f, "src", "d/tmp")), 1);
 	assert_int_equal(add(f, tree, rename_of(f, "d", "e", true)), 3);
 	xstrset(&next->path, "e/file");
-	r = AWAIT(f, store_pending_replace(f->s, next, TO(f)));
+	r = AWAIT(f, store_pending_put(f->s, next, TO(f)));
 	assert_int_equal(r->code, 0);
 	assert_int_equal(r->change->blockers, 1);
 	fixture_check(f);
@@ -596,7 +596,7 @@ model_replace(struct model *m, struct model_change *mc)
 	c->segments[c->segments_len - 1].path = xstrdup(paths[rnd(m, ARRAY_LEN(paths))]);
 	if (rnd(m, 2))
 		xstrset(&c->path, paths[rnd(m, ARRAY_LEN(paths))]);
-	r = AWAIT(m->f, store_pending_replace(m->f->s, c, TO(m->f)));
+	r = AWAIT(m->f, store_pending_put(m->f->s, c, TO(m->f)));
 	assert_int_equal(r->code, 0);
 	change_free(c);
 	change_free(mc->c);

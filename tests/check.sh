@@ -1,0 +1,128 @@
+#!/bin/bash
+# contrib/check with stubs for a build: what it counts, and what it shows of that which failed.
+set -u
+source=${top_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/skyferry-test.XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+number=0 status=0
+
+# expect NAME COMMAND...: one line of TAP; what check has said follows when it fails.
+expect()
+{
+	number=$((number + 1))
+	if "${@:2}"; then
+		echo "ok $number - $1"
+	else
+		echo "not ok $number - $1"
+		sed 's/^/# /' "$dir/out"
+		status=1
+	fi
+}
+
+has() { grep -qE -- "$1" "$dir/out"; }
+last() { [ "$(tail -n 1 "$dir/out")" = "$1" ]; }
+
+# stub NAME: the script on the standard input, as a program that check finds first (or in its tree: /PATH).
+stub()
+{
+	local file=$dir/bin/$1
+	[ "${1#/}" = "$1" ] || file=$dir/tree$1
+	{ echo '#!/bin/bash' && cat; } >"$file" && chmod 755 "$file"
+}
+
+# check STEP: runs the steps build and this one; make's stub runs $dir/tests for `make check`.
+check()
+{
+	PATH=$dir/bin:$PATH TMPDIR=$dir DIR=$dir "$dir/tree/contrib/check" "$1" >"$dir/out" 2>&1
+}
+
+mkdir -p "$dir/bin" "$dir/tree/contrib" "$dir/tree/tests/servers"
+cp "$source/contrib/check" "$source/contrib/packages.sh" "$dir/tree/contrib/"
+stub dpkg-query <<<'echo "install ok installed"'
+# shellcheck disable=SC2016 # the stub expands it
+stub autoreconf <<<'ln -sf "$DIR/bin/configure" configure'
+stub configure <<<': >Makefile'
+stub make <<'END'
+case " $* " in
+*" print-s3 "*) echo tests/unit/test_one ;;
+*" print-unit "*) echo tests/unit/test_one tests/unit/test_two tests/unit/three.sh ;;
+*" install "*)
+	for root; do :; done # the last word
+	root=${root#DESTDIR=}/usr/local
+	mkdir -p "$root/bin" "$root/sbin" && touch "$root/bin/skyferry" "$root/bin/skyferryd" "$root/sbin/mount.skyferry" &&
+	    chmod 755 "$root"/*/*
+	;;
+*" check "*) mkdir -p tests/unit && . "$DIR/tests" ;;
+esac
+END
+
+cat >"$dir/tests" <<'END'
+echo 'PASS: tests/unit/test_one 1 - alpha'
+echo 'PASS: tests/unit/test_one 2 - beta'
+echo 'SKIP: tests/unit/three.sh 1 - gamma'
+echo '# PASS:  2'
+END
+expect "passes when all passed" check unit
+expect "the build's TAP and the driver's results are counted" last "5 passed, 0 failed"
+expect "what was skipped is named" has '^unit +2 passed, 0 failed, 1 skipped'
+
+# One fails, one dies, one fails and therefore ends with 1; what they have logged looks like results.
+cat >"$dir/tests" <<'END'
+printf 'ok 1 - alpha\nnot ok 2 - beta\n# one.c:7: beta differs\nok 3 - gamma\nPASS: x\n' >tests/unit/test_one.log
+printf 'ok 1 - alpha\n==7==ERROR: AddressSanitizer: heap-use-after-free\n' >tests/unit/test_two.log
+{ echo 'not ok 1 - delta' && echo '# delta says why' && seq -f '# line %g' 500; } >tests/unit/three.log
+echo 'PASS: tests/unit/test_one 1 - alpha'
+echo 'FAIL: tests/unit/test_one 2 - beta'
+echo 'PASS: tests/unit/test_one 3 - gamma'
+echo 'PASS: tests/unit/test_two 1 - alpha'
+echo 'ERROR: tests/unit/test_two - too few tests run (expected 2, got 1)'
+echo 'ERROR: tests/unit/test_two - exited with status 1'
+echo 'FAIL: tests/unit/three.sh 1 - delta'
+echo 'ERROR: tests/unit/three.sh - exited with status 1'
+exit 2
+END
+fails() { ! check unit; }
+expect "fails when a test failed" fails
+expect "each test is counted once, and nothing of what it logged" last "6 passed, 3 failed"
+tail -n 100 "$dir/out" >"$dir/end" && mv "$dir/end" "$dir/out"
+expect "the end names the test that failed, and why" has '^--- unit: tests/unit/test_one: not ok 2 - beta'
+expect "the end has its diagnostics" has 'one.c:7: beta differs'
+expect "the end names the program that died" has '^--- unit: tests/unit/test_two'
+expect "the end has what the sanitizer said" has 'heap-use-after-free'
+expect "a long log does not push its test out" has '^--- unit: tests/unit/three.sh: not ok 1 - delta'
+expect "nor what the test said first" has 'delta says why'
+
+echo 'exit 2' >"$dir/tests"
+expect "fails when a step dies without a word" fails
+expect "that is one failure" last "3 passed, 1 failed"
+echo : >"$dir/tests"
+expect "fails when a step shows nothing" fails
+
+echo "echo 'PASS: tests/unit/test_one 1 - alpha'" >"$dir/tests"
+# shellcheck disable=SC2016 # the stubs expand it
+stub /tests/servers/start-radosgw.sh <<<'mkdir -p "$1" && echo "{}" | tee "$DIR/running"'
+# shellcheck disable=SC2016 # the stub expands it
+stub /tests/servers/stop-radosgw.sh <<<'[ -d "$1" ] && rm "$DIR/running"'
+expect "runs the tests with a server" check s3
+expect "no server goes on" [ ! -e "$dir/running" ]
+
+# An installation that fails, and one that ^C ends: apt-get gets it too.
+install()
+{
+	# shellcheck disable=SC2016 # the inner shell expands it
+	PATH=$dir/bin:$PATH TMPDIR=$dir DIR=$dir PACKAGES_POLICY=$dir/policy timeout 60 \
+	    bash -c '. "$1" && packages_need no-such-package' bash "$source/contrib/packages.sh" >"$dir/out" 2>&1
+}
+left() { find "$dir" -maxdepth 1 -name 'tmp.*' -o -maxdepth 1 -name policy | grep .; }
+install_fails() { ! install && has "there is no such package" && has "could not install: no-such-package" && ! left; }
+install_stops() { ! install && [ -e "$dir/policy-was-there" ] && ! left; }
+stub dpkg-query <<<'exit 1'
+stub id <<<'echo 0'
+stub apt-get <<<'echo "there is no such package" && exit 100'
+expect "packages that cannot be installed are named" install_fails
+# shellcheck disable=SC2016 # the stub expands it
+stub apt-get <<<'cp "$DIR/policy" "$DIR/policy-was-there" && kill -INT $PPID && kill -INT $$'
+expect "an interrupted installation lets services start again" install_stops
+
+echo "1..$number"
+exit $status

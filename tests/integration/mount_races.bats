@@ -1,0 +1,125 @@
+#!/usr/bin/env bats
+# Requests that meet each other in the mount, and what changes behind its back.
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup()
+{
+	home_make
+	a=$mounts/a b=$mounts/b
+	mkdir "$home/a" "$home/b"
+	daemon_start
+	skyferry account add a local "$home/a" >/dev/null
+	skyferry account add b local "$home/b" >/dev/null
+}
+
+teardown()
+{
+	home_remove
+}
+
+failures() { api GET '/api/transfers?limit=1&status=failed' | jq .total; }
+
+needs_root() { [ "$(id -u)" = 0 ] || skip "needs root, to see who waits"; }
+
+@test "in a directory that somebody else has removed, no name means one elsewhere" {
+	mkdir -p "$home/a/x/photos" "$home/a/photos"
+	echo mine >"$home/a/x/photos/one"
+	echo precious >"$home/a/photos/one"
+	mount_here --set mount.entry_timeout=1s
+	ls -lR "$a" >/dev/null
+	cd "$a/x/photos"
+	exec 7>>one
+	rm -r "$home/a/x"
+	timeout 20 sh -c "while [ -e '$a/x' ]; do :; done"
+	rm one || true
+	echo other >one || true
+	mkdir new || true
+	echo more >&7
+	exec 7>&- || true
+	cd /
+	settled || true
+	[ "$(cat "$home/a/photos/one")" = precious ]
+	[ ! -e "$home/a/photos/new" ]
+}
+
+# writer FILE: a program that has appended to FILE, and closes it when it is told to by its end of input.
+writer()
+{
+	mkfifo "$home/go"
+	python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+go = open(sys.argv[2])
+os.write(fd, sys.argv[3].encode())
+go.read()
+os.write(fd, sys.argv[4].encode())
+os.close(fd)' "$1" "$home/go" "$2" "$3" 3>&- &
+	writer=$!
+	exec 7>"$home/go"
+}
+
+@test "a file that is cut while it is renamed is empty" {
+	local renamer cutter
+	needs_root
+	content 1 5000 >"$home/a/one"
+	mount_here
+	ls -l "$a" >/dev/null
+	kill -STOP "$daemon"
+	mv "$a/one" "$a/renamed" 3>&- &
+	renamer=$!
+	requests_held 1
+	# Without O_CREAT, for which the kernel would wait until the directory is free.
+	python3 -c 'import os, sys; os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC))' "$a/one" 3>&- &
+	cutter=$!
+	requests_held 2
+	kill -CONT "$daemon"
+	wait "$renamer"
+	wait "$cutter"
+	settled
+	[ -e "$home/a/renamed" ] && [ ! -s "$home/a/renamed" ]
+	[ ! -s "$a/renamed" ]
+}
+
+@test "what is written in a directory while it is renamed is in the renamed one" {
+	local renamer
+	needs_root
+	mkdir -p "$home/a/d/e"
+	printf 1 >"$home/a/d/e/log"
+	mount_here
+	ls -lR "$a" >/dev/null
+	writer "$a/d/e/log" "" 2
+	kill -STOP "$daemon"
+	mv "$a/d" "$a/f" 3>&- 7>&- &
+	renamer=$!
+	requests_held 1
+	exec 7>&-
+	requests_held 2
+	kill -CONT "$daemon"
+	wait "$renamer"
+	wait "$writer"
+	[ "$(cat "$a/f/e/log")" = 12 ]
+	settled
+	[ "$(cat "$home/a/f/e/log")" = 12 ]
+	[ ! -e "$home/a/d" ]
+	[ "$(failures)" = 0 ]
+}
+
+@test "files that hold each other's ranges in a circle" {
+	local i
+	for i in 1 2 3; do content "$i" 20000 >"$home/a/$i"; cp "$home/a/$i" "$home/$i"; done
+	mount_here
+	ls -l "$a" >/dev/null
+	cat >"$home/circle" <<-'END'
+	import os, sys
+	fds = [os.open(name, os.O_RDWR) for name in sys.argv[1:]]
+	for at in range(len(fds)):
+	    os.copy_file_range(fds[at - 1], fds[at], 10000, 10000, 0)
+	for fd in fds:
+	    os.close(fd)
+	END
+	python3 "$home/circle" "$home/1" "$home/2" "$home/3"
+	python3 "$home/circle" "$a/1" "$a/2" "$a/3"
+	settled
+	for i in 1 2 3; do cmp "$home/$i" "$home/a/$i"; done
+	[ "$(failures)" = 0 ]
+}
