@@ -147,6 +147,7 @@ cloud_account_open(struct account **out, const struct cloud_driver *driver, cons
 		return -EINVAL;
 	a = xcalloc(1, sizeof(*a));
 	a->account.driver = driver;
+	a->account.limits = driver->limits;
 	a->account.id = xstrdup(id);
 	a->account.name = xstrdup(name);
 	a->account.data = xcalloc(1, MAX(driver->account_size, 1));

@@ -143,6 +143,7 @@ struct account {
 	char *id; /* uuid */
 	char *name;
 	void *data; /* driver->account_size bytes */
+	struct cloud_limits limits; /* the driver's, which its open() may narrow */
 	/* runner's: */
 	unsigned running; /* ops under way on this loop */
 	double tokens; /* rate limit */
