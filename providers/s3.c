@@ -11,32 +11,15 @@
  * metadata, as rclone writes them: x-amz-meta-mtime in seconds with nanoseconds, x-amz-meta-mode in
  * octal.  A list does not carry them: there the time is that of the upload.
  */
-#include "providers/content_type.h"
 #include "providers/providers.h"
 #include "providers/s3_answer.h"
-#include "providers/s3_request.h"
-#include "providers/s3_xml.h"
-#include "src/path.h"
+#include "providers/s3_private.h"
 #include <inttypes.h>
 #include <string.h>
 
-#define S3_PUT_MAX ((uint64_t)5 << 30) /* PutObject: "up to 5 GB" */
-#define S3_NSEC    1000000000ULL
-
-enum s3_step {
-	S3_FIRST,
-	S3_SECOND, /* STAT: a directory?  REMOVE, RMDIR: what was looked at is deleted */
-};
-
-struct s3_op {
-	enum s3_step step;
-	bool found; /* LIST: there is something below the prefix */
-	char token[S3_TOKEN_MAX]; /* LIST: of the page to ask for */
-};
-
 /* Requests */
 
-static enum cloud_step
+enum cloud_step
 s3_refuse(struct err *err, int code, const char *path, const char *why)
 {
 	err_set(err, code, "'%s': %s", path, why);
@@ -75,6 +58,7 @@ s3_put_read_headers(const struct cloud_op *op, struct http_request *req)
 
 	if (version != NULL)
 		http_request_header(req, "If-Match", "\"%s\"", version);
+	s3_put_customer_key(req, s3_account(op));
 	/* A range of nothing cannot be written down, and an empty object has none at all (416). */
 	if (op->length == 0 || (from == 0 && op->length == UINT64_MAX))
 		return;
@@ -85,42 +69,6 @@ s3_put_read_headers(const struct cloud_op *op, struct http_request *req)
 		    req, "Range", "bytes=%" PRIu64 "-%" PRIu64, from, op->offset + op->length - 1);
 }
 
-/* From a caller: it must not be able to add a header of its own. */
-static bool
-is_header_value(const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
-			return false;
-	}
-	return true;
-}
-
-static void
-s3_put_write_headers(const struct cloud_op *op, struct http_request *req)
-{
-	const struct cloud_put *put = &op->put;
-	uint64_t ns = put->mtime_ns < 0 ? -(uint64_t)put->mtime_ns : (uint64_t)put->mtime_ns;
-	CLEANUP(buf_free) struct buf md5 = BUF_INIT(64);
-	bool given = put->content_type != NULL && is_header_value(put->content_type);
-
-	http_request_header(
-	    req, "Content-Type", "%s", given ? put->content_type : content_type_guess(op->path));
-	if (put->mtime_ns != ENTRY_NO_TIME)
-		http_request_header(req, "x-amz-meta-mtime", "%s%llu.%09llu",
-		    put->mtime_ns < 0 ? "-" : "", ns / S3_NSEC, ns % S3_NSEC);
-	if (put->mode != 0)
-		http_request_header(req, "x-amz-meta-mode", "%04o", put->mode & 07777);
-	if (put->no_replace)
-		http_request_header(req, "If-None-Match", "*");
-	if (put->digests.have & HASH_BIT(HASH_MD5)) {
-		buf_put_base64(&md5, put->digests.sum[HASH_MD5], hash_size(HASH_MD5));
-		http_request_header(req, "Content-MD5", "%s", buf_str(&md5));
-	}
-	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
-	req->length = op->length;
-}
-
 /* An empty object, or (a bucket's) where it is to be: us-east-1 must not be named. */
 static void
 s3_put_mkdir_body(const struct cloud_op *op, const struct s3_place *place, struct http_request *req)
@@ -128,13 +76,69 @@ s3_put_mkdir_body(const struct cloud_op *op, const struct s3_place *place, struc
 	const struct s3_account *account = op->account->data;
 
 	req->body = HTTP_BODY_BYTES;
-	if (*place->key != '\0')
+	if (*place->key != '\0') {
 		http_request_header(req, "Content-Type", "application/x-directory");
-	else if (strcmp(account->region, "us-east-1") != 0)
+		s3_put_encryption(req, account);
+	} else if (strcmp(account->region, "us-east-1") != 0)
 		buf_printf(&req->bytes,
 		    "<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint>"
 		    "</CreateBucketConfiguration>",
 		    account->region);
+}
+
+static void
+s3_put_write(struct cloud_op *op, struct http_request *req)
+{
+	const struct s3_account *s3 = s3_account(op);
+
+	req->method = "PUT";
+	s3_put_attributes(req, op);
+	s3_put_guard(req, op);
+	s3_put_new_object(req, s3);
+	s3_put_customer_key(req, s3);
+	s3_put_body(req, op);
+}
+
+/* What is about a file, and cannot be about a bucket or the top. */
+static enum cloud_step
+s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_place *place,
+    struct buf *query, struct err *err)
+{
+	const struct s3_op *s3 = op->data;
+
+	if (*place->key == '\0')
+		return s3_refuse(err, -EISDIR, op->path, "is a directory");
+	if (s3_is_staged(op) && s3_stage(op) != S3_ACT)
+		return s3_put_look(op, req, place, query)
+		    ? CLOUD_STEP_SEND
+		    : s3_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
+	switch (op->kind) {
+	case CLOUD_READ:
+		req->method = op->length == 0 ? "HEAD" : "GET";
+		s3_put_read_headers(op, req);
+		break;
+	case CLOUD_PUT:
+		if (op->length > S3_PUT_MAX)
+			return s3_refuse(
+			    err, -EFBIG, op->path, "is larger than the 5 GiB of one upload");
+		s3_put_write(op, req);
+		break;
+	case CLOUD_COPY:
+		if (op->length != UINT64_MAX && op->length > S3_COPY_MAX)
+			return s3_refuse(
+			    err, -EOPNOTSUPP, op->path, "is larger than the 5 GiB of one copy");
+		if (!s3_put_copy(op, req))
+			return s3_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
+		break;
+	case CLOUD_REMOVE:
+		/* DELETE succeeds for what is not there, and is conditional at few services. */
+		req->method = s3->step == S3_FIRST ? "HEAD" : "DELETE";
+		if (s3->step == S3_FIRST)
+			s3_put_customer_key(req, s3_account(op));
+		break;
+	default: return s3_put_upload(op, req, place, query, err);
+	}
+	return CLOUD_STEP_SEND;
 }
 
 static enum cloud_step
@@ -144,8 +148,9 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	const struct s3_op *s3 = op->data;
 	struct http_request *req = &request->http;
 	const char *suffix = "";
+	enum cloud_step step;
 	struct s3_place place;
-	bool top, bucket;
+	bool top, bucket, of_bucket = false;
 
 	if (op->kind == CLOUD_SWEEP)
 		return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
@@ -157,41 +162,41 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	switch (op->kind) {
 	case CLOUD_LIST:
 		req->method = "GET";
+		of_bucket = true;
 		if (!top)
 			s3_put_list_query(&query, op, &place);
 		break;
 	case CLOUD_STAT:
 		/* HEAD of the top is not defined: list the buckets, which checks the keys too. */
 		req->method = top || s3->step == S3_SECOND ? "GET" : "HEAD";
-		if (s3->step == S3_SECOND)
+		of_bucket = s3->step == S3_SECOND;
+		if (of_bucket)
 			s3_put_list_query(&query, op, &place);
+		else if (!top && !bucket)
+			s3_put_customer_key(req, s3_account(op));
 		break;
 	case CLOUD_READ:
-		if (top || bucket)
-			return s3_refuse(err, -EISDIR, op->path, "is a directory");
-		req->method = op->length == 0 ? "HEAD" : "GET";
-		s3_put_read_headers(op, req);
-		break;
 	case CLOUD_PUT:
-		if (top || bucket)
-			return s3_refuse(err, -EISDIR, op->path, "is a directory");
-		if (op->length > S3_PUT_MAX)
-			return s3_refuse(
-			    err, -EFBIG, op->path, "is larger than the 5 GiB of one upload");
-		req->method = "PUT";
-		s3_put_write_headers(op, req);
-		break;
+	case CLOUD_COPY:
 	case CLOUD_REMOVE:
-		if (top || bucket)
-			return s3_refuse(err, -EISDIR, op->path, "is a directory");
-		/* DELETE succeeds for what is not there, and is conditional at few services. */
-		req->method = s3->step == S3_FIRST ? "HEAD" : "DELETE";
+	case CLOUD_UPLOAD_BEGIN:
+	case CLOUD_UPLOAD_PART:
+	case CLOUD_COPY_PART:
+	case CLOUD_UPLOAD_STATUS:
+	case CLOUD_UPLOAD_COMMIT:
+	case CLOUD_UPLOAD_ABORT:
+	case CLOUD_UPLOAD_FIND:
+		step = s3_put_file_request(op, req, &place, &query, err);
+		if (step != CLOUD_STEP_SEND)
+			return step;
+		of_bucket = op->kind == CLOUD_UPLOAD_FIND;
 		break;
 	case CLOUD_RMDIR:
 		if (top)
 			return s3_refuse(err, -EBUSY, op->path, "the account's top stays");
 		req->method = bucket || s3->step == S3_SECOND ? "DELETE" : "GET";
-		if (s3->step == S3_FIRST && !bucket)
+		of_bucket = s3->step == S3_FIRST && !bucket;
+		if (of_bucket)
 			s3_put_list_query(&query, op, &place);
 		else if (!bucket)
 			suffix = "/";
@@ -206,9 +211,9 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	default: return s3_refuse(err, -EOPNOTSUPP, op->path, "S3 cannot do this");
 	}
 	/* A list is the bucket's: its prefix is in the query. */
-	if (query.len > 0)
+	if (of_bucket)
 		place.key = "";
-	if (query.failed)
+	if (query.failed || req->bytes.failed)
 		return s3_refuse(err, -ENAMETOOLONG, op->path, "is too long for a URL");
 	if (s3_finish(req, op->account->data, &place, suffix, buf_str(&query), op->now_ms, err) !=
 	    0)
@@ -240,8 +245,7 @@ s3_head(struct cloud_op *op, const struct http_response *res, struct err *err)
 	return CLOUD_STEP_STREAM;
 }
 
-/* Context in front of what the parser said. */
-static enum cloud_step
+enum cloud_step
 s3_bad_answer(struct cloud_op *op, const struct err *why, struct err *err)
 {
 	err_set(err, why->code, "cannot %s '%s': %s", s3_doing(op), op->path, why->msg);
@@ -316,13 +320,14 @@ s3_stat_response(struct cloud_op *op, const struct http_response *res, struct er
 static enum cloud_step
 s3_put_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
-	s3_take_entry(op, res, op->length);
-	if (op->entry.version == NULL)
+	const char *etag = http_header_get(&res->headers, "ETag");
+
+	if (etag == NULL)
 		return s3_refuse(err, -EPROTO, op->path,
 		    "it was written, but the service does not name its version");
-	op->entry.mtime_ns = op->put.mtime_ns;
-	op->entry.mode = op->put.mode & 07777;
-	return CLOUD_STEP_DONE;
+	s3_take_written(
+	    op, res, etag, http_header_get(&res->headers, "x-amz-checksum-crc32c"), op->length);
+	return s3_stage_acted(op);
 }
 
 static enum cloud_step
@@ -389,16 +394,44 @@ s3_forgive(struct cloud_op *op, const struct http_response *res, const struct er
 	}
 }
 
+/* The bucket is elsewhere: Amazon says where, and the account goes there from now on. */
+static enum cloud_step
+s3_follow(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+	char region[S3_REGION_MAX];
+
+	if (s3->redirected || !s3_region_of(region, res) ||
+	    !s3_learn_region(op->account->data, region))
+		return CLOUD_STEP_FAIL;
+	s3->redirected = true;
+	if ((op->kind != CLOUD_PUT && op->kind != CLOUD_UPLOAD_PART) || op->length == 0)
+		return CLOUD_STEP_NEXT;
+	err_set(err, -EAGAIN, "'%s': the bucket is in region %s: it is written again, there",
+	    op->path, region);
+	return CLOUD_STEP_RETRY;
+}
+
 static enum cloud_step
 s3_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
+	bool looks = s3_is_staged(op) && s3_stage(op) != S3_ACT;
 	struct err why = ERR_INIT;
 	enum cloud_step step;
+	int code = s3_check(op, res, &why);
 
-	if (s3_check(op, res, &why) != 0) {
-		step = s3_forgive(op, res, &why);
+	if (code != 0) {
+		step = s3_follow(op, res, err);
+		if (step == CLOUD_STEP_FAIL && !looks)
+			step = s3_forgive(op, res, &why);
 		if (step != CLOUD_STEP_FAIL)
 			return step;
+	}
+	if (looks)
+		return s3_look_response(op, res, code, &why, err);
+	if (code != 0) {
+		if (s3_is_staged(op))
+			s3_stage_failed(op, code);
 		if (err != NULL)
 			*err = why;
 		return provider_failed(&why);
@@ -411,10 +444,20 @@ s3_response(struct cloud_op *op, const struct http_response *res, struct err *er
 			return CLOUD_STEP_DONE;
 		return s3_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
 	case CLOUD_PUT: return s3_put_response(op, res, err);
+	case CLOUD_COPY: return s3_copy_response(op, res, err);
 	case CLOUD_REMOVE: return s3_remove_response(op, res, err);
 	case CLOUD_RMDIR: return s3_rmdir_response(op, res, err);
-	default: return CLOUD_STEP_DONE;
+	default: return s3_upload_response(op, res, err);
 	}
+}
+
+/* Whether the keys may read there too is found by trying: -EACCES. */
+static bool
+s3_copies_from(const struct account *to, const struct account *from)
+{
+	const struct s3_account *one = to->data, *two = from->data;
+
+	return strcmp(one->service, two->service) == 0;
 }
 
 static char *
@@ -432,8 +475,15 @@ const struct cloud_driver s3_driver = {
     .name = "s3",
     .title = "Amazon S3 and compatible",
     .transport = CLOUD_HTTP,
-    .features = CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
-    .limits = {.put_max = S3_PUT_MAX, .concurrency = 32},
+    .features = CLOUD_CAN_COPY | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+    .limits = {.put_max = S3_PUT_MAX,
+	.part_min = S3_PART_MIN,
+	.part_max = S3_PART_MAX,
+	.part_size = S3_PART_SIZE,
+	.upload_from = 2 * S3_PART_SIZE,
+	.parts_max = S3_PARTS_MAX,
+	.copy_max = S3_COPY_MAX,
+	.concurrency = 32},
     .fields = s3_fields,
     .hashes = HASH_BIT(HASH_MD5),
     .account_size = sizeof(struct s3_account),
@@ -443,5 +493,6 @@ const struct cloud_driver s3_driver = {
     .request = s3_request,
     .head = s3_head,
     .response = s3_response,
+    .copies_from = s3_copies_from,
     .identity = s3_identity,
 };

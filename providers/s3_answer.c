@@ -1,4 +1,5 @@
 #include "providers/s3_answer.h"
+#include "providers/s3_account.h"
 #include "providers/s3_xml.h"
 #include "src/clock.h"
 #include <stdlib.h>
@@ -19,6 +20,14 @@ s3_doing(const struct cloud_op *op)
 	    [CLOUD_REMOVE] = "remove",
 	    [CLOUD_RMDIR] = "remove the directory",
 	    [CLOUD_MKDIR] = "make the directory",
+	    [CLOUD_COPY] = "copy to",
+	    [CLOUD_UPLOAD_BEGIN] = "begin the upload of",
+	    [CLOUD_UPLOAD_PART] = "upload a part of",
+	    [CLOUD_COPY_PART] = "copy a part of",
+	    [CLOUD_UPLOAD_STATUS] = "look up the upload of",
+	    [CLOUD_UPLOAD_COMMIT] = "finish the upload of",
+	    [CLOUD_UPLOAD_ABORT] = "abort the upload of",
+	    [CLOUD_UPLOAD_FIND] = "list the uploads of",
 	};
 
 	return doing[op->kind] == NULL ? "change" : doing[op->kind];
@@ -39,16 +48,20 @@ static const struct {
     {"BucketNotEmpty", -ENOTEMPTY},
     {"ConditionalRequestConflict", -EAGAIN},
     {"EntityTooLarge", -EFBIG},
+    {"EntityTooSmall", -EINVAL},
     {"ExpiredToken", -EKEYEXPIRED},
     {"IncompleteBody", -ECONNRESET},
     {"InternalError", -EIO},
     {"InvalidAccessKeyId", -EACCES},
     {"InvalidBucketName", -EINVAL},
     {"InvalidObjectState", -EACCES},
+    {"InvalidPart", -EINVAL},
+    {"InvalidPartOrder", -EINVAL},
     {"InvalidToken", -EACCES},
     {"KeyTooLongError", -ENAMETOOLONG},
     {"NoSuchBucket", -ENOENT},
     {"NoSuchKey", -ENOENT},
+    {"NoSuchUpload", -ENOENT},
     {"OperationAborted", -EAGAIN},
     {"PreconditionFailed", -ESTALE},
     {"QuotaExceeded", -EDQUOT},
@@ -87,44 +100,98 @@ s3_status_code(int status)
 	return status >= 500 ? -EIO : -EPROTO; /* 520 and the like are gateways' own */
 }
 
+/* These answer 200 when they have begun, and may fail afterwards ("CompleteMultipartUpload",
+   "CopyObject", "UploadPartCopy": the body must be looked at). */
+static bool
+s3_may_fail_late(const struct cloud_op *op)
+{
+	return op->kind == CLOUD_COPY || op->kind == CLOUD_COPY_PART ||
+	    op->kind == CLOUD_UPLOAD_COMMIT;
+}
+
+bool
+s3_region_of(char out[S3_REGION_MAX], const struct http_response *res)
+{
+	const char *header = http_header_get(&res->headers, "x-amz-bucket-region");
+	struct s3_error error;
+
+	s3_xml_error(&error, res->body.data, res->body.len);
+	if (header == NULL)
+		header = error.region;
+	snprintf(out, S3_REGION_MAX, "%s", header);
+	/* A wrong region is said so; a hint beside another error is none. */
+	return *out != '\0' &&
+	    ((res->status >= 300 && res->status < 400) ||
+		(res->status == 400 &&
+		    (error.code[0] == '\0' ||
+			strcmp(error.code, "AuthorizationHeaderMalformed") == 0 ||
+			strcmp(error.code, "IllegalLocationConstraintException") == 0)));
+}
+
+/* 412 is about what we asked not to replace, or about the version that we named. */
+static bool
+s3_is_replacement(const struct cloud_op *op, const struct s3_error *error)
+{
+	if (!op->put.no_replace || (op->kind != CLOUD_PUT && !s3_may_fail_late(op)))
+		return false;
+	if (error->condition[0] != '\0')
+		return strcasestr(error->condition, "none-match") != NULL;
+	return op->kind != CLOUD_COPY || op->version == NULL;
+}
+
+static int
+s3_error_code(const struct http_response *res, const struct s3_error *error)
+{
+	int code = s3_status_code(res->status);
+
+	for (size_t i = 0; i < ARRAY_LEN(s3_codes); i++) {
+		if (strcmp(s3_codes[i].name, error->code) == 0)
+			code = s3_codes[i].code;
+	}
+	return code;
+}
+
+static const char *
+s3_hint(const struct s3_error *error)
+{
+	return strcmp(error->code, "RequestTimeTooSkewed") == 0
+	    ? " (set this machine's clock: timedatectl set-ntp true)"
+	    : "";
+}
+
 /* The only place where S3's answers become ours. */
 int
 s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
-	const char *region = http_header_get(&res->headers, "x-amz-bucket-region");
+	bool good = res->status >= 200 && res->status < 300;
+	char region[S3_REGION_MAX];
 	struct s3_error error;
 	int code;
 
-	if (res->status >= 200 && res->status < 300)
+	if (good && !s3_may_fail_late(op))
 		return 0;
 	s3_xml_error(&error, res->body.data, res->body.len);
-	if (res->status >= 300 && res->status < 400)
+	if (good && error.code[0] == '\0')
+		return 0;
+	if (s3_region_of(region, res) || (res->status >= 300 && res->status < 400))
 		return err_set(err, -EPROTO,
 		    "cannot %s '%s': the bucket is not at this endpoint%s%s: set the account's region "
 		    "and endpoint to the bucket's",
-		    s3_doing(op), op->path, region == NULL ? "" : ", but in region ",
-		    region == NULL ? "" : region);
-	code = s3_status_code(res->status);
-	for (size_t i = 0; i < ARRAY_LEN(s3_codes); i++) {
-		if (strcmp(s3_codes[i].name, error.code) == 0)
-			code = s3_codes[i].code;
-	}
-	if (code == -ESTALE && op->kind == CLOUD_PUT && op->put.no_replace)
+		    s3_doing(op), op->path, *region == '\0' ? "" : ", but in region ", region);
+	code = s3_error_code(res, &error);
+	if (code == -ESTALE && s3_is_replacement(op, &error))
 		return err_set(err, -EEXIST, "'%s' exists already", op->path);
 	if (code == -ESTALE)
 		return err_set(err, code,
 		    "'%s' has changed: it is not the version any more that "
 		    "was asked for",
-		    op->path);
+		    op->from != NULL ? op->path2 : op->path);
 	if (error.code[0] == '\0')
 		err_set(err, code, "cannot %s '%s': the service answered %d (%s)", s3_doing(op),
 		    op->path, res->status, err_info(code)->text);
 	else
 		err_set(err, code, "cannot %s '%s': %s%s%s%s", s3_doing(op), op->path, error.code,
-		    error.message[0] == '\0' ? "" : ": ", error.message,
-		    strcmp(error.code, "RequestTimeTooSkewed") == 0
-			? " (set this machine's clock: timedatectl set-ntp true)"
-			: "");
+		    error.message[0] == '\0' ? "" : ": ", error.message, s3_hint(&error));
 	if (code == -EAGAIN && err != NULL)
 		err->wait_ms = http_retry_after(res, op->now_ms);
 	return code;
@@ -180,21 +247,60 @@ parse_mtime(int64_t *out_ns, const char *text)
 	return true;
 }
 
+bool
+s3_is_md5(const char *etag)
+{
+	return strlen(etag) == 32 && etag[strspn(etag, "0123456789abcdefABCDEF")] == '\0';
+}
+
 /* The MD5 of the content, if the etag is that: not of a multipart upload, nor encrypted with keys
    that are not S3's own. */
-static void
-s3_take_md5(struct entry *entry, const struct http_headers *headers)
+void
+s3_take_md5(struct digests *out, const struct cloud_op *op, const char *etag,
+    const struct http_headers *headers)
 {
+	const struct s3_account *s3 = op->account->data;
 	const char *kind = http_header_get(headers, "x-amz-server-side-encryption");
 	unsigned char md5[16];
 
-	if (entry->version == NULL || strlen(entry->version) != 32)
+	if (!s3_is_md5(etag) || s3->encryption == S3_ENCRYPT_CUSTOMER)
 		return;
 	if ((kind != NULL && strncmp(kind, "aws:kms", 7) == 0) ||
 	    http_header_get(headers, "x-amz-server-side-encryption-customer-algorithm") != NULL)
 		return;
-	if (hex_decode(md5, sizeof md5, entry->version) == (int)sizeof md5)
-		digests_set(&entry->digests, HASH_MD5, md5);
+	if (hex_decode(md5, sizeof md5, etag) == (int)sizeof md5)
+		digests_set(out, HASH_MD5, md5);
+}
+
+/* text: base64, or NULL; a checksum of checksums ("...-3") is none of the content. */
+bool
+s3_take_crc32c(struct digests *out, const char *text)
+{
+	unsigned char sum[4];
+
+	if (text == NULL || base64_decode(sum, sizeof sum, text) != (int)sizeof sum)
+		return false;
+	digests_set(out, HASH_CRC32C, sum);
+	return true;
+}
+
+/* What a write made, as far as its answer says it. */
+void
+s3_take_written(struct cloud_op *op, const struct http_response *res, const char *etag,
+    const char *crc32c, uint64_t size)
+{
+	struct entry *entry = &op->entry;
+
+	entry_fini(entry);
+	entry_init(entry);
+	entry->path = xstrdup(op->path);
+	entry->kind = ENTRY_FILE;
+	entry->size = size;
+	entry->version = s3_version(etag);
+	entry->mtime_ns = op->put.mtime_ns;
+	entry->mode = op->put.mode & 07777;
+	s3_take_md5(&entry->digests, op, entry->version, &res->headers);
+	s3_take_crc32c(&entry->digests, crc32c);
 }
 
 void
@@ -214,8 +320,11 @@ s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t siz
 	entry->kind = ENTRY_FILE;
 	entry->size = size;
 	entry->version = etag == NULL ? NULL : s3_version(etag);
-	entry->content_type = op->kind == CLOUD_PUT ? NULL : xstrdup_null(type);
-	s3_take_md5(entry, &res->headers);
+	entry->content_type = xstrdup_null(type);
+	if (entry->version != NULL)
+		s3_take_md5(&entry->digests, op, entry->version, &res->headers);
+	/* A range's answer has that of the whole all the same. */
+	s3_take_crc32c(&entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
 	if (mode != NULL && *mode != '\0' && mode[strspn(mode, "01234567")] == '\0')
 		entry->mode = (unsigned)strtoul(mode, NULL, 8) & 07777;
 	if ((mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime)) && modified != NULL &&

@@ -1,283 +1,145 @@
 #include "providers/s3_request.h"
+#include "providers/content_type.h"
 #include "providers/sigv4.h"
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-const struct cloud_field s3_fields[] = {
-    {
-	.name = "endpoint",
-	.title = "Endpoint",
-	.help = "URL of the service; default: Amazon's for the region "
-		"(https://s3.REGION.amazonaws.com)",
-    },
-    {
-	.name = "region",
-	.title = "Region",
-	.help = "Region of the buckets, as the service names it",
-	.value = "us-east-1",
-    },
-    {
-	.name = "bucket",
-	.title = "Bucket",
-	.help = "Only this bucket; without it the top level lists all buckets",
-    },
-    {
-	.name = "accessKeyId",
-	.title = "Access key id",
-	.help = "Leave both keys out for anonymous access to public buckets",
-    },
-    {
-	.name = "secretAccessKey",
-	.title = "Secret access key",
-	.help = "Secret that belongs to the access key id",
-	.secret = true,
-    },
-    {
-	.name = "sessionToken",
-	.title = "Session token",
-	.help = "Only with temporary keys",
-	.secret = true,
-    },
-    {
-	.name = "style",
-	.title = "Addressing",
-	.help =
-	    "\"virtual\": bucket.host, \"path\": host/bucket, \"auto\": virtual at Amazon, path "
-	    "elsewhere",
-	.value = "auto",
-    },
-    {
-	.name = "ca",
-	.title = "Certificate authority",
-	.help = "Absolute path of a PEM file to verify the service with, in place of the system's",
-    },
-    {.name = NULL},
-};
+#define S3_NSEC 1000000000ULL
 
-/* A value, or the field's default; NULL if neither is there.  "" counts as not there. */
-static const char *
-s3_field(const json_t *credentials, const char *name)
+static bool
+s3_is_virtual(const struct s3_account *s3, const char *bucket)
 {
-	const char *value = json_string_value(json_object_get(credentials, name));
-
-	for (const struct cloud_field *field = s3_fields; field->name != NULL; field++) {
-		if ((value == NULL || *value == '\0') && strcmp(field->name, name) == 0)
-			return field->value;
-	}
-	return value;
+	/* A wildcard certificate covers one label: a dot in the bucket's name breaks TLS. */
+	return *bucket != '\0' && s3->is_virtual &&
+	    (s3->is_virtual_always || strpbrk(bucket, "._") == NULL);
 }
 
-/* Printable ASCII without blanks: what may stand in a URL or a header. */
+/* From a caller: it must not be able to add a header of its own. */
 static bool
-is_token(const char *text)
+is_header_value(const char *text)
 {
 	for (; *text != '\0'; text++) {
-		if (!isgraph((unsigned char)*text))
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
 			return false;
 	}
 	return true;
 }
 
-/*
- * All of Amazon's endpoints lead to the same buckets ("S3 User Guide": a bucket's name is unique in
- * its partition), and so do the names of this machine.  Neither the scheme nor its port tells
- * services apart.
- */
-static char *
-s3_service(const char *host, const char *base)
+bool
+s3_has_attributes(const struct cloud_put *put)
 {
-	static const char *const amazon[] = {".amazonaws.com", ".amazonaws.com.cn"};
-	static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
-	CLEANUP(cleanup_free) char *name = xstrdup(host);
-	const char *port = "", *found = name;
-	size_t i, len, tail;
-	char *at;
-
-	for (at = name; *at != '\0'; at++)
-		*at = (char)tolower((unsigned char)*at);
-	at = strrchr(name, ':');
-	if (at != NULL && strchr(at, ']') == NULL) {
-		if (strcmp(at, ":80") != 0 && strcmp(at, ":443") != 0)
-			port = host + (at - name);
-		*at = '\0';
-	}
-	len = strlen(name);
-	if (len > 0 && name[len - 1] == '.')
-		name[--len] = '\0';
-	for (i = 0; i < ARRAY_LEN(amazon); i++) {
-		tail = strlen(amazon[i]);
-		if (len > tail && strcmp(name + len - tail, amazon[i]) == 0)
-			found = amazon[i] + 1;
-	}
-	for (i = 0; i < ARRAY_LEN(loopback); i++) {
-		if (strcmp(name, loopback[i]) == 0)
-			found = loopback[0];
-	}
-	return xasprintf("%s%s%s", found, port, base);
-}
-
-static int
-s3_open_endpoint(struct s3_account *s3, const char *endpoint, struct err *err)
-{
-	CLEANUP(cleanup_free) char *amazon = NULL;
-	const char *scheme, *host, *port;
-	size_t len;
-
-	if (endpoint == NULL)
-		endpoint = amazon = xasprintf("https://s3.%s.amazonaws.com", s3->region);
-	if (strncasecmp(endpoint, "https://", 8) == 0)
-		scheme = "https://";
-	else if (strncasecmp(endpoint, "http://", 7) == 0)
-		scheme = "http://";
-	else
-		return err_set(err, -EINVAL,
-		    "endpoint: '%s' does not begin with https:// or http://", endpoint);
-	host = endpoint + strlen(scheme);
-	len = strcspn(host, "/");
-	if (len == 0 || !is_token(host) || strpbrk(host, "@?#\\\"<>") != NULL)
-		return err_set(err, -EINVAL,
-		    "endpoint: only scheme, host, port and path are possible, without user, "
-		    "password or query");
-	/* The default port is not part of the Host header, and so not of the signature. */
-	port = strcmp(scheme, "https://") == 0 ? ":443" : ":80";
-	s3->scheme = xstrdup(scheme);
-	s3->base = xstrdup(host + len);
-	if (len > strlen(port) && strncmp(host + len - strlen(port), port, strlen(port)) == 0)
-		len -= strlen(port);
-	s3->host = xstrndup(host, len);
-	for (len = strlen(s3->base); len > 0 && s3->base[len - 1] == '/'; len--)
-		s3->base[len - 1] = '\0';
-	s3->service = s3_service(s3->host, s3->base);
-	return 0;
-}
-
-static bool
-bucket_is_valid(const char *name, size_t len)
-{
-	static const char allowed[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
-
-	/* 3 to 63 of lower case today; old buckets of us-east-1 may have more (S3 User Guide,
-	   "Bucket naming rules"). */
-	return len >= 3 && len <= S3_BUCKET_MAX && name[0] != '.' && strspn(name, allowed) >= len;
-}
-
-static int
-s3_open_keys(struct s3_account *s3, const json_t *credentials, struct err *err)
-{
-	const char *id = s3_field(credentials, "accessKeyId");
-	const char *secret = s3_field(credentials, "secretAccessKey");
-	const char *token = s3_field(credentials, "sessionToken");
-
-	if ((id == NULL) != (secret == NULL))
-		return err_set(err, -EINVAL, "%s: missing; give both keys, or neither",
-		    id == NULL ? "accessKeyId" : "secretAccessKey");
-	if (token != NULL && id == NULL)
-		return err_set(err, -EINVAL, "sessionToken: it needs the keys it came with");
-	if (id != NULL && (!is_token(id) || strpbrk(id, "/,") != NULL))
-		return err_set(err, -EINVAL, "accessKeyId: it has characters that no key id has");
-	if (secret != NULL && !is_token(secret))
-		return err_set(
-		    err, -EINVAL, "secretAccessKey: it has blanks or control characters in it");
-	if (token != NULL && !is_token(token))
-		return err_set(
-		    err, -EINVAL, "sessionToken: it has blanks or control characters in it");
-	s3->id = xstrdup_null(id);
-	s3->secret = xstrdup_null(secret);
-	s3->token = xstrdup_null(token);
-	return 0;
-}
-
-static int
-s3_open_fields(struct s3_account *s3, const json_t *credentials, struct err *err)
-{
-	const char *bucket = s3_field(credentials, "bucket");
-	const char *style = s3_field(credentials, "style");
-	const char *ca = s3_field(credentials, "ca");
-	int code;
-
-	s3->region = xstrdup(s3_field(credentials, "region"));
-	if (!is_token(s3->region) || strpbrk(s3->region, "/,@?#") != NULL)
-		return err_set(err, -EINVAL, "region: '%s' is no region's name", s3->region);
-	code = s3_open_endpoint(s3, s3_field(credentials, "endpoint"), err);
-	if (code != 0)
-		return code;
-	if (bucket != NULL && !bucket_is_valid(bucket, strlen(bucket)))
-		return err_set(err, -EINVAL, "bucket: '%s' cannot be a bucket's name", bucket);
-	s3->bucket = xstrdup_null(bucket);
-	if (strcmp(style, "auto") == 0)
-		s3->style = S3_STYLE_AUTO;
-	else if (strcmp(style, "path") == 0)
-		s3->style = S3_STYLE_PATH;
-	else if (strcmp(style, "virtual") == 0)
-		s3->style = S3_STYLE_VIRTUAL;
-	else
-		return err_set(
-		    err, -EINVAL, "style: '%s' is none of \"auto\", \"path\", \"virtual\"", style);
-	if (ca != NULL && *ca != '/')
-		return err_set(err, -EINVAL, "ca: '%s' is not an absolute path", ca);
-	s3->ca = xstrdup_null(ca);
-	return s3_open_keys(s3, credentials, err);
-}
-
-int
-s3_open(struct account *account, const json_t *credentials, struct err *err)
-{
-	int code = s3_open_fields(account->data, credentials, err);
-
-	if (code != 0)
-		s3_close(account); /* an account that was not opened is not closed */
-	return code;
+	return put->mtime_ns != ENTRY_NO_TIME || put->mode != 0 || put->content_type != NULL;
 }
 
 void
-s3_close(struct account *account)
+s3_put_attributes(struct http_request *req, const struct cloud_op *op)
 {
-	struct s3_account *s3 = account->data;
+	const struct cloud_put *put = &op->put;
+	uint64_t ns = put->mtime_ns < 0 ? -(uint64_t)put->mtime_ns : (uint64_t)put->mtime_ns;
+	bool given = put->content_type != NULL && is_header_value(put->content_type);
 
-	free(s3->scheme);
-	free(s3->host);
-	free(s3->base);
-	free(s3->service);
-	free(s3->region);
-	free(s3->bucket);
-	free(s3->id);
-	mem_wipe_free(s3->secret);
-	mem_wipe_free(s3->token);
-	free(s3->ca);
-	*s3 = (struct s3_account){.scheme = NULL};
+	http_request_header(
+	    req, "Content-Type", "%s", given ? put->content_type : content_type_guess(op->path));
+	if (put->mtime_ns != ENTRY_NO_TIME)
+		http_request_header(req, "x-amz-meta-mtime", "%s%llu.%09llu",
+		    put->mtime_ns < 0 ? "-" : "", ns / S3_NSEC, ns % S3_NSEC);
+	if (put->mode != 0)
+		http_request_header(req, "x-amz-meta-mode", "%04o", put->mode & 07777);
+}
+
+void
+s3_put_guard(struct http_request *req, const struct cloud_op *op)
+{
+	const struct s3_account *s3 = op->account->data;
+
+	if (op->put.no_replace && !(s3->kind->has & S3_REFUSES_GUARDS))
+		http_request_header(req, "If-None-Match", "*");
+}
+
+void
+s3_put_new_object(struct http_request *req, const struct s3_account *s3)
+{
+	if (s3->storage_class != NULL)
+		http_request_header(req, "x-amz-storage-class", "%s", s3->storage_class);
+	s3_put_encryption(req, s3);
+}
+
+void
+s3_put_encryption(struct http_request *req, const struct s3_account *s3)
+{
+	static const char name[] = "x-amz-server-side-encryption";
+
+	if (s3->encryption == S3_ENCRYPT_S3)
+		http_request_header(req, name, "AES256");
+	else if (s3->encryption == S3_ENCRYPT_KMS)
+		http_request_header(req, name, "aws:kms");
+	if (s3->kms_key != NULL)
+		http_request_header(
+		    req, "x-amz-server-side-encryption-aws-kms-key-id", "%s", s3->kms_key);
+}
+
+static void
+s3_put_key(struct http_request *req, const struct s3_account *s3, const char *prefix)
+{
+	const struct {
+		const char *name, *value;
+	} headers[] = {
+	    {"algorithm", "AES256"}, {"key", s3->customer_key}, {"key-MD5", s3->customer_md5}};
+
+	if (s3->encryption != S3_ENCRYPT_CUSTOMER)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+		CLEANUP(cleanup_free)
+		char *name =
+		    xasprintf("%sserver-side-encryption-customer-%s", prefix, headers[i].name);
+
+		http_request_header(req, name, "%s", headers[i].value);
+	}
+}
+
+void
+s3_put_customer_key(struct http_request *req, const struct s3_account *s3)
+{
+	s3_put_key(req, s3, "x-amz-");
 }
 
 bool
-s3_locate(struct s3_place *out, const struct s3_account *s3, const char *path)
+s3_put_source(struct http_request *req, const struct cloud_op *op)
 {
-	size_t len;
+	CLEANUP(buf_free) struct buf source = BUF_INIT(HTTP_URL_MAX);
+	const struct s3_account *from = op->from->data;
+	struct s3_place place;
 
-	if (s3->bucket != NULL) {
-		snprintf(out->bucket, sizeof out->bucket, "%s", s3->bucket);
-		out->key = path;
-		return true;
-	}
-	len = strcspn(path, "/");
-	if (len > 0 && !bucket_is_valid(path, len))
+	if (!s3_locate(&place, from, op->path2))
 		return false;
-	memcpy(out->bucket, path, len);
-	out->bucket[len] = '\0';
-	out->key = path[len] == '/' ? path + len + 1 : path + len;
-	return true;
+	buf_printf(&source, "/%s/", place.bucket);
+	buf_put_uri(&source, place.key, "/");
+	http_request_header(req, "x-amz-copy-source", "%s", buf_str(&source));
+	if (op->version != NULL)
+		http_request_header(req, "x-amz-copy-source-if-match", "\"%s\"", op->version);
+	s3_put_key(req, from, "x-amz-copy-source-");
+	return !source.failed;
 }
 
-static bool
-s3_is_virtual(const struct s3_account *s3, const char *bucket)
+void
+s3_put_digest(struct http_request *req, const char *name, const void *sum, size_t len)
 {
-	if (*bucket == '\0')
-		return false;
-	if (s3->style != S3_STYLE_AUTO)
-		return s3->style == S3_STYLE_VIRTUAL;
-	/* A wildcard certificate covers one label: a dot in the bucket's name breaks TLS. */
-	return strstr(s3->host, ".amazonaws.com") != NULL && strpbrk(bucket, "._") == NULL;
+	CLEANUP(buf_free) struct buf text = BUF_INIT(64);
+
+	buf_put_base64(&text, sum, len);
+	http_request_header(req, name, "%s", buf_str(&text));
+}
+
+void
+s3_put_body(struct http_request *req, const struct cloud_op *op)
+{
+	const struct digests *known = &op->put.digests;
+
+	if (((const struct s3_account *)op->account->data)->checksum != S3_CHECKSUM_NONE &&
+	    (known->have & HASH_BIT(HASH_MD5)))
+		s3_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
+	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
+	req->length = op->length;
 }
 
 /* The hash of what will be sent; a streamed body is not known yet. */
@@ -348,5 +210,7 @@ s3_finish(struct http_request *req, const struct s3_account *s3, const struct s3
 		return err_set(err, -ENAMETOOLONG, "'%s' is too long for a URL", place->key);
 	req->ca_file = s3->ca;
 	http_request_header(req, "Host", "%s", host);
+	if (s3->requester_pays)
+		http_request_header(req, "x-amz-request-payer", "requester");
 	return s3_sign(req, s3, buf_str(&path), query, now_ms, err);
 }

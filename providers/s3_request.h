@@ -1,36 +1,27 @@
 /*
- * s3_request: an account of S3, where its objects are, and requests to them, signed.
+ * s3_request: requests to S3: the headers that several operations share, and the signature.
  */
 #pragma once
-#include "src/cloud.h"
+#include "providers/s3_account.h"
 
-#define S3_BUCKET_MAX 255
-
-struct s3_account {
-	char *scheme; /* "https://" */
-	char *host; /* and port, as in the Host header */
-	char *base; /* path in front of everything, "" or "/x" */
-	char *service; /* host and base, one for all the names the service is known to have */
-	char *region;
-	char *bucket; /* NULL: the first component of a path is the bucket */
-	char *id, *secret; /* NULL: anonymous */
-	char *token; /* or NULL */
-	char *ca; /* or NULL */
-	enum { S3_STYLE_AUTO, S3_STYLE_PATH, S3_STYLE_VIRTUAL } style;
-};
-
-extern const struct cloud_field s3_fields[];
-int s3_open(struct account *, const json_t *credentials, struct err *);
-void s3_close(struct account *);
-
-/* Where a path is: bucket "" is the top of an account without a bucket setting, key "" is a bucket.
- */
-struct s3_place {
-	char bucket[S3_BUCKET_MAX + 1];
-	const char *key; /* inside the path */
-};
-/* False if the first component cannot be a bucket's name. */
-bool s3_locate(struct s3_place *out, const struct s3_account *, const char *path);
+/* Does a write say anything of what it writes?  A copy that does not keeps what its source has. */
+bool s3_has_attributes(const struct cloud_put *);
+/* Content type, modification time, mode: of PUT, COPY and an upload's beginning. */
+void s3_put_attributes(struct http_request *, const struct cloud_op *);
+/* put.no_replace, where the service takes such a condition. */
+void s3_put_guard(struct http_request *, const struct cloud_op *);
+/* What the account wants of every new object: storage class and encryption. */
+void s3_put_new_object(struct http_request *, const struct s3_account *);
+/* Encryption by the service's keys alone. */
+void s3_put_encryption(struct http_request *, const struct s3_account *);
+/* Of an object that is encrypted with the customer's key: nothing moves without it. */
+void s3_put_customer_key(struct http_request *, const struct s3_account *);
+/* Where a copy comes from, pinned.  False if that is nowhere, or too long. */
+bool s3_put_source(struct http_request *, const struct cloud_op *);
+/* The op's content as the body, and what it is checked with. */
+void s3_put_body(struct http_request *, const struct cloud_op *);
+/* A hash in base64. */
+void s3_put_digest(struct http_request *, const char *name, const void *sum, size_t len);
 
 /*
  * Finishes a request whose headers and body are filled in: URL, Host, time, payload hash and

@@ -23,9 +23,8 @@ s3_version(const char *etag)
 	return xstrdup(etag);
 }
 
-/* Digits only; UINT64_MAX for anything else. */
-static uint64_t
-parse_size(const char *text)
+uint64_t
+s3_xml_size(const char *text)
 {
 	char *end;
 	uint64_t size;
@@ -62,7 +61,7 @@ list_contents(struct list_walk *walk, const char *field, const char *text, struc
 	} else if (strcmp(field, "/Key") == 0) {
 		xstrset(&entry->path, text);
 	} else if (strcmp(field, "/Size") == 0) {
-		entry->size = parse_size(text);
+		entry->size = s3_xml_size(text);
 		if (entry->size == UINT64_MAX)
 			return err_set(err, -EPROTO, "the list has a size of '%.40s'", text);
 	} else if (strcmp(field, "/ETag") == 0) {
@@ -101,9 +100,8 @@ list_element(void *arg, const char *path, const char *text, struct err *err)
 	return 0;
 }
 
-/* In place.  False if a NUL was hidden in it. */
-static bool
-key_decode(char *key)
+bool
+s3_xml_key(char *key)
 {
 	for (char *c = key; *c != '\0'; c++) {
 		if (*c == '+')
@@ -121,7 +119,7 @@ list_place(
 	char *name = entry->path;
 	char *path;
 
-	if (encoded && !key_decode(name))
+	if (encoded && !s3_xml_key(name))
 		return false;
 	if (strncmp(name, prefix, prefix_len) != 0)
 		return false;
@@ -242,6 +240,18 @@ s3_xml_buckets(struct entry_list *into, const void *data, size_t len, struct err
 	return code;
 }
 
+int
+s3_xml_walk(const void *data, size_t len, xml_fn fn, void *arg, struct err *err)
+{
+	const char *at = data;
+
+	while (len > 0 && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) {
+		at++;
+		len--;
+	}
+	return xml_walk(at, len, fn, arg, err);
+}
+
 static int
 error_element(void *arg, const char *path, const char *text, struct err *err)
 {
@@ -251,6 +261,10 @@ error_element(void *arg, const char *path, const char *text, struct err *err)
 		snprintf(error->code, sizeof error->code, "%s", text);
 	else if (strcmp(path, "Error/Message") == 0)
 		snprintf(error->message, sizeof error->message, "%s", text);
+	else if (strcmp(path, "Error/Region") == 0)
+		snprintf(error->region, sizeof error->region, "%s", text);
+	else if (strcmp(path, "Error/Condition") == 0)
+		snprintf(error->condition, sizeof error->condition, "%s", text);
 	return 0;
 }
 
@@ -258,6 +272,6 @@ void
 s3_xml_error(struct s3_error *out, const void *data, size_t len)
 {
 	*out = (struct s3_error){.code = ""};
-	if (len > 0 && xml_walk(data, len, error_element, out, NULL) != 0)
+	if (len > 0 && s3_xml_walk(data, len, error_element, out, NULL) != 0)
 		*out = (struct s3_error){.code = ""};
 }

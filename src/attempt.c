@@ -40,8 +40,8 @@ struct attempt {
 	int spool, spool_error;
 	size_t ring;
 	struct budget *memory;
-	struct bucket *const *limits;
-	size_t limits_len;
+	struct bucket *const *buckets;
+	size_t buckets_len;
 	struct checkpoint *checkpoint; /* until the copy or the tree takes it */
 	struct attempt_handler handler;
 	void *arg;
@@ -296,8 +296,8 @@ attempt_copy_start(struct attempt *a)
 	    .content_type = is_transfer ? c->content_type : NULL,
 	    .ring = a->ring,
 	    .memory = a->memory,
-	    .limits = a->limits,
-	    .limits_len = a->limits_len,
+	    .buckets = a->buckets,
+	    .buckets_len = a->buckets_len,
 	    .will_retry = attempt_will_retry(a),
 	    .checkpoint = TAKE(a->checkpoint),
 	};
@@ -558,8 +558,8 @@ attempt_tree_run(struct attempt *a)
 		    .will_retry = attempt_will_retry(a),
 		    .ring = a->ring,
 		    .memory = a->memory,
-		    .limits = a->limits,
-		    .limits_len = a->limits_len,
+		    .buckets = a->buckets,
+		    .buckets_len = a->buckets_len,
 		    .checkpoint = TAKE(a->checkpoint),
 		};
 		a->tree = tree_start(a->runner, &spec, &handler, a);
@@ -744,8 +744,8 @@ attempt_start(struct cloud_runner *runner, const struct change *change, struct a
 	a->ring = config->ring;
 	a->progress_ms = config->progress_ms;
 	a->memory = config->memory;
-	a->limits = config->limits;
-	a->limits_len = config->limits_len;
+	a->buckets = config->buckets;
+	a->buckets_len = config->buckets_len;
 	a->checkpoint = config->checkpoint;
 	a->handler = *handler;
 	a->arg = arg;

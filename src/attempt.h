@@ -50,8 +50,8 @@ struct attempt_config {
 	const char *spool_dir; /* the user's spool directory, for SEGMENT_SPOOL; borrowed */
 	struct budget *memory; /* for rings beyond that one; borrowed until the end */
 	struct checkpoint *checkpoint; /* what earlier notes made; taken; NULL: none */
-	struct bucket *const *limits; /* as in relay.h; borrowed until the end */
-	size_t limits_len;
+	struct bucket *const *buckets; /* as in relay.h; borrowed until the end */
+	size_t buckets_len;
 };
 
 /* accounts: those of change->account_id and of every segment, in any order; referenced while it

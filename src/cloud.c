@@ -147,6 +147,7 @@ cloud_account_open(struct account **out, const struct cloud_driver *driver, cons
 		return -EINVAL;
 	a = xcalloc(1, sizeof(*a));
 	a->account.driver = driver;
+	a->account.limits = driver->limits;
 	a->account.id = xstrdup(id);
 	a->account.name = xstrdup(name);
 	a->account.data = xcalloc(1, MAX(driver->account_size, 1));
@@ -286,7 +287,7 @@ account_concurrency(const struct account_private *a)
 	unsigned n = a->runner->config.concurrency;
 
 	if (n == 0)
-		n = a->account.driver->limits.concurrency;
+		n = a->account.limits.concurrency;
 
 	return n > 0 ? n : CLOUD_CONCURRENCY;
 }
@@ -326,7 +327,7 @@ static uint64_t
 account_take_turn(struct account_private *a)
 {
 	unsigned share = MAX(a->runner->config.rate_share, 1);
-	double rate = (double)a->account.driver->limits.rate / share;
+	double rate = (double)a->account.limits.rate / share;
 	uint64_t now = clock_mono_ms();
 
 	if (now < a->account.hold_until_ms)

@@ -151,6 +151,7 @@ struct account {
 			    open() knows better */
 	struct bucket *bandwidth; /* of what passes through us, or NULL; whoever opened it sets it,
 				     and owns it */
+	struct cloud_limits limits; /* the driver's, which its open() may narrow */
 	/* runner's: */
 	unsigned running; /* ops under way on this loop */
 	double tokens; /* rate limit */

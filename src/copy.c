@@ -66,8 +66,8 @@ struct copy {
 
 	struct checkpoint *checkpoint; /* while no upload has it */
 	struct budget *memory;
-	struct bucket *const *limits;
-	size_t limits_len;
+	struct bucket *const *buckets;
+	size_t buckets_len;
 	bool will_retry;
 	struct upload *upload;
 	bool upload_ended;
@@ -312,9 +312,9 @@ copy_stat_source_run(struct copy *c)
 		if (__builtin_add_overflow(c->total, s->length, &c->total))
 			return COPY_FAIL(c, -EFBIG, "'%s' would be larger than any file", c->path);
 	}
-	if (c->total > copy_size_max(&c->to->driver->limits))
+	if (c->total > copy_size_max(&c->to->limits))
 		return COPY_FAIL(c, -EFBIG, "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64,
-		    c->path, c->total, c->to->driver->title, copy_size_max(&c->to->driver->limits));
+		    c->path, c->total, c->to->driver->title, copy_size_max(&c->to->limits));
 	c->result.size = c->total;
 	return c->overwrite ? COPY_ROUTE : COPY_STAT_TARGET;
 }
@@ -414,7 +414,7 @@ copy_report(struct copy *c, uint64_t bytes)
 static bool
 copy_is_upload(const struct copy *c)
 {
-	uint64_t copy_max = c->to->driver->limits.copy_max;
+	uint64_t copy_max = c->to->limits.copy_max;
 
 	if (c->native)
 		return copy_max > 0 && c->total > copy_max;
@@ -584,8 +584,8 @@ copy_relay_run(struct copy *c)
 		    .ring = c->ring,
 		    .hashes = copy_hashes(c),
 		    .expected = c->whole ? &c->source.digests : NULL,
-		    .limits = c->limits,
-		    .limits_len = c->limits_len,
+		    .buckets = c->buckets,
+		    .buckets_len = c->buckets_len,
 		};
 		c->relay = relay_start(c->runner, &spec, copy_op_new(c, CLOUD_PUT),
 		    copy_on_relay_progress, copy_on_relay_done, c);
@@ -681,8 +681,8 @@ copy_upload_start(struct copy *c)
 	    .memory = c->memory,
 	    .hashes = copy_part_hashes(c),
 	    .expected = c->whole ? &c->source.digests : NULL,
-	    .limits = c->limits,
-	    .limits_len = c->limits_len,
+	    .buckets = c->buckets,
+	    .buckets_len = c->buckets_len,
 	};
 
 	c->upload_ended = false;
@@ -956,8 +956,8 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
 	entry_init(&c->source);
 	entry_init(&c->dest);
 	c->memory = spec->memory;
-	c->limits = spec->limits;
-	c->limits_len = spec->limits_len;
+	c->buckets = spec->buckets;
+	c->buckets_len = spec->buckets_len;
 	c->will_retry = spec->will_retry;
 	c->checkpoint = spec->checkpoint;
 	c->handler = *handler;

@@ -41,8 +41,8 @@ struct copy_spec {
 	struct budget *memory; /* for more rings than one; borrowed until the end */
 	bool will_retry; /* after a transient failure there will be a repetition */
 	struct checkpoint *checkpoint; /* of an earlier try; taken; or NULL */
-	struct bucket *const *limits; /* as in relay.h; borrowed until the end */
-	size_t limits_len;
+	struct bucket *const *buckets; /* as in relay.h; borrowed until the end */
+	size_t buckets_len;
 };
 
 struct copy_result {

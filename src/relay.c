@@ -57,9 +57,9 @@ relay_limit(const struct relay *r, size_t i)
 	const struct account *from =
 	    r->part < r->spec.parts_len ? r->spec.parts[r->part].account : NULL;
 
-	if (i < r->spec.limits_len)
-		return r->spec.limits[i];
-	if (i == r->spec.limits_len)
+	if (i < r->spec.buckets_len)
+		return r->spec.buckets[i];
+	if (i == r->spec.buckets_len)
 		return to->bandwidth;
 	return from != NULL && from->bandwidth != to->bandwidth ? from->bandwidth : NULL;
 }
@@ -72,7 +72,7 @@ relay_charge(struct relay *r, size_t len)
 	struct bucket *b;
 	size_t i;
 
-	for (i = 0; i < r->spec.limits_len + 2; i++) {
+	for (i = 0; i < r->spec.buckets_len + 2; i++) {
 		b = relay_limit(r, i);
 		if (b == NULL)
 			continue;

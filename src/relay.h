@@ -36,7 +36,7 @@ struct relay_spec {
 	const struct digests *expected; /* what the source's cloud says; borrowed; NULL: nothing */
 	struct bucket *const
 	    *limits; /* of bandwidth, besides the accounts'; borrowed until the end */
-	size_t limits_len;
+	size_t buckets_len;
 };
 
 /* Bytes that have left the ring; called whenever some came in. */

@@ -44,8 +44,8 @@ struct tree {
 	bool repeated, aborted, will_retry;
 	size_t ring;
 	struct budget *memory;
-	struct bucket *const *limits;
-	size_t limits_len;
+	struct bucket *const *buckets;
+	size_t buckets_len;
 	struct checkpoint *checkpoint; /* until the first upload takes it */
 	struct tree_item *uploading; /* whose file may be an upload */
 	SLIST_HEAD(, tree_dir) stack;
@@ -211,8 +211,8 @@ tree_item_start(struct tree *t, struct tree_item *item, const struct entry *e)
 	    .mtime_ns = ENTRY_NO_TIME,
 	    .ring = t->ring,
 	    .memory = t->memory,
-	    .limits = t->limits,
-	    .limits_len = t->limits_len,
+	    .buckets = t->buckets,
+	    .buckets_len = t->buckets_len,
 	    .will_retry = t->will_retry,
 	};
 	static const struct copy_handler handler = {
@@ -392,8 +392,8 @@ tree_start(struct cloud_runner *runner, const struct tree_spec *spec,
 	t->ring = spec->ring;
 	t->will_retry = spec->will_retry;
 	t->memory = spec->memory;
-	t->limits = spec->limits;
-	t->limits_len = spec->limits_len;
+	t->buckets = spec->buckets;
+	t->buckets_len = spec->buckets_len;
 	t->checkpoint = spec->checkpoint;
 	SLIST_INIT(&t->stack);
 	tree_push(t, xstrdup(spec->from), xstrdup(spec->to));

@@ -25,8 +25,8 @@ struct tree_spec {
 	size_t ring;
 	struct budget *memory; /* borrowed */
 	struct checkpoint *checkpoint; /* of an earlier try; taken; or NULL */
-	struct bucket *const *limits; /* as in relay.h; borrowed until the end */
-	size_t limits_len;
+	struct bucket *const *buckets; /* as in relay.h; borrowed until the end */
+	size_t buckets_len;
 };
 
 struct tree_handler {

@@ -136,7 +136,7 @@ upload_note(struct upload *u, enum checkpoint_note_kind kind, const struct uploa
 bool
 upload_is_for(const struct account *to, uint64_t size)
 {
-	const struct cloud_limits *l = &to->driver->limits;
+	const struct cloud_limits *l = &to->limits;
 
 	return l->part_max > 0 && size > 0 && (size > l->put_max || size >= l->upload_from);
 }
@@ -398,7 +398,7 @@ upload_find_run(struct upload *u)
 	c->path = xstrdup(u->path);
 	c->source = xstrdup(u->source);
 	c->size = u->spec.size;
-	c->part_size = u->part_size = upload_part_size(&u->to->driver->limits, c->size);
+	c->part_size = u->part_size = upload_part_size(&u->to->limits, c->size);
 	u->parts = (unsigned)((c->size + c->part_size - 1) / c->part_size);
 	c->before = xcalloc(MAX(op->uploads_len, (size_t)1), sizeof *c->before);
 	for (i = 0; i < op->uploads_len; i++)
@@ -545,8 +545,8 @@ job_relay(struct job *j, struct cloud_op *op)
 	    .spool = j->upload->spec.spool,
 	    .ring = j->upload->spec.ring,
 	    .hashes = j->upload->spec.hashes,
-	    .limits = j->upload->spec.limits,
-	    .limits_len = j->upload->spec.limits_len,
+	    .buckets = j->upload->spec.buckets,
+	    .buckets_len = j->upload->spec.buckets_len,
 	};
 
 	j->relay = relay_start(j->upload->runner, &spec, op, job_on_progress, job_on_done, j);

@@ -36,8 +36,8 @@ struct upload_spec {
 	struct budget *memory; /* of the rings beyond the first; borrowed */
 	unsigned hashes; /* HASH_BIT()s to compute of each part */
 	const struct digests *expected; /* what the source's cloud says of the whole; borrowed */
-	struct bucket *const *limits; /* as in relay.h; borrowed until the end */
-	size_t limits_len;
+	struct bucket *const *buckets; /* as in relay.h; borrowed until the end */
+	size_t buckets_len;
 };
 
 struct upload_progress {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# A real S3 server (SKYFERRY_TEST_S3: the line that tests/servers/start-radosgw.sh printed), used
+# A real S3 server (SKYFERRY_TEST_S3: the line that a tests/servers/start-*.sh printed), used
 # through the mount as a person would.
 load helpers
 
@@ -14,11 +14,11 @@ setup()
 	skyferry account add from local "$home/from"
 	skyferry account add back local "$home/back"
 	SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(field secret_key) skyferry account add --no-test cloud s3 \
-	    "endpoint=$(field endpoint)" "region=$(field region)" "accessKeyId=$(field access_key)"
+	    "service=$(field service)" "endpoint=$(field endpoint)" "region=$(field region)" "accessKeyId=$(field access_key)"
 	# A bucket is a top-level directory of an account without one.
 	skyferry mkdir "cloud:$bucket"
 	SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(field secret_key) skyferry account add s3 s3 \
-	    "endpoint=$(field endpoint)" "region=$(field region)" "accessKeyId=$(field access_key)" "bucket=$bucket"
+	    "service=$(field service)" "endpoint=$(field endpoint)" "region=$(field region)" "accessKeyId=$(field access_key)" "bucket=$bucket"
 	mount_start
 }
 

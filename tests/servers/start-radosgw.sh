@@ -31,7 +31,7 @@ done
 report() {
 	local pids
 	pids=$(for name in mon osd rgw; do cut -d' ' -f1 "$STATE/$name.pid"; done | paste -sd,)
-	printf '{"kind":"s3","endpoint":"http://127.0.0.1:%s"' "$PORT"
+	printf '{"kind":"s3","service":"ceph","endpoint":"http://127.0.0.1:%s"' "$PORT"
 	[ -z "$tls" ] ||
 		printf ',"tls_endpoint":"https://127.0.0.1:%s","ca":"%s"' "$tls" "$STATE/tls-cert.pem"
 	printf ',"region":"us-east-1","access_key":"%s","secret_key":"%s","path_style":true' \

@@ -197,8 +197,8 @@ fixture_run(const struct change *c)
 	    .ring = fx.ring,
 	    .spool_dir = fx.spool,
 	    .memory = &fx.memory,
-	    .limits = &fx.limit,
-	    .limits_len = fx.limit != NULL,
+	    .buckets = &fx.limit,
+	    .buckets_len = fx.limit != NULL,
 	    .checkpoint = fx.checkpoint != NULL ? checkpoint_copy(fx.checkpoint) : NULL,
 	};
 

@@ -4,10 +4,11 @@ unit_programs += \
 	tests/unit/test_local \
 	tests/unit/test_memory \
 	tests/unit/test_s3 \
+	tests/unit/test_s3_upload \
 	tests/unit/test_sigv4 \
 	tests/unit/test_xml
 
-# With SKYFERRY_TEST_S3 (see tests/servers/start-radosgw.sh) the suite runs against S3 as well.
+# With SKYFERRY_TEST_S3 (see tests/servers/start-*.sh) the suite runs against S3 as well.
 tests_unit_test_conformance_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_cases.c \
@@ -22,8 +23,14 @@ tests_unit_test_local_SOURCES = \
 tests_unit_test_local_LDADD = $(UNIT_LIBS)
 tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
 tests_unit_test_memory_LDADD = $(UNIT_LIBS)
-tests_unit_test_s3_SOURCES = tests/unit/test_s3.c
+tests_unit_test_s3_SOURCES = \
+	tests/unit/s3_bench.c tests/unit/s3_bench.h \
+	tests/unit/test_s3.c
 tests_unit_test_s3_LDADD = $(UNIT_LIBS)
+tests_unit_test_s3_upload_SOURCES = \
+	tests/unit/s3_bench.c tests/unit/s3_bench.h \
+	tests/unit/test_s3_upload.c
+tests_unit_test_s3_upload_LDADD = $(UNIT_LIBS)
 tests_unit_test_sigv4_SOURCES = tests/unit/test_sigv4.c
 tests_unit_test_sigv4_LDADD = $(UNIT_LIBS)
 tests_unit_test_xml_SOURCES = tests/unit/test_xml.c

@@ -1,0 +1,300 @@
+/* Uploads in parts: "Uploading and copying objects using multipart upload", S3 User Guide. */
+#include "providers/s3_answer.h"
+#include "providers/s3_private.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Requests */
+
+static void
+s3_put_begin(struct cloud_op *op, struct http_request *req, struct buf *query)
+{
+	const struct s3_account *s3 = s3_account(op);
+
+	req->method = "POST";
+	req->body = HTTP_BODY_BYTES;
+	buf_puts(query, "uploads");
+	s3_put_attributes(req, op);
+	s3_put_new_object(req, s3);
+	s3_put_customer_key(req, s3);
+	if (s3->checksum == S3_CHECKSUM_CRC32C) {
+		http_request_header(req, "x-amz-checksum-algorithm", "CRC32C");
+		http_request_header(req, "x-amz-checksum-type", "FULL_OBJECT");
+	}
+}
+
+static void
+s3_put_upload_query(const struct cloud_op *op, struct buf *query)
+{
+	if (op->kind == CLOUD_UPLOAD_PART || op->kind == CLOUD_COPY_PART)
+		buf_printf(query, "partNumber=%u&", op->part.number);
+	if (op->kind == CLOUD_UPLOAD_STATUS && op->parts.len > 0)
+		buf_printf(
+		    query, "part-number-marker=%u&", op->parts.items[op->parts.len - 1].number);
+	buf_puts(query, "uploadId=");
+	buf_put_uri(query, op->upload, NULL);
+}
+
+static void
+s3_put_part(const struct cloud_op *op, struct http_request *req)
+{
+	req->method = "PUT";
+	s3_put_body(req, op);
+	s3_put_customer_key(req, s3_account(op));
+}
+
+static bool
+s3_put_part_copy(const struct cloud_op *op, struct http_request *req)
+{
+	req->method = "PUT";
+	req->body = HTTP_BODY_BYTES;
+	http_request_header(req, "x-amz-copy-source-range", "bytes=%" PRIu64 "-%" PRIu64,
+	    op->offset, op->offset + op->length - 1);
+	s3_put_customer_key(req, s3_account(op));
+	return s3_put_source(req, op);
+}
+
+static uint64_t
+s3_upload_size(const struct cloud_op *op)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < op->parts.len; i++)
+		size += op->parts.items[i].length;
+	return size;
+}
+
+static void
+s3_put_crc32c_element(struct buf *out, uint32_t crc)
+{
+	const unsigned char sum[4] = {(unsigned char)(crc >> 24), (unsigned char)(crc >> 16),
+	    (unsigned char)(crc >> 8), (unsigned char)crc};
+
+	buf_puts(out, "<ChecksumCRC32C>");
+	buf_put_base64(out, sum, sizeof sum);
+	buf_puts(out, "</ChecksumCRC32C>");
+}
+
+static void
+s3_put_commit(const struct cloud_op *op, struct http_request *req)
+{
+	const struct s3_account *s3 = s3_account(op);
+	bool checked = s3->checksum == S3_CHECKSUM_CRC32C;
+
+	req->method = "POST";
+	req->body = HTTP_BODY_BYTES;
+	http_request_header(req, "Content-Type", "application/xml");
+	s3_put_guard(req, op);
+	if (checked) {
+		http_request_header(req, "x-amz-mp-object-size", "%" PRIu64, s3_upload_size(op));
+		http_request_header(req, "x-amz-checksum-type", "FULL_OBJECT");
+		s3_put_customer_key(req, s3);
+	}
+	if (checked && (op->put.digests.have & HASH_BIT(HASH_CRC32C)))
+		s3_put_digest(req, "x-amz-checksum-crc32c", op->put.digests.sum[HASH_CRC32C],
+		    hash_size(HASH_CRC32C));
+	buf_puts(&req->bytes,
+	    "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+	for (size_t i = 0; i < op->parts.len; i++) {
+		const struct upload_part *part = &op->parts.items[i];
+
+		buf_printf(&req->bytes,
+		    "<Part><PartNumber>%u</PartNumber><ETag>&quot;%s&quot;</ETag>", part->number,
+		    part->tag);
+		if (checked && part->has_crc32c)
+			s3_put_crc32c_element(&req->bytes, part->crc32c);
+		buf_puts(&req->bytes, "</Part>");
+	}
+	buf_puts(&req->bytes, "</CompleteMultipartUpload>");
+}
+
+static void
+s3_put_find(const struct cloud_op *op, const struct s3_place *place, struct buf *query)
+{
+	const struct s3_op *s3 = op->data;
+
+	buf_puts(query, "uploads&encoding-type=url&max-uploads=1000&prefix=");
+	buf_put_uri(query, place->key, NULL);
+	if (s3->key_marker[0] != '\0') {
+		buf_puts(query, "&key-marker=");
+		buf_put_uri(query, s3->key_marker, NULL);
+	}
+	if (s3->id_marker[0] != '\0') {
+		buf_puts(query, "&upload-id-marker=");
+		buf_put_uri(query, s3->id_marker, NULL);
+	}
+}
+
+/* The op itself may be impossible. */
+static enum cloud_step
+s3_check_part(const struct cloud_op *op, struct err *err)
+{
+	if (op->part.number == 0 || op->part.number > S3_PARTS_MAX)
+		return s3_refuse(err, -E2BIG, op->path, "an upload has at most 10,000 parts");
+	if (op->length > S3_PART_MAX)
+		return s3_refuse(err, -EFBIG, op->path, "a part has at most 5 GiB");
+	if (op->kind == CLOUD_COPY_PART && op->length == 0)
+		return s3_refuse(err, -EINVAL, op->path, "no part of nothing can be copied");
+	return CLOUD_STEP_SEND;
+}
+
+enum cloud_step
+s3_put_upload(struct cloud_op *op, struct http_request *req, const struct s3_place *place,
+    struct buf *query, struct err *err)
+{
+	enum cloud_step step = CLOUD_STEP_SEND;
+
+	if (op->kind != CLOUD_UPLOAD_BEGIN && op->kind != CLOUD_UPLOAD_FIND)
+		s3_put_upload_query(op, query);
+	if (op->kind == CLOUD_UPLOAD_PART || op->kind == CLOUD_COPY_PART)
+		step = s3_check_part(op, err);
+	switch (op->kind) {
+	case CLOUD_UPLOAD_BEGIN: s3_put_begin(op, req, query); break;
+	case CLOUD_UPLOAD_PART: s3_put_part(op, req); break;
+	case CLOUD_COPY_PART:
+		if (step == CLOUD_STEP_SEND && !s3_put_part_copy(op, req))
+			return s3_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
+		break;
+	case CLOUD_UPLOAD_STATUS: req->method = "GET"; break;
+	case CLOUD_UPLOAD_COMMIT: s3_put_commit(op, req); break;
+	case CLOUD_UPLOAD_ABORT: req->method = "DELETE"; break;
+	default: s3_put_find(op, place, query); break;
+	}
+	return step;
+}
+
+/* Answers */
+
+static enum cloud_step
+s3_begin_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct err why = ERR_INIT;
+	struct s3_result result;
+
+	if (s3_xml_result(
+		&result, "InitiateMultipartUploadResult", res->body.data, res->body.len, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	if (result.upload[0] == '\0')
+		return s3_refuse(err, -EPROTO, op->path, "the service does not name the upload");
+	xstrset(&op->upload, result.upload);
+	return CLOUD_STEP_DONE;
+}
+
+/* crc32c: base64, or NULL. */
+static enum cloud_step
+s3_take_part(struct cloud_op *op, const struct http_response *res, const char *etag,
+    const char *crc32c, struct err *err)
+{
+	struct digests *digests = &op->entry.digests;
+	struct upload_part *part = &op->part;
+	struct err why = ERR_INIT;
+
+	*digests = (struct digests){.have = 0};
+	if (s3_take_tag(part->tag, etag, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	if (part->tag[0] == '\0')
+		return s3_refuse(
+		    err, -EPROTO, op->path, "a part was written, but the service gives it no etag");
+	part->length = op->length;
+	s3_take_md5(digests, op, part->tag, &res->headers);
+	part->has_crc32c = s3_take_crc32c(digests, crc32c);
+	part->crc32c = 0;
+	for (size_t i = 0; part->has_crc32c && i < hash_size(HASH_CRC32C); i++)
+		part->crc32c = part->crc32c << 8 | digests->sum[HASH_CRC32C][i];
+	return CLOUD_STEP_DONE;
+}
+
+static enum cloud_step
+s3_part_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const char *etag = http_header_get(&res->headers, "ETag");
+
+	return s3_take_part(op, res, etag == NULL ? "" : etag,
+	    http_header_get(&res->headers, "x-amz-checksum-crc32c"), err);
+}
+
+static enum cloud_step
+s3_part_copy_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct err why = ERR_INIT;
+	struct s3_result result;
+
+	if (s3_xml_result(&result, "CopyPartResult", res->body.data, res->body.len, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	if (s3_take_part(op, res, result.etag, result.crc32c, err) != CLOUD_STEP_DONE)
+		return CLOUD_STEP_FAIL;
+	return s3_stage_acted(op);
+}
+
+static enum cloud_step
+s3_status_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct err why = ERR_INIT;
+	struct s3_page page;
+
+	if (s3_xml_parts(&page, &op->parts, res->body.data, res->body.len, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	return page.truncated ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
+}
+
+static enum cloud_step
+s3_commit_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+	struct err why = ERR_INIT;
+	struct s3_result result;
+
+	if (s3_xml_result(
+		&result, "CompleteMultipartUploadResult", res->body.data, res->body.len, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	s3_take_written(op, res, result.etag, result.crc32c, s3_upload_size(op));
+	/* Attributes went with the beginning; they are known here only if they are given again. */
+	s3->look = result.etag[0] == '\0';
+	return s3_stage_acted(op);
+}
+
+static enum cloud_step
+s3_find_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+	struct err why = ERR_INIT;
+	struct s3_uploads page;
+	struct s3_place place;
+	size_t len;
+	bool more;
+
+	s3_locate(&place, op->account->data, op->path);
+	if (s3_xml_uploads(&page, place.key, s3_account(op)->kind->has & S3_ENCODES_SILENTLY,
+		res->body.data, res->body.len, &why) != 0)
+		return s3_bad_answer(op, &why, err);
+	len = MIN(page.len, CLOUD_UPLOADS_MAX - op->uploads_len);
+	op->uploads = xrealloc(op->uploads, MAX(op->uploads_len + len, 1), sizeof *op->uploads);
+	for (size_t i = 0; i < len; i++)
+		op->uploads[op->uploads_len++] = TAKE(page.ids[i]);
+	s3_uploads_fini(&page);
+	more = page.truncated && op->uploads_len < CLOUD_UPLOADS_MAX;
+	if (more && strcmp(page.key_marker, s3->key_marker) == 0 &&
+	    strcmp(page.id_marker, s3->id_marker) == 0) {
+		err_set(&why, -EPROTO, "the list goes round in circles");
+		return s3_bad_answer(op, &why, err);
+	}
+	memcpy(s3->key_marker, page.key_marker, sizeof s3->key_marker);
+	memcpy(s3->id_marker, page.id_marker, sizeof s3->id_marker);
+	/* A prefix that many uploads share: what is beyond is left to the bucket's own rules. */
+	return more && ++s3->pages < S3_FIND_PAGES ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
+}
+
+enum cloud_step
+s3_upload_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	switch (op->kind) {
+	case CLOUD_UPLOAD_BEGIN: return s3_begin_response(op, res, err);
+	case CLOUD_UPLOAD_PART: return s3_part_response(op, res, err);
+	case CLOUD_COPY_PART: return s3_part_copy_response(op, res, err);
+	case CLOUD_UPLOAD_STATUS: return s3_status_response(op, res, err);
+	case CLOUD_UPLOAD_COMMIT: return s3_commit_response(op, res, err);
+	case CLOUD_UPLOAD_FIND: return s3_find_response(op, res, err);
+	default: return CLOUD_STEP_DONE;
+	}
+}
