@@ -35,7 +35,7 @@ struct relay_spec {
 	unsigned hashes; /* HASH_BIT()s to compute */
 	const struct digests *expected; /* what the source's cloud says; borrowed; NULL: nothing */
 	struct bucket *const
-	    *limits; /* of bandwidth, besides the accounts'; borrowed until the end */
+	    *buckets; /* of bandwidth, besides the accounts'; borrowed until the end */
 	size_t buckets_len;
 };
 

@@ -8,6 +8,7 @@
 # thread_tests         those that the build with TSan runs as well
 # full_tests           what only `contrib/check --full` runs
 # s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
+# s3_pair_tests        what needs SKYFERRY_TEST_S3_OTHER as well
 TEST_EXTENSIONS = .bats .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 BATS_LOG_DRIVER = $(LOG_DRIVER)
@@ -26,6 +27,7 @@ sanitized_tests =
 thread_tests =
 full_tests =
 s3_tests =
+s3_pair_tests =
 include tests/unit/base.mk
 include tests/unit/net.mk
 include tests/unit/drivers.mk
@@ -43,10 +45,10 @@ dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
-EXTRA_DIST += $(integration_tests) $(full_tests) tests/integration/s3.bats tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+EXTRA_DIST += $(integration_tests) $(full_tests) tests/integration/s3.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-thread print-full print-s3
+.PHONY: check-programs print-unit print-integration print-sanitized print-thread print-full print-s3 print-s3-pair
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -60,3 +62,5 @@ print-full:
 	@echo $(full_tests)
 print-s3:
 	@echo $(s3_tests)
+print-s3-pair:
+	@echo $(s3_pair_tests)

@@ -10,6 +10,7 @@ sanitized_tests += tests/integration/crash.bats
 integration_tests += tests/integration/faults.bats
 sanitized_tests += tests/integration/faults.bats
 s3_tests += tests/unit/test_conformance tests/integration/s3.bats
+s3_pair_tests += tests/integration/s3_crash.bats
 integration_tests += tests/integration/mount_limits.bats
 sanitized_tests += tests/integration/mount_limits.bats
 integration_tests += tests/integration/mount_races.bats
