@@ -294,7 +294,8 @@ accounts_check_root(struct accounts *a, json_t *credentials, bool trusted, struc
 	if (root == NULL || root[0] != '/')
 		return 0; /* the driver says what is wrong with it */
 	/* First: following a path into a mount of ours would wait for us. */
-	if ((fd = disk_open_root(root, err)) < 0)
+	fd = disk_open_root(root, true, err);
+	if (fd < 0)
 		return fd;
 	resolved = disk_real_path(fd);
 	if (resolved == NULL)

@@ -9,7 +9,7 @@
 
 struct local_account {
 	int root; /* O_PATH */
-	char *real; /* where that is */
+	char *real; /* where that is; NULL: not known */
 	bool fsync;
 };
 
@@ -30,16 +30,8 @@ static const struct cloud_field local_fields[] = {
     {.name = NULL},
 };
 
-static void
-local_close(struct account *account)
-{
-	struct local_account *local = account->data;
-
-	cleanup_close(&local->root);
-	free(TAKE(local->real));
-}
-
-/* root is a real path: it was resolved when the account was made. */
+/* The root was resolved when the account was made.  Whoever may write above it could put a symlink
+   in its place: none is followed. */
 static int
 local_open(struct account *account, const json_t *credentials, struct err *err)
 {
@@ -55,17 +47,20 @@ local_open(struct account *account, const json_t *credentials, struct err *err)
 	if (flush != NULL && strcmp(flush, "yes") != 0 && strcmp(flush, "no") != 0)
 		return err_set(err, -EINVAL, "fsync: '%s' is neither \"yes\" nor \"no\"", flush);
 	local->fsync = flush == NULL || strcmp(flush, "yes") == 0;
-	local->root = disk_open_root(root, err);
+	local->root = disk_open_root(root, false, err);
 	if (local->root < 0)
 		return local->root;
 	local->real = disk_real_path(local->root);
-	if (local->real != NULL && strcmp(local->real, root) == 0)
-		return 0;
-	/* Whoever may write above the root could else put a symlink in its place. */
-	err_set(err, -EPERM, "root: '%s' leads to '%s': make the account anew with that directory",
-	    root, local->real == NULL ? "" : local->real);
-	local_close(account); /* an account that was not opened is not closed */
-	return -EPERM;
+	return 0;
+}
+
+static void
+local_close(struct account *account)
+{
+	struct local_account *local = account->data;
+
+	cleanup_close(&local->root);
+	free(local->real);
 }
 
 static bool
@@ -166,6 +161,8 @@ local_identity(const struct account *account, const char *path)
 {
 	const struct local_account *local = account->data;
 
+	if (local->real == NULL)
+		return NULL;
 	return xasprintf("%s/%s", strcmp(local->real, "/") == 0 ? "" : local->real, path);
 }
 

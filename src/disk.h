@@ -83,8 +83,9 @@ unsigned disk_calls(void);
 /* The version string of an open file: "size-mtime_ns-ctime_ns-ino" in hex. */
 char *disk_version(int fd);
 /* Opens the account's root: absolute, exists, is a directory, not inside a Skyferry mount (f_type
-   FUSE with our subtype in mountinfo).  Returns the descriptor or a negative errno. */
-int disk_open_root(const char *path, struct err *);
+   FUSE with our subtype in mountinfo).  With `follow` symlinks may lead to it, else that is -EPERM.
+   Returns the descriptor or a negative errno. */
+int disk_open_root(const char *path, bool follow, struct err *);
 /* Where an open directory is, symlinks followed; NULL and errno.  Caller frees. */
 char *disk_real_path(int fd);
 /* The umask for what is made in accounts' directories; the process's own may be stricter.  Before

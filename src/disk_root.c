@@ -2,10 +2,12 @@
 #include "src/disk.h"
 #include "src/path.h"
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SKYFERRY_FSTYPE "fuse.skyferry"
@@ -156,8 +158,20 @@ disk_real_path(int fd)
 	return len < 0 ? NULL : xstrndup(real, (size_t)len);
 }
 
+/* Without `follow` not even a look behind a symlink, which may lead into our own mount. */
+static int
+root_open(const char *path, bool follow)
+{
+	struct open_how how = {
+	    .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+	    .resolve = follow ? 0 : RESOLVE_NO_SYMLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+}
+
 int
-disk_open_root(const char *path, struct err *err)
+disk_open_root(const char *path, bool follow, struct err *err)
 {
 	CLEANUP(cleanup_free) char *real = NULL;
 	CLEANUP(cleanup_close) int fd = -1;
@@ -169,7 +183,11 @@ disk_open_root(const char *path, struct err *err)
 	code = root_check(path, path, -1, err);
 	if (code != 0)
 		return code;
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = root_open(path, follow);
+	if (fd < 0 && errno == ELOOP && !follow)
+		return err_set(err, -EPERM,
+		    "'%s' is behind a symlink now: make the account anew with the real directory",
+		    path);
 	if (fd < 0)
 		return err_sys(
 		    err, errno == EPERM ? -EACCES : -errno, "cannot open the directory '%s'", path);

@@ -123,3 +123,20 @@ os.close(fd)' "$1" "$home/go" "$2" "$3" 3>&- &
 	for i in 1 2 3; do cmp "$home/$i" "$home/a/$i"; done
 	[ "$(failures)" = 0 ]
 }
+
+@test "more files wait for the cloud than a process may have open by default" {
+	local i
+	as=(prlimit --nofile=40:4096)
+	mount_here -o settle=3s
+	as=()
+	for i in {1..60}; do
+		echo "$i" >"$a/$i"
+	done
+	skyferry unmount "$mounts"
+	wait "$mounter"
+	mounter=
+	settled
+	for i in {1..60}; do
+		[ "$(cat "$home/a/$i")" = "$i" ]
+	done
+}

@@ -36,7 +36,7 @@ setup(void **state)
 	loop = loop_new("disk", &err);
 	pool = pool_new(2, &err);
 	dir = scratch_make();
-	root = disk_open_root(dir, &err);
+	root = disk_open_root(dir, true, &err);
 	assert_true(root >= 0);
 	return 0;
 }
@@ -551,11 +551,11 @@ roots_are_checked(void **state)
 {
 	struct err err = ERR_INIT;
 
-	assert_int_equal(disk_open_root("relative/path", &err), -EINVAL);
-	assert_int_equal(disk_open_root("/nothing/there", &err), -ENOENT);
+	assert_int_equal(disk_open_root("relative/path", true, &err), -EINVAL);
+	assert_int_equal(disk_open_root("/nothing/there", true, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "/nothing/there"));
 	scratch_write(in("file"), "");
-	assert_int_equal(disk_open_root(in("file"), &err), -ENOTDIR);
+	assert_int_equal(disk_open_root(in("file"), true, &err), -ENOTDIR);
 }
 
 /* In a mount namespace of its own: a Skyferry mount that nobody answers for. */
@@ -574,13 +574,13 @@ look_at_mount(void)
 	    mount("x", in("mnt"), "fuse.skyferry", 0, options) < 0)
 		return 77;
 	alarm(10); /* whoever asks the mount waits for ever */
-	if (disk_open_root(in("mnt"), &err) != -EINVAL || strstr(err.msg, "inside") == NULL)
+	if (disk_open_root(in("mnt"), true, &err) != -EINVAL || strstr(err.msg, "inside") == NULL)
 		return 1;
-	if (disk_open_root(inside, &err) != -EINVAL || strstr(err.msg, "inside") == NULL)
+	if (disk_open_root(inside, true, &err) != -EINVAL || strstr(err.msg, "inside") == NULL)
 		return 2;
-	if (disk_open_root(dir, &err) != -EINVAL || strstr(err.msg, "contains") == NULL)
+	if (disk_open_root(dir, true, &err) != -EINVAL || strstr(err.msg, "contains") == NULL)
 		return 3;
-	return disk_open_root(in("mnt-not"), &err) >= 0 ? 0 : 4;
+	return disk_open_root(in("mnt-not"), true, &err) >= 0 ? 0 : 4;
 }
 
 static void
@@ -673,7 +673,7 @@ copy_between_file_systems(void **state)
 	assert_int_equal(truncate(in("file"), 80000000), 0);
 	probe_init(&p, DISK_COPY, "file");
 	p.req.path2 = xstrdup("copy");
-	p.req.root2 = fd = disk_open_root(other, &err);
+	p.req.root2 = fd = disk_open_root(other, true, &err);
 	assert_true(fd >= 0);
 	assert_int_equal(probe_run(&p), 0);
 	assert_int_equal(p.res.entry.size, 80000000);
