@@ -88,7 +88,8 @@ rename_put(
 	file->changes++;
 	code = file_flush(task, file, err);
 	if (code != 0) {
-		if (!node_is_detached(r->from_dir) && node_child(r->from_dir, path_name(r->from)) == NULL)
+		if (!node_is_detached(r->from_dir) &&
+		    node_child(r->from_dir, path_name(r->from)) == NULL)
 			node_move(r->node, r->from_dir, path_name(r->from));
 		if (new_place)
 			file_set_change(file, old, FILE_HELD);
