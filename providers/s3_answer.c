@@ -323,8 +323,9 @@ s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t siz
 	entry->content_type = xstrdup_null(type);
 	if (entry->version != NULL)
 		s3_take_md5(&entry->digests, op, entry->version, &res->headers);
-	/* A range's answer has that of the whole all the same. */
-	s3_take_crc32c(&entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
+	if (res->status != 206) /* of a range it may be that of a part */
+		s3_take_crc32c(
+		    &entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
 	if (mode != NULL && *mode != '\0' && mode[strspn(mode, "01234567")] == '\0')
 		entry->mode = (unsigned)strtoul(mode, NULL, 8) & 07777;
 	if ((mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime)) && modified != NULL &&

@@ -1,6 +1,7 @@
 #include "providers/s3_request.h"
 #include "providers/content_type.h"
 #include "providers/sigv4.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,16 +131,43 @@ s3_put_digest(struct http_request *req, const char *name, const void *sum, size_
 	http_request_header(req, name, "%s", buf_str(&text));
 }
 
+/*
+ * What is known beforehand goes into a header.  Else the checksum is computed as the content goes
+ * by, and follows it; but where the MD5 is known, that is what the service must compare with: our
+ * callers rely on it (CLOUD_CHECKS_PUT).  A part of an upload that was begun with CRC32C needs
+ * that one.
+ */
 void
 s3_put_body(struct http_request *req, const struct cloud_op *op)
 {
+	const struct s3_account *s3 = op->account->data;
 	const struct digests *known = &op->put.digests;
+	bool crc = s3->checksum == S3_CHECKSUM_CRC32C;
+	bool md5 = s3->checksum != S3_CHECKSUM_NONE && (known->have & HASH_BIT(HASH_MD5));
 
-	if (((const struct s3_account *)op->account->data)->checksum != S3_CHECKSUM_NONE &&
-	    (known->have & HASH_BIT(HASH_MD5)))
-		s3_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
 	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
 	req->length = op->length;
+	if (crc && (known->have & HASH_BIT(HASH_CRC32C))) {
+		s3_put_digest(
+		    req, "x-amz-checksum-crc32c", known->sum[HASH_CRC32C], hash_size(HASH_CRC32C));
+	} else if (crc && op->length == 0) {
+		s3_put_digest(req, "x-amz-checksum-crc32c", "\0\0\0\0", 4);
+	} else if (crc && (!md5 || op->kind == CLOUD_UPLOAD_PART)) {
+		req->crc32c_trailer = true;
+		http_request_header(req, "Content-Encoding", "aws-chunked");
+		http_request_header(req, "x-amz-decoded-content-length", "%" PRIu64, op->length);
+		http_request_header(req, "x-amz-trailer", "x-amz-checksum-crc32c");
+		return;
+	}
+	if (md5)
+		s3_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
+}
+
+void
+s3_put_checksum_mode(struct http_request *req, const struct s3_account *s3)
+{
+	if (s3->checksum == S3_CHECKSUM_CRC32C)
+		http_request_header(req, "x-amz-checksum-mode", "ENABLED");
 }
 
 /* The hash of what will be sent; a streamed body is not known yet. */
@@ -150,7 +178,7 @@ s3_payload(char hex[65], const struct http_request *req)
 	unsigned char digest[32];
 
 	if (req->body == HTTP_BODY_STREAM)
-		return SIGV4_UNSIGNED;
+		return req->crc32c_trailer ? SIGV4_TRAILER : SIGV4_UNSIGNED;
 	if (req->body == HTTP_BODY_NONE || req->bytes.len == 0)
 		return SIGV4_EMPTY;
 	sha256(digest, req->bytes.data, req->bytes.len);

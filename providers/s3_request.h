@@ -20,6 +20,8 @@ void s3_put_customer_key(struct http_request *, const struct s3_account *);
 bool s3_put_source(struct http_request *, const struct cloud_op *);
 /* The op's content as the body, and what it is checked with. */
 void s3_put_body(struct http_request *, const struct cloud_op *);
+/* Whoever asks so is told the checksum of the whole. */
+void s3_put_checksum_mode(struct http_request *, const struct s3_account *);
 /* A hash in base64. */
 void s3_put_digest(struct http_request *, const char *name, const void *sum, size_t len);
 

@@ -7,6 +7,7 @@
 #include "src/http.h"
 
 #define SIGV4_UNSIGNED "UNSIGNED-PAYLOAD"
+#define SIGV4_TRAILER  "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 #define SIGV4_EMPTY                                                                                \
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" /* SHA-256 of nothing   \
 									    */
