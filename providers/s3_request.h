@@ -32,3 +32,8 @@ void s3_put_digest(struct http_request *, const char *name, const void *sum, siz
  */
 int s3_finish(struct http_request *, const struct s3_account *, const struct s3_place *,
     const char *suffix, const char *query, uint64_t now_ms, struct err *);
+
+#define S3_PRESIGN_MAX (7 * 24 * 3600) /* seconds; and no longer than a session token lives */
+/* Appends a URL with which anybody can GET the file for so long. */
+int s3_presign(struct buf *out, const struct account *, const char *path, uint64_t now_ms,
+    unsigned expires_s, struct err *);

@@ -1,4 +1,5 @@
 /* The s3 driver, from requests written to answers understood; no network. */
+#include "providers/s3_request.h"
 #include "providers/s3_xml.h"
 #include "tests/unit/s3_bench.h"
 #include <stdlib.h>
@@ -132,6 +133,49 @@ test_signed(void **state)
 	bench_expect(&b, "HEAD", "https://box.s3.us-east-1.amazonaws.com/k");
 	assert_null(bench_header(&b, "Authorization"));
 	assert_null(bench_header(&b, "x-amz-date"));
+	bench_close(&b);
+}
+
+/* "Authenticating Requests: Using Query Parameters", API Reference. */
+static void
+test_presigned(void **state)
+{
+	CLEANUP(buf_free) struct buf url = BUF_INIT(HTTP_URL_MAX);
+	struct bench b;
+
+	bench_open(&b,
+	    "{\"endpoint\":\"https://s3.amazonaws.com\",\"bucket\":\"examplebucket\"," KEYS "}");
+	assert_int_equal(s3_presign(&url, &b.account, "test.txt", NOW_MS, 86400, &b.err), 0);
+	assert_string_equal(buf_str(&url),
+	    "https://examplebucket.s3.amazonaws.com/test.txt"
+	    "?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+	    "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
+	    "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host"
+	    "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
+	assert_int_equal(s3_presign(&url, &b.account, "k", NOW_MS, 604801, &b.err), -EINVAL);
+	assert_int_equal(s3_presign(&url, &b.account, "", NOW_MS, 60, &b.err), -EISDIR);
+	bench_close(&b);
+
+	bench_open(&b,
+	    "{\"bucket\":\"box\",\"sessionToken\":\"tok/en==\",\"requesterPays\":\"yes\"," KEYS
+	    "}");
+	buf_reset(&url);
+	assert_int_equal(s3_presign(&url, &b.account, "a b", NOW_MS, 60, &b.err), 0);
+	assert_non_null(strstr(buf_str(&url), ".com/a%20b?"));
+	assert_non_null(strstr(buf_str(&url), "&X-Amz-Security-Token=tok%2Fen%3D%3D&"));
+	assert_non_null(strstr(buf_str(&url), "?x-amz-request-payer=requester&"));
+	bench_close(&b);
+
+	/* Public: nothing to sign.  Encrypted with a key of one's own: a URL does not carry it. */
+	bench_open(&b, "{\"bucket\":\"box\"}");
+	buf_reset(&url);
+	assert_int_equal(s3_presign(&url, &b.account, "k", NOW_MS, 60, &b.err), 0);
+	assert_string_equal(buf_str(&url), "https://box.s3.us-east-1.amazonaws.com/k");
+	bench_close(&b);
+	bench_open(&b,
+	    "{\"bucket\":\"box\",\"encryption\":\"customer\","
+	    "\"customerKey\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"}");
+	assert_int_equal(s3_presign(&url, &b.account, "k", NOW_MS, 60, &b.err), -EOPNOTSUPP);
 	bench_close(&b);
 }
 
@@ -974,6 +1018,7 @@ main(void)
 	    cmocka_unit_test(test_open),
 	    cmocka_unit_test(test_urls),
 	    cmocka_unit_test(test_signed),
+	    cmocka_unit_test(test_presigned),
 	    cmocka_unit_test(test_put_checked),
 	    cmocka_unit_test(test_put_crc32c),
 	    cmocka_unit_test(test_region),
