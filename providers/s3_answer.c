@@ -151,6 +151,15 @@ s3_error_code(const struct http_response *res, const struct s3_error *error)
 	return code;
 }
 
+/* The keys of one account may not even see the bucket of another (tenants): the source is not
+   missing for that. */
+static bool
+s3_is_out_of_sight(const struct cloud_op *op, const struct s3_error *error)
+{
+	return (op->kind == CLOUD_COPY || op->kind == CLOUD_COPY_PART) && op->from != op->account &&
+	    strcmp(op->from->id, op->account->id) != 0 && strcmp(error->code, "NoSuchUpload") != 0;
+}
+
 static const char *
 s3_hint(const struct s3_error *error)
 {
@@ -179,6 +188,8 @@ s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
 		    "and endpoint to the bucket's",
 		    s3_doing(op), op->path, *region == '\0' ? "" : ", but in region ", region);
 	code = s3_error_code(res, &error);
+	if (code == -ENOENT && s3_is_out_of_sight(op, &error))
+		code = -EXDEV;
 	if (code == -ESTALE && s3_is_replacement(op, &error))
 		return err_set(err, -EEXIST, "'%s' exists already", op->path);
 	if (code == -ESTALE)
