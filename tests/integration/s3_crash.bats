@@ -65,6 +65,12 @@ uploads_left()
 		grep -o '<Upload>' | wc -l
 }
 
+# The daemon ends by itself, at a crash point.
+dies()
+{
+	timeout 60 tail --pid="$daemon" -f /dev/null && daemon_kill
+}
+
 originals_make()
 {
 	local i=0 size names=()
@@ -134,12 +140,7 @@ outcome_check()
 			SKYFERRY_CRASH=$point:$pass start
 			id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f1","destinationAccountId":"to",
 			    "destinationPath":"'"$point-$pass"'"}' | jq -r .id)
-			skyferry transfer wait "$id" --timeout 60 >/dev/null 2>&1 || true
-			if kill -0 "$daemon" 2>/dev/null; then
-				echo "$point: the daemon never came there"
-				return 1
-			fi
-			daemon_kill
+			dies || { echo "$point: the daemon never came there"; return 1; }
 			start
 			skyferry transfer wait "$id" --timeout 120
 			skyferry cp -q "to:$point-$pass" back:got
@@ -175,8 +176,7 @@ outcome_check()
 	daemon_stop
 	SKYFERRY_CRASH=upload.after_begin start
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f1","destinationAccountId":"to","destinationPath":"shared"}' | jq -r .id)
-	skyferry transfer wait "$id" --timeout 60 >/dev/null 2>&1 || true
-	daemon_kill
+	dies
 	[ "$(uploads_left "$to")" = 2 ]
 	start
 	skyferry transfer wait "$id" --timeout 120
