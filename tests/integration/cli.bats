@@ -109,6 +109,12 @@ await_prompt()
 		[[ ${lines[0]} == "Usage: skyferry $name"* ]]
 	done < <(commands)
 	[ "$(commands | wc -l)" -ge 25 ]
+	SKYFERRY_NO_SUCH=1 run -0 mount.skyferry --help
+	[[ ${lines[0]} == "Usage: mount.skyferry"* ]]
+	SKYFERRY_NO_SUCH=1 run -0 mount.skyferry --version
+	SKYFERRY_NO_SUCH=1 run -1 mount.skyferry "$home/Clouds"
+	[[ $output == *SKYFERRY_NO_SUCH* ]]
+	SKYFERRY_NO_SUCH=1 run -0 skyferryd --help
 }
 
 @test "every command and option is in the manual, and nothing else" {
@@ -531,7 +537,12 @@ line"
 	[ "$(stat -c %a "$XDG_CONFIG_HOME/skyferry/token")" = 600 ]
 	SKYFERRY_URL=$url run -0 skyferry account list --json
 	SKYFERRY_URL=$url run -0 skyferry status
+	SKYFERRY_URL=$url/ run -0 skyferry status
 	SKYFERRY_URL=$url run -1 skyferry user list
+	# The token is for that URL: the same daemon by another name does not see it.
+	SKYFERRY_URL=http://localhost:${url##*:} run -1 skyferry account list
+	[[ $output == *"sign in first"* ]]
+	SKYFERRY_URL=$url/x/.. run -1 skyferry account list
 	SKYFERRY_PASSWORD='something new' run -0 skyferry user passwd ann
 	run -1 skyferry login -u ann --password-file "$home/pw" "$url"
 	SKYFERRY_PASSWORD='something new' run -0 skyferry login -u ann "$url"
