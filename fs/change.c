@@ -121,8 +121,7 @@ unlink_node(struct task *task, struct node *dir, struct node *node, struct err *
 	/* What has copied from it must get its place before the removal. */
 	if (code == 0)
 		code = files_flush_readers(task, node->remote->id, path, file, err);
-	/* Locked until the name is gone: what a sweep puts behind the removal would bring it back.
-	 */
+	/* Locked until the name is gone: a sweep behind the removal would bring it back. */
 	if (code == 0 && file != NULL) {
 		code = lock_take(task, &file->lock);
 		locked = code == 0;

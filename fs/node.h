@@ -24,10 +24,8 @@ struct node {
 	struct remote *remote; /* NULL: the root */
 	uint64_t lookups; /* of the kernel */
 	unsigned refs; /* here, children included */
-	struct task
-	    *renaming; /* of a directory: who waits for a change that gives it another path */
-	bool detached; /* removed or replaced; the kernel may still have it, or what is in it, open
-			*/
+	struct task *renaming; /* a directory: who waits for a change that gives it another path */
+	bool detached; /* removed or replaced; the kernel may still have it, or parts of it, open */
 	struct entry entry; /* what the cloud has, or had (path is not used) */
 	uint64_t content; /* counts changes of the content that did not come from the kernel */
 	uint64_t opened; /* `content` when it was last opened: are the kernel's pages good? */

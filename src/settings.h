@@ -1,7 +1,7 @@
 /*
  * settings: every setting of every program, in one table (settings_table.c): name, type, range,
- * default and help.  A test checks that each is in the man page skyferry.conf(5).  A value comes from,
- * later wins: the default, the configuration file (ini: [section] name = value makes
+ * default and help.  A test checks that each is in the man page skyferry.conf(5).  A value comes
+ * from, later wins: the default, the configuration file (ini: [section] name = value makes
  * "section.name"), the environment (SKYFERRY_SECTION_NAME), the command line (--set
  * section.name=value).
  *

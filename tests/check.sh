@@ -106,6 +106,35 @@ stub /tests/servers/stop-radosgw.sh <<<'[ -d "$1" ] && rm "$DIR/running"'
 expect "runs the tests with a server" check s3
 expect "no server goes on" [ ! -e "$dir/running" ]
 
+# Somebody listens at the fourth of the first ten ports.
+coproc { python3 -c 'import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    sys.stdin.read()'; }
+read -r -u "${COPROC[0]}" busy
+stub shuf <<<"printf '%s\n' $((busy - 3)) $((busy < 40000 ? busy + 100 : busy - 100))"
+# shellcheck disable=SC2016 # the stub expands it
+stub /tests/servers/start-radosgw.sh <<<'echo "$2" >"$DIR/port" && mkdir -p "$1" && touch "$DIR/running" && echo "{}"'
+free_port() { check s3 && [ "$(cat "$dir/port")" != $((busy - 3)) ]; }
+expect "a server gets ports of which all ten are free" free_port
+server=$COPROC_PID # bash forgets it when it ends
+kill "$server" && wait "$server" 2>/dev/null
+
+# Only root's own checkouts are trusted by git; here the checkout is somebody else's.
+# shellcheck disable=SC2016 # the stub expands it
+stub /contrib/quickstart <<<'[ -e "${0%/contrib/*}/word with space" ] && ! [ -e "${0%/contrib/*}/unknown" ]'
+touch "$dir/tree/word with space"
+if command -v git >/dev/null; then
+	git init -q "$dir/tree" && git -C "$dir/tree" add . && touch "$dir/tree/unknown"
+	export GIT_TEST_ASSUME_DIFFERENT_OWNER=1
+	expect "the quickstart of a checkout that is somebody else's is tried" check quickstart
+	rm -rf "$dir/tree/.git" "$dir/tree/unknown"
+else
+	number=$((number + 1))
+	echo "ok $number - the quickstart of a checkout # SKIP there is no git"
+fi
+expect "and that of an unpacked tarball" check quickstart
+
 # An installation that fails, and one that ^C ends: apt-get gets it too.
 install()
 {
