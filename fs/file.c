@@ -520,6 +520,9 @@ file_write(
 	if (code == 0) {
 		extents_put(&file->extents, offset, len, writing, at);
 		file_changed(file);
+	} else if (code == -EDQUOT) {
+		err_set(err, code,
+		    "the spool holds as much as it may (spool.quota): wait until more is uploaded");
 	} else {
 		err_sys(err, code, "the spool directory %s", file->fs->spool_dir);
 	}
@@ -560,8 +563,8 @@ path_is_unsteady(struct fs *fs, const char *account_id, const char *path, const 
 	    overlay_writes(fs->overlay, account_id, path, except->id);
 }
 
-/* Does it have ranges of the path, or of a file that has some, and so on?  Beyond `depth` files: said
- * to be so. */
+/* Does it have ranges of the path, or of a file that has some, and so on?  Beyond `depth` files:
+ * said to be so. */
 static bool
 file_reaches(const struct file *file, const char *account_id, const char *path, unsigned depth)
 {
@@ -676,8 +679,8 @@ file_copy_ranges(struct task *task, struct extents *out, struct file *to, struct
 			return err_sys(err, code, "the spool directory %s", task->fs->spool_dir);
 		return 0;
 	}
-	if (node_is_detached(src) || to->id[0] != '\0' || file_is_dirty(from) || from->id[0] == '\0' ||
-	    from->state == FILE_HELD || from->state == FILE_FAILED)
+	if (node_is_detached(src) || to->id[0] != '\0' || file_is_dirty(from) ||
+	    from->id[0] == '\0' || from->state == FILE_HELD || from->state == FILE_FAILED)
 		return err_set(err, -EOPNOTSUPP, "the source is changing");
 	path = node_path(src);
 	writer = overlay_writer(task->fs->overlay, src->remote->id, path);
@@ -1036,7 +1039,8 @@ files_commit_held(struct task *task)
 
 again:
 	TAILQ_FOREACH (file, &task->fs->files, next) {
-		if (file->state != FILE_HELD || node_is_detached(file->node) || file->lock.owner != NULL)
+		if (file->state != FILE_HELD || node_is_detached(file->node) ||
+		    file->lock.owner != NULL)
 			continue;
 		file_ref(file);
 		code = lock_take(task, &file->lock);
