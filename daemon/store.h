@@ -156,6 +156,9 @@ void store_change_finish(struct store *, const struct change *, store_done_fn, v
    it has ended. */
 void
 store_change_cancel(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);
+/* The same, and FAILED: CANCELLED at once, so that its spool files are needed no more. */
+void
+store_change_dismiss(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);
 /* FAILED or CANCELLED -> QUEUED at the end of the order, attempts = 0; -EALREADY otherwise. */
 void
 store_change_retry(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);

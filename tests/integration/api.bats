@@ -584,6 +584,22 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask 200 POST "/api/transfers/$id/cancel"
 	is '.status == "cancelled"'
 	ask 409 POST "/api/transfers/$id/cancel"
+	# A failed one is dismissed.
+	transfer_await failed '{"sourceAccountId":"a","sourcePath":"gone","destinationAccountId":"b","destinationPath":"h"}'
+	ask 200 POST "/api/transfers/$id/cancel"
+	is '.status == "cancelled"'
+	ask 409 POST "/api/transfers/$id/cancel"
+	ask 200 GET /health
+	is '.changes.failed == 0'
+	# What a cancel takes along is told in the log.
+	later e
+	local first=$id
+	ask 201 POST /api/transfers '{"sourceAccountId":"b","sourcePath":"e","destinationAccountId":"b","destinationPath":"f"}'
+	id=$(get .id)
+	ask 200 POST "/api/transfers/$first/cancel"
+	ask 200 GET "/api/transfers/$id"
+	is '.error.code == "predecessor_failed"'
+	grep -q "$id: transfer of 'f' failed: .*was cancelled" "$log"
 	ask 404 POST /api/transfers/00000000-0000-4000-8000-000000000000/cancel
 	ask 404 POST /api/transfers/x/retry
 }
