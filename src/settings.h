@@ -1,7 +1,7 @@
 /*
  * settings: every setting of every program, in one table (settings_table.c): name, type, range,
- * default and help.  A test checks that each is in the man page skyferry.conf(5).  A value comes from,
- * later wins: the default, the configuration file (ini: [section] name = value makes
+ * default and help.  A test checks that each is in the man page skyferry.conf(5).  A value comes
+ * from, later wins: the default, the configuration file (ini: [section] name = value makes
  * "section.name"), the environment (SKYFERRY_SECTION_NAME), the command line (--set
  * section.name=value).
  *
@@ -45,6 +45,10 @@ int settings_set(struct settings *, const char *name, const char *value, struct 
 int settings_set_arg(struct settings *, const char *arg, struct err *);
 /* File (SKYFERRY_CONFIG, else paths_config_file()), then environment. */
 int settings_load(struct settings *, struct err *);
+
+/* For a reload: what must not change while a program runs (no `reload`) keeps the value of `from`;
+   each of these that was given another is told. */
+void settings_keep(struct settings *, const struct settings *from, void (*told)(const char *name));
 
 /* The name must be in the table with that type (asserted). */
 const char *settings_str(const struct settings *, const char *name); /* STRING PATH ENUM */
