@@ -116,6 +116,7 @@ auth_token(struct auth *a, const struct user *user, int64_t *out_s)
 		abort();
 	if (jwt_set_alg(jwt, JWT_ALG_HS256, a->key, sizeof a->key) != 0 ||
 	    jwt_add_grant(jwt, "sub", user->id) != 0 || jwt_add_grant(jwt, "jti", id) != 0 ||
+	    jwt_add_grant_int(jwt, "epoch", (long)user->epoch) != 0 ||
 	    jwt_add_grant_int(jwt, "iat", now) != 0 ||
 	    jwt_add_grant_int(jwt, "exp", now + (long)life_s) != 0)
 		abort();
@@ -127,7 +128,8 @@ auth_token(struct auth *a, const struct user *user, int64_t *out_s)
 }
 
 int
-auth_token_verify(struct auth *a, const char *token, char user_id[37], struct err *err)
+auth_token_verify(
+    struct auth *a, const char *token, char user_id[37], uint64_t *epoch, struct err *err)
 {
 	jwt_t *jwt = NULL;
 	int code = 0;
@@ -139,6 +141,8 @@ auth_token_verify(struct auth *a, const char *token, char user_id[37], struct er
 		code = err_set(err, -EACCES, "the token is not one of this daemon's");
 	else if (jwt_get_grant_int(jwt, "exp") <= (long)(clock_ms() / 1000))
 		code = err_set(err, -EACCES, "the token has expired; sign in again");
+	else
+		*epoch = (uint64_t)jwt_get_grant_int(jwt, "epoch"); /* absent: 0 */
 	jwt_free(jwt);
 	return code;
 }
@@ -164,6 +168,7 @@ auth_identify_token(struct call *c, void (*next)(struct call *))
 	const char *value =
 	    evhttp_find_header(evhttp_request_get_input_headers(c->req), "Authorization");
 	struct err err = ERR_INIT;
+	uint64_t epoch = 0;
 	char id[37];
 
 	if (value == NULL || strncasecmp(value, "Bearer ", 7) != 0) {
@@ -171,7 +176,7 @@ auth_identify_token(struct call *c, void (*next)(struct call *))
 		    "sign in first: POST /api/auth/login gives a token for 'Authorization: Bearer TOKEN'");
 		return;
 	}
-	if (auth_token_verify(server_auth(c->daemon->server), value + 7, id, &err) != 0) {
+	if (auth_token_verify(server_auth(c->daemon->server), value + 7, id, &epoch, &err) != 0) {
 		auth_refuse(c, err.msg);
 		return;
 	}
@@ -180,6 +185,11 @@ auth_identify_token(struct call *c, void (*next)(struct call *))
 			auth_refuse(c, "the token's user is gone");
 		else
 			call_fail(c, err.code, &err);
+		return;
+	}
+	if (c->user->epoch != epoch) {
+		auth_refuse(
+		    c, "the password has changed since this token was given; sign in again");
 		return;
 	}
 	c->admin = c->user->admin;

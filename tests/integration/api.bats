@@ -274,7 +274,12 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask_tcp "$token" 403 PUT /api/auth/password '{"password":"another horse","currentPassword":"wrong"}'
 	ask_tcp "$token" 204 PUT /api/auth/password '{"password":"another horse","currentPassword":"correct horse"}'
 	ask_tcp '' 401 POST /api/auth/login '{"username":"carl","password":"correct horse"}'
+	# What was signed in with the old one is signed out.
+	ask_tcp "$token" 401 GET /api/auth/me
+	is '.message | contains("password has changed")'
 	ask_tcp '' 200 POST /api/auth/login '{"username":"carl","password":"another horse"}'
+	token=$(get .token)
+	ask_tcp "$token" 200 GET /api/auth/me
 	# Every byte of a long one counts.
 	ask 204 PUT /api/users/carl/password "{\"password\":\"$long\"}"
 	ask_tcp '' 401 POST /api/auth/login "{\"username\":\"carl\",\"password\":\"${long%7}8\"}"

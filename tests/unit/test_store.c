@@ -57,6 +57,7 @@ test_users(void **state)
 	assert_string_equal(user->id, add.id);
 	assert_true(user->admin);
 	assert_int_equal(user->weight, 7);
+	assert_int_equal(user->epoch, 0);
 	assert_int_equal(user->created_ms, f->now);
 	user_free(user);
 
