@@ -20,7 +20,7 @@
 
 #define TOKEN_MAX    4096
 #define JOBS_MAX     32 /* passwords that wait to be hashed: each takes tens of milliseconds */
-#define BRAKES       1024 /* names under watch; the one seen longest ago makes room */
+#define BRAKES       16384 /* names under watch: each costs a hash, so that a minute sees fewer */
 #define BRAKE_MS     60000
 #define NAME_MAX_LEN 64
 /* crypt(3) takes at most CRYPT_MAX_PASSPHRASE_SIZE (512) bytes; longer ones are hashed first. */
@@ -320,6 +320,9 @@ brake_find(struct auth *a, const char *name, uint64_t now)
 		if (a->brakes[i].from_ms < oldest->from_ms)
 			oldest = &a->brakes[i];
 	}
+	/* A name that is braked is not forgotten because others are tried. */
+	if (oldest->from_ms != 0 && now - oldest->from_ms < BRAKE_MS)
+		return NULL;
 	snprintf(oldest->name, sizeof oldest->name, "%s", name);
 	oldest->from_ms = now;
 	oldest->attempts = 0;
@@ -334,6 +337,11 @@ brake_take(struct auth *a, const char *name, struct err *err)
 	uint64_t now = clock_mono_ms();
 	struct brake *b = brake_find(a, name, now);
 
+	if (b == NULL) {
+		err_set(err, -EAGAIN, "too many sign-ins at once");
+		err->wait_ms = 1000;
+		return -EAGAIN;
+	}
 	if (b->attempts >= AUTH_FAILURES) {
 		uint64_t wait_ms = BRAKE_MS - (now - b->from_ms);
 
@@ -349,7 +357,10 @@ brake_take(struct auth *a, const char *name, struct err *err)
 static void
 brake_release(struct auth *a, const char *name)
 {
-	brake_find(a, name, clock_mono_ms())->from_ms = 0;
+	struct brake *b = brake_find(a, name, clock_mono_ms());
+
+	if (b != NULL)
+		b->from_ms = 0;
 }
 
 /* -- passwords, on the pool */
@@ -461,10 +472,12 @@ void
 auth_verify(
     struct call *c, const char *name, const char *hash, const char *password, auth_verify_fn done)
 {
+	struct auth *a = server_auth(c->daemon->server);
 	struct err err = ERR_INIT;
 	struct auth_job *job;
 
-	if (brake_take(server_auth(c->daemon->server), name, &err) != 0) {
+	/* Who is turned away for the crowd takes no place under watch. */
+	if (a->jobs < JOBS_MAX && brake_take(a, name, &err) != 0) {
 		call_fail(c, err.code, &err);
 		return;
 	}
