@@ -103,7 +103,7 @@ queue_remove(struct running *r)
 	queue_check_drained(q);
 }
 
-static void
+void
 queue_log_end(const struct change *c)
 {
 	switch (c->state) {

@@ -311,6 +311,7 @@ main(int argc, char **argv)
 		return code < 0;
 	}
 	fs.settings = settings;
+	spool_quota_init(&fs.spool_quota);
 	log_set_level((enum log_level)log_level_parse(settings_str(settings, "log.level")));
 	if (fs.options.debug)
 		log_set_level(LOG_LEVEL_DEBUG);
