@@ -30,7 +30,6 @@ struct job {
 	bool running; /* for the totals */
 	json_t *end; /* ended, and this is how; acted upon once it is not submitting */
 	int harmless; /* a failure that is none */
-	struct batch_outcome *outcome;
 	TAILQ_ENTRY(job) next;
 };
 
@@ -106,9 +105,7 @@ job_fail(struct job *job, int code, const char *message)
 	struct batch *b = job->batch;
 
 	display_remove(b->display, job->id);
-	if (job->outcome != NULL) {
-		*job->outcome = (struct batch_outcome){true, code, xstrdup(message)};
-	} else if (code == job->harmless) {
+	if (code == job->harmless) {
 		b->totals.done++;
 	} else {
 		if (code == -ECANCELED)
@@ -141,8 +138,6 @@ job_end(struct job *job)
 	}
 	b->totals.done++;
 	b->totals.bytes += json_num(job->end, "bytesDone");
-	if (job->outcome != NULL)
-		*job->outcome = (struct batch_outcome){.ended = true};
 	display_remove(b->display, job->id);
 	job_free(job);
 }
@@ -360,16 +355,8 @@ batch_free(struct batch *b)
 	free(b);
 }
 
-void
-outcome_fini(struct batch_outcome *outcome)
-{
-	free(outcome->message);
-	*outcome = (struct batch_outcome){0};
-}
-
 bool
-batch_post(struct batch *b, const char *path, json_t *body, const char *label, int harmless,
-    struct batch_outcome *outcome)
+batch_post(struct batch *b, const char *path, json_t *body, const char *label, int harmless)
 {
 	unsigned char raw[16];
 	char id[37];
@@ -389,7 +376,6 @@ batch_post(struct batch *b, const char *path, json_t *body, const char *label, i
 	job->path = path;
 	job->body = body;
 	job->harmless = harmless;
-	job->outcome = outcome;
 	job->submitting = true;
 	b->submitting++;
 	job_submit(job);

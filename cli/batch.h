@@ -25,25 +25,15 @@ struct batch_totals {
 	uint64_t bytes; /* of those that are done */
 };
 
-/* How one ended, when batch_post() was asked to tell; it must live until then. */
-struct batch_outcome {
-	bool ended;
-	int code; /* 0, or the failure's errno (-ECANCELED: cancelled) */
-	char *message;
-};
-
 struct batch *batch_new(struct cli *, const struct batch_options *, struct err *);
 void batch_free(struct batch *);
 
 /* Submits body to `path` ("/api/transfers", "/api/changes"); waits for room first.  The body is
-   stolen, an id is added.  With `outcome` a failure is told there, and neither printed nor counted;
-   one with the code `harmless` (0: none) counts as done.  False: interrupted, and nothing was sent.
- */
-bool batch_post(struct batch *, const char *path, json_t *body, const char *label, int harmless,
-    struct batch_outcome *outcome);
+   stolen, an id is added.  A failure with the code `harmless` (0: none) counts as done.  False:
+   interrupted, and nothing was sent. */
+bool batch_post(struct batch *, const char *path, json_t *body, const char *label, int harmless);
 /* One that exists already. */
 void batch_track(struct batch *, const char *id, const char *label);
-void outcome_fini(struct batch_outcome *);
 
 /* Until every request has been answered. */
 void batch_flush(struct batch *);

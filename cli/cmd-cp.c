@@ -1,7 +1,7 @@
 /*
  * cp and mv: trees are walked here, by listing; every file becomes a transfer of its own, submitted
- * through a batch.  A directory that is moved within its account is one rename, where the cloud
- * can.
+ * through a batch.  A directory that is moved within its account is one rename, which the daemon
+ * carries out file by file where the cloud has none.
  */
 #include "cli/batch.h"
 #include "cli/remote.h"
@@ -43,7 +43,7 @@ copy_file(struct copy *c, const struct remote *from, const char *to_path)
 
 	if (c->priority >= 0)
 		json_object_set_new(body, "priority", json_integer(c->priority));
-	return batch_post(c->batch, "/api/transfers", body, label, 0, NULL);
+	return batch_post(c->batch, "/api/transfers", body, label, 0);
 }
 
 static bool
@@ -53,7 +53,7 @@ copy_change(struct copy *c, const char *kind, const char *account, const char *p
 
 	return batch_post(c->batch, "/api/changes",
 	    json_pack("{s:s, s:s, s:s}", "kind", kind, "accountId", account, "path", path), label,
-	    harmless, NULL);
+	    harmless);
 }
 
 /* False: interrupted.  What cannot be listed or copied is counted, and the rest goes on. */
@@ -103,31 +103,30 @@ copy_entry(struct copy *c, const struct remote *from, const char *to_path, const
 	return copy_file(c, from, to_path);
 }
 
-/* One rename of the whole directory; where the cloud has none, file by file. */
 static bool
 copy_rename_tree(struct copy *c, const struct remote *from, const char *to_path)
 {
 	CLEANUP(cleanup_free) char *label = remote_text(from->account, from->path);
-	CLEANUP(outcome_fini) struct batch_outcome outcome = {0};
-	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "kind", "rename", "accountId",
-	    from->account, "path", from->path, "newPath", to_path, "tree", 1, "overwrite",
-	    c->overwrite);
-	struct err err = ERR_INIT;
 
-	if (!batch_post(c->batch, "/api/changes", body, label, 0, c->detach ? NULL : &outcome))
-		return false;
-	if (c->detach)
-		return true;
-	batch_wait(c->batch, UINT64_MAX);
-	if (!outcome.ended)
-		return false;
-	if (outcome.code == -EOPNOTSUPP)
-		return copy_tree(c, from, to_path);
-	if (outcome.code < 0) {
-		err_set(&err, outcome.code, "%s", outcome.message);
-		batch_fail(c->batch, label, &err);
-	}
-	return true;
+	return batch_post(c->batch, "/api/changes",
+	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "kind", "rename", "accountId",
+		from->account, "path", from->path, "newPath", to_path, "tree", 1, "overwrite",
+		c->overwrite),
+	    label, 0);
+}
+
+/* A file at the place of a directory: each file below it would fail, one by one. */
+static int
+copy_check_place(struct copy *c, const char *to_path, struct err *err)
+{
+	json_t *entry = NULL;
+	int code = remote_stat(c->cli, &entry, c->to.account, to_path, err);
+
+	if (code == 0 && !entry_is_directory(entry))
+		code = err_set(err, -ENOTDIR, "cannot replace the file %s:%s with a directory",
+		    c->to.account, to_path);
+	json_decref(entry);
+	return code == -ENOENT ? 0 : code;
 }
 
 /* Are the two names one account?  One may be its id. */
@@ -170,7 +169,9 @@ copy_check(struct copy *c, const struct remote *from, const char *to_path, bool 
 	if (*same && directory && path_is_inside(to_path, from->path))
 		return err_set(err, -EINVAL, "a directory cannot go into itself");
 	if (!directory && from->slash)
-		return err_set(err, -ENOTDIR, "is not a directory");
+		return err_set(err, -ENOTDIR, "is a file, not a directory");
+	if (directory && to_path[0] != '\0' && (code = copy_check_place(c, to_path, err)) < 0)
+		return code;
 	/* two moves would leave one of two files */
 	if (json_object_get(c->taken, to_path) != NULL)
 		return err_set(err, -EEXIST, "would replace an earlier source, at %s:%s",

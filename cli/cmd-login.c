@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/secret.h"
+#include "src/client.h"
 #include "src/paths.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,13 +14,15 @@ const struct option_def login_options[] = {
     {0},
 };
 
-/* Whole or not at all: a reader never sees half a token. */
+/* Whole or not at all: a reader never sees half a token.  With the URL that gave it, the only one
+   that it is ever sent to. */
 static int
-save_token(const char *file, const char *token, struct err *err)
+save_token(const char *file, const char *url, const char *token, struct err *err)
 {
 	CLEANUP(cleanup_free) char *dir = xstrndup(file, (size_t)(strrchr(file, '/') - file));
 	CLEANUP(cleanup_free) char *temp = xasprintf("%s.new", file);
-	CLEANUP(cleanup_free) char *line = xasprintf("%s\n", token);
+	CLEANUP(cleanup_free) char *daemon = client_url(url);
+	CLEANUP(cleanup_free) char *line = xasprintf("%s %s\n", daemon, token);
 	CLEANUP(cleanup_close) int fd = -1;
 	ssize_t len = (ssize_t)strlen(line);
 	int code = paths_make_private(dir, err);
@@ -100,7 +103,7 @@ cmd_login(struct cli *cli, struct args *args)
 	if (code == 0)
 		code = cli_call(cli, &answer, "POST", body, &err, "/api/auth/login");
 	if (code == 0)
-		code = save_token(file, json_str(answer, "token"), &err);
+		code = save_token(file, url, json_str(answer, "token"), &err);
 	if (code == 0)
 		printf("Signed in to %s as %s; the token is in %s\n", url, name, file);
 	if (code == 0 && args_count(args) > 0)

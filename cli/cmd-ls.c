@@ -66,7 +66,7 @@ ls_read(struct cli *cli, json_t **out, const struct remote *what, struct err *er
 		code = remote_list(cli, &entries, what->account, what->path, err);
 		json_decref(entry);
 	} else if (what->slash) {
-		code = err_set(err, -ENOTDIR, "is not a directory");
+		code = err_set(err, -ENOTDIR, "is a file, not a directory");
 		json_decref(entry);
 	} else {
 		entries = json_pack("[o]", entry);

@@ -40,7 +40,7 @@ cmd_mkdir(struct cli *cli, struct args *args)
 		if (!batch_post(batch, "/api/changes",
 			json_pack("{s:s, s:s, s:s}", "kind", "mkdir", "accountId", dir.account,
 			    "path", dir.path),
-			args_operand(args, i), args_has(args, "parents") ? -EEXIST : 0, NULL))
+			args_operand(args, i), args_has(args, "parents") ? -EEXIST : 0))
 			break;
 	}
 	status = batch_finish(batch);

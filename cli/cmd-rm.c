@@ -23,7 +23,7 @@ remove_one(struct removal *r, const char *kind, const char *account, const char 
 
 	return batch_post(r->batch, "/api/changes",
 	    json_pack("{s:s, s:s, s:s}", "kind", kind, "accountId", account, "path", path), label,
-	    harmless, NULL);
+	    harmless);
 }
 
 /* False: interrupted. */
@@ -80,6 +80,8 @@ remove_operand(struct removal *r, const char *arg)
 			code = err_set(&err, -EINVAL,
 			    "is a whole account; remove what is in it, or the account from "
 			    "Skyferry with 'skyferry account remove'");
+		else if (!directory && what.slash)
+			code = err_set(&err, -ENOTDIR, "is a file, not a directory");
 	}
 	json_decref(entry);
 	if (code < 0)

@@ -244,11 +244,17 @@ files_on_tested(struct call *c, struct cloud_op *op)
 static void
 files_on_test_late(struct call *c, struct cloud_op *op)
 {
-	if (op->list.len > 0)
-		files_on_tested(c, op);
-	else
-		call_failf(c, -ETIMEDOUT, "the account '%s' did not answer within %d s",
+	const char *id = op->account->id;
+	struct err err = ERR_INIT;
+
+	if (op->list.len == 0)
+		err_set(&err, -ETIMEDOUT, "the account '%s' did not answer within %d s",
 		    op->account->name, TEST_MAX_S);
+	accounts_reached(c->daemon->accounts, c->user->id, id, err.code, &err);
+	if (err.code != 0)
+		call_fail(c, err.code, &err);
+	else
+		files_on_tested(c, op);
 }
 
 void

@@ -37,6 +37,7 @@ api_mounts_add(struct call *c)
 	body = json_object();
 	field_set_str(body, "id", id);
 	field_set_str(body, "spool", spool);
+	field_set_int(body, "spoolQuota", settings_int(c->daemon->settings, "spool.quota"));
 	field_set_int(body, "settle", settings_int(c->daemon->settings, "mount.settle"));
 	call_reply(c, 201, body);
 }

@@ -233,7 +233,7 @@ api_transfers_cancel(struct call *c)
 
 	if (change == NULL)
 		return;
-	store_change_cancel(c->daemon->store, c->user->id, change->id, submit_done, c);
+	store_change_dismiss(c->daemon->store, c->user->id, change->id, submit_done, c);
 	change_free(change);
 }
 

@@ -98,11 +98,16 @@ static void
 user_on_added(void *arg, struct store_result *res)
 {
 	struct call *c = arg;
-	struct user *user = c->data;
+	struct user *user = c->data, *stored;
 
 	if (res->code != 0) {
 		call_fail(c, res->code, &res->err);
 		return;
+	}
+	if (user->admin_if_first &&
+	    store_user_get(c->daemon->store, user->id, &stored, NULL) == 0) {
+		user->admin = stored->admin;
+		user_free(stored);
 	}
 	log_info(
 	    "%s: user '%s' added%s", user->id, user->name, user->admin ? ", an administrator" : "");
@@ -148,41 +153,26 @@ call_is_local(const struct call *c)
 	return strcmp(name, "localhost") == 0 || auth_is_loopback(name);
 }
 
-static int
-users_count(struct call *c, size_t *out, struct err *err)
-{
-	struct user **users;
-	size_t i;
-	int code;
-
-	if ((code = store_users(c->daemon->store, &users, out, err)) != 0)
-		return code;
-	for (i = 0; i < *out; i++)
-		user_free(users[i]);
-	free(users);
-	return 0;
-}
-
 void
 api_auth_register(struct call *c)
 {
 	const char *who = settings_str(c->daemon->settings, "users.register");
 	bool local = call_is_local(c);
 	struct err err = ERR_INIT;
+	struct user *user;
 	char name[65];
-	size_t count = 0;
 
 	if (strcmp(who, "no") == 0 || (strcmp(who, "local") == 0 && !local)) {
 		call_failf(c, -EPERM, "registering is not open%s; ask an administrator",
 		    local ? "" : " to callers from elsewhere");
 		return;
 	}
-	if (check_object(c->body, credentials_fields, &err) != 0 || name_read(name, c, &err) != 0 ||
-	    users_count(c, &count, &err) != 0) {
+	if (check_object(c->body, credentials_fields, &err) != 0 || name_read(name, c, &err) != 0) {
 		call_fail(c, err.code, &err);
 		return;
 	}
-	user_begin(c, name, local && count == 0, -1);
+	user = user_begin(c, name, false, -1);
+	user->admin_if_first = local;
 	auth_hash(c, get_str(c->body, "password"), user_on_hash);
 }
 

@@ -20,7 +20,7 @@
 
 #define TOKEN_MAX    4096
 #define JOBS_MAX     32 /* passwords that wait to be hashed: each takes tens of milliseconds */
-#define BRAKES       1024 /* names under watch; the one seen longest ago makes room */
+#define BRAKES       16384 /* names under watch: each costs a hash, so that a minute sees fewer */
 #define BRAKE_MS     60000
 #define NAME_MAX_LEN 64
 /* crypt(3) takes at most CRYPT_MAX_PASSPHRASE_SIZE (512) bytes; longer ones are hashed first. */
@@ -116,6 +116,7 @@ auth_token(struct auth *a, const struct user *user, int64_t *out_s)
 		abort();
 	if (jwt_set_alg(jwt, JWT_ALG_HS256, a->key, sizeof a->key) != 0 ||
 	    jwt_add_grant(jwt, "sub", user->id) != 0 || jwt_add_grant(jwt, "jti", id) != 0 ||
+	    jwt_add_grant_int(jwt, "epoch", (long)user->epoch) != 0 ||
 	    jwt_add_grant_int(jwt, "iat", now) != 0 ||
 	    jwt_add_grant_int(jwt, "exp", now + (long)life_s) != 0)
 		abort();
@@ -127,7 +128,8 @@ auth_token(struct auth *a, const struct user *user, int64_t *out_s)
 }
 
 int
-auth_token_verify(struct auth *a, const char *token, char user_id[37], struct err *err)
+auth_token_verify(
+    struct auth *a, const char *token, char user_id[37], uint64_t *epoch, struct err *err)
 {
 	jwt_t *jwt = NULL;
 	int code = 0;
@@ -139,6 +141,8 @@ auth_token_verify(struct auth *a, const char *token, char user_id[37], struct er
 		code = err_set(err, -EACCES, "the token is not one of this daemon's");
 	else if (jwt_get_grant_int(jwt, "exp") <= (long)(clock_ms() / 1000))
 		code = err_set(err, -EACCES, "the token has expired; sign in again");
+	else
+		*epoch = (uint64_t)jwt_get_grant_int(jwt, "epoch"); /* absent: 0 */
 	jwt_free(jwt);
 	return code;
 }
@@ -164,6 +168,7 @@ auth_identify_token(struct call *c, void (*next)(struct call *))
 	const char *value =
 	    evhttp_find_header(evhttp_request_get_input_headers(c->req), "Authorization");
 	struct err err = ERR_INIT;
+	uint64_t epoch = 0;
 	char id[37];
 
 	if (value == NULL || strncasecmp(value, "Bearer ", 7) != 0) {
@@ -171,7 +176,7 @@ auth_identify_token(struct call *c, void (*next)(struct call *))
 		    "sign in first: POST /api/auth/login gives a token for 'Authorization: Bearer TOKEN'");
 		return;
 	}
-	if (auth_token_verify(server_auth(c->daemon->server), value + 7, id, &err) != 0) {
+	if (auth_token_verify(server_auth(c->daemon->server), value + 7, id, &epoch, &err) != 0) {
 		auth_refuse(c, err.msg);
 		return;
 	}
@@ -180,6 +185,11 @@ auth_identify_token(struct call *c, void (*next)(struct call *))
 			auth_refuse(c, "the token's user is gone");
 		else
 			call_fail(c, err.code, &err);
+		return;
+	}
+	if (c->user->epoch != epoch) {
+		auth_refuse(
+		    c, "the password has changed since this token was given; sign in again");
 		return;
 	}
 	c->admin = c->user->admin;
@@ -310,6 +320,9 @@ brake_find(struct auth *a, const char *name, uint64_t now)
 		if (a->brakes[i].from_ms < oldest->from_ms)
 			oldest = &a->brakes[i];
 	}
+	/* A name that is braked is not forgotten because others are tried. */
+	if (oldest->from_ms != 0 && now - oldest->from_ms < BRAKE_MS)
+		return NULL;
 	snprintf(oldest->name, sizeof oldest->name, "%s", name);
 	oldest->from_ms = now;
 	oldest->attempts = 0;
@@ -324,6 +337,11 @@ brake_take(struct auth *a, const char *name, struct err *err)
 	uint64_t now = clock_mono_ms();
 	struct brake *b = brake_find(a, name, now);
 
+	if (b == NULL) {
+		err_set(err, -EAGAIN, "too many sign-ins at once");
+		err->wait_ms = 1000;
+		return -EAGAIN;
+	}
 	if (b->attempts >= AUTH_FAILURES) {
 		uint64_t wait_ms = BRAKE_MS - (now - b->from_ms);
 
@@ -339,7 +357,10 @@ brake_take(struct auth *a, const char *name, struct err *err)
 static void
 brake_release(struct auth *a, const char *name)
 {
-	brake_find(a, name, clock_mono_ms())->from_ms = 0;
+	struct brake *b = brake_find(a, name, clock_mono_ms());
+
+	if (b != NULL)
+		b->from_ms = 0;
 }
 
 /* -- passwords, on the pool */
@@ -451,10 +472,12 @@ void
 auth_verify(
     struct call *c, const char *name, const char *hash, const char *password, auth_verify_fn done)
 {
+	struct auth *a = server_auth(c->daemon->server);
 	struct err err = ERR_INIT;
 	struct auth_job *job;
 
-	if (brake_take(server_auth(c->daemon->server), name, &err) != 0) {
+	/* Who is turned away for the crowd takes no place under watch. */
+	if (a->jobs < JOBS_MAX && brake_take(a, name, &err) != 0) {
 		call_fail(c, err.code, &err);
 		return;
 	}

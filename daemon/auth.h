@@ -14,8 +14,9 @@ void auth_identify(struct call *, void (*next)(struct call *));
 
 /* A token for the user; caller frees.  *out_s: seconds it is good for. */
 char *auth_token(struct auth *, const struct user *, int64_t *out_s);
-/* 0 and the user's id, or -EACCES. */
-int auth_token_verify(struct auth *, const char *token, char user_id[37], struct err *);
+/* 0, the user's id and the epoch that the token was made in, or -EACCES. */
+int auth_token_verify(
+    struct auth *, const char *token, char user_id[37], uint64_t *epoch, struct err *);
 
 #define AUTH_PASSWORD_MIN 8
 #define AUTH_PASSWORD_MAX 1024

@@ -90,6 +90,16 @@ daemon_load_key(struct daemon *d, struct err *err)
 	return seal_key_load(&d->key, file, !has_store, err);
 }
 
+/* Nothing can be recorded any more, and only opening the store anew helps: whoever supervises us
+   starts us again, and what was running is taken back as after a crash. */
+static void
+daemon_on_panic(void *arg)
+{
+	log_error(
+	    "the store could not be written and refuses everything: ending, to be started again");
+	_exit(1);
+}
+
 static int
 daemon_open_store(struct daemon *d, struct err *err)
 {
@@ -107,6 +117,7 @@ daemon_open_store(struct daemon *d, struct err *err)
 	    .sched = daemon_sched_config(s),
 	};
 
+	config.on_panic = daemon_on_panic;
 	random_bytes(&random, sizeof random);
 	gethostname(host, sizeof host - 1);
 	snprintf(owner, sizeof owner, "%s:%ld:%08x", host, (long)getpid(), random);

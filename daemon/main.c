@@ -143,6 +143,12 @@ on_stop(evutil_socket_t signal, short what, void *arg)
 }
 
 static void
+log_kept(const char *name)
+{
+	log_warning("%s stays as it is until the daemon is restarted", name);
+}
+
+static void
 on_reload(evutil_socket_t signal, short what, void *arg)
 {
 	struct program *p = arg;
@@ -154,6 +160,7 @@ on_reload(evutil_socket_t signal, short what, void *arg)
 	if (s == NULL) {
 		log_error("the settings stay as they are: %s", err_text(&err));
 	} else {
+		settings_keep(s, p->settings, log_kept);
 		daemon_reconfigure(&p->daemon, s);
 		settings_free(p->settings);
 		p->settings = s;

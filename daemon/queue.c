@@ -106,7 +106,7 @@ queue_remove(struct running *r)
 	queue_check_drained(q);
 }
 
-static void
+void
 queue_log_end(const struct change *c)
 {
 	switch (c->state) {

@@ -31,5 +31,7 @@ unsigned queue_running(const struct queue *);
    is claimed when its time comes; a running one that is to be cancelled is; one that has ended
    gives back its spool files. */
 void queue_changed(struct queue *, const struct change *);
+/* Logs how a change, or an attempt, has ended. */
+void queue_log_end(const struct change *);
 /* A mount is gone and its pending writes are queued: what else it left in the spool goes. */
 void queue_mount_ended(struct queue *);

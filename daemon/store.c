@@ -214,6 +214,9 @@ batch_try(struct store *s, struct op **ops, size_t len, struct err *err)
 	struct store_tx t = {.tx = {.db = &s->db}, .store = s, .now = store_now(s), .seq = s->seq};
 	size_t i;
 
+	if (s->stale && queue_rebuild(s, err) != 0)
+		return EIO;
+	s->stale = false;
 	t.tx.error = mdb_txn_begin(s->db.env, NULL, 0, &t.tx.txn);
 	if (t.tx.error != 0) {
 		store_failure(s->dir, &t.tx, err);
@@ -234,8 +237,9 @@ batch_try(struct store *s, struct op **ops, size_t len, struct err *err)
 		return 0;
 	store_failure(s->dir, &t.tx, err);
 	/* The scheduler has seen what was undone. */
-	if (queue_rebuild(s, NULL) != 0)
-		log_error("store: cannot read the queue back; nothing is claimed until it can be");
+	s->stale = queue_rebuild(s, NULL) != 0;
+	if (s->stale)
+		log_error("store: cannot read the queue back; nothing is written until it can be");
 	return t.tx.error;
 }
 
@@ -248,6 +252,9 @@ batch_try_growing(struct store *s, struct op **ops, size_t len, struct err *err)
 		if (store_map_grow(s) != 0)
 			return rc;
 	}
+	if (rc == MDB_PANIC && !s->panicked && s->config.on_panic != NULL)
+		loop_post(s->loop, s->config.on_panic, s->config.panic_arg);
+	s->panicked = s->panicked || rc == MDB_PANIC;
 	return rc;
 }
 

@@ -30,6 +30,8 @@ struct user {
 	char *name; /* lower case, unique: 1..64 of a-z 0-9 . _ - @ */
 	char *password; /* crypt(3) hash, or NULL: no password login */
 	bool admin;
+	bool admin_if_first; /* store_user_add() only: becomes `admin` if there is no user yet */
+	uint64_t epoch; /* grows with each new password: tokens of an earlier one are void */
 	int64_t uid; /* Unix uid known over the socket, or -1 */
 	unsigned weight; /* share of the queue, default 1 */
 	uint64_t created_ms;
@@ -59,6 +61,10 @@ struct store_config {
 	struct sched_config sched;
 	unsigned char key_check[16]; /* seal_key_check(): -EKEYREJECTED if the store was made with
 					another key */
+	/* On the loop, once: LMDB could not write and refuses everything until it is opened anew.
+	   NULL: nobody is told. */
+	void (*on_panic)(void *arg);
+	void *panic_arg;
 	uint64_t (*now)(void *arg); /* ms; NULL: clock_ms.  Tests inject theirs. */
 	void *now_arg;
 };
@@ -157,6 +163,9 @@ void store_change_finish(struct store *, const struct change *, store_done_fn, v
    it has ended. */
 void
 store_change_cancel(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);
+/* The same, and FAILED: CANCELLED at once, so that its spool files are needed no more. */
+void
+store_change_dismiss(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);
 /* FAILED or CANCELLED -> QUEUED at the end of the order, attempts = 0; -EALREADY otherwise. */
 void
 store_change_retry(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);

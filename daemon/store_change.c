@@ -292,6 +292,8 @@ op_change_verified(struct store_tx *t, struct op *op)
 		return code;
 	outcome_take(it.c, op->change);
 	it.c->phase = CHANGE_PHASE_VERIFIED;
+	if (change_source(it.c) != NULL && change_source(it.c)->version == NULL)
+		it.c->pinned = true;
 	for (i = 0; i < it.c->segments_len && i < op->change->segments_len; i++)
 		text_take(
 		    &it.c->segments[i].version, op->change->segments[i].version, TEXT_MAX_BYTES);
@@ -364,6 +366,17 @@ already_ended(struct item *it, struct op *op)
 	return -EALREADY;
 }
 
+/* It gives back what was kept for a retry; its error stays with it. */
+static int
+change_dismiss(struct store_tx *t, struct item *it, struct op *op)
+{
+	index_remove(t, it, INDEX_ALL);
+	it->c->state = CHANGE_CANCELLED;
+	index_add(t, it, INDEX_ALL);
+	item_save(&t->tx, it);
+	return item_result(t, it, op);
+}
+
 static int
 op_change_cancel(struct store_tx *t, struct op *op)
 {
@@ -373,6 +386,8 @@ op_change_cancel(struct store_tx *t, struct op *op)
 
 	if ((code = item_find(t, op->user_id, op->id, &it, op)) != 0)
 		return code;
+	if (op->flag && it.c->state == CHANGE_FAILED)
+		return change_dismiss(t, &it, op);
 	if (!change_is_live(it.c))
 		return already_ended(&it, op);
 	before = it.c->state;
@@ -390,15 +405,30 @@ op_change_cancel(struct store_tx *t, struct op *op)
 	return item_result(t, &it, op);
 }
 
-void
-store_change_cancel(
-    struct store *s, const char *user_id, const char *id, store_done_fn done, void *arg)
+static void
+change_cancel_submit(struct store *s, const char *user_id, const char *id, bool dismiss,
+    store_done_fn done, void *arg)
 {
 	struct op *op = op_new(op_change_cancel, done, arg);
 
 	op->user_id = xstrdup(user_id);
 	op->id = xstrdup(id);
+	op->flag = dismiss;
 	op_submit(s, op);
+}
+
+void
+store_change_cancel(
+    struct store *s, const char *user_id, const char *id, store_done_fn done, void *arg)
+{
+	change_cancel_submit(s, user_id, id, false, done, arg);
+}
+
+void
+store_change_dismiss(
+    struct store *s, const char *user_id, const char *id, store_done_fn done, void *arg)
+{
+	change_cancel_submit(s, user_id, id, true, done, arg);
 }
 
 /* The copy is made anew: what the destination was when the last attempt saw it counts no more. */
@@ -427,6 +457,9 @@ op_change_retry(struct store_tx *t, struct op *op)
 	xstrset(&it.c->result_version, NULL);
 	xstrset(&it.c->verified, NULL);
 	it.unclean = checkpoint_is_there(t, &it.id);
+	if (it.c->pinned)
+		xstrset(&it.c->segments[0].version, NULL);
+	it.c->pinned = false;
 	it.c->seq = it.taken = ++t->seq;
 	path_take(t, &it);
 	index_add(t, &it, INDEX_ALL);

@@ -32,6 +32,8 @@ struct store {
 	struct op_list ops;
 	bool stop;
 	struct sched_config new_sched; /* store_configure(): taken over by the thread */
+	bool panicked; /* the store's thread only, as is `stale`: */
+	bool stale; /* the scheduler does not know the queue: it could not be read back */
 	bool reconfigure;
 	uint64_t commits, writes, by_state[CHANGE_STATES];
 

@@ -317,6 +317,7 @@ record_user(struct tx *tx, const struct id *id, struct user **out, struct err *e
 	    (code = field_bool(&user->admin, json, "admin", &why)) != 0 ||
 	    (code = field_int(&user->uid, json, "uid", -1, UINT32_MAX, &why)) != 0 ||
 	    (code = field_u64(&weight, json, "weight", UINT32_MAX, &why)) != 0 ||
+	    (code = field_u64(&user->epoch, json, "epoch", INT64_MAX, &why)) != 0 ||
 	    (code = field_u64(&user->created_ms, json, "createdMs", INT64_MAX, &why)) != 0);
 	json_decref(json);
 	user->weight = (unsigned)weight;
@@ -340,6 +341,8 @@ record_put_user(struct tx *tx, const struct id *id, const struct user *user)
 	field_set_bool(json, "admin", user->admin);
 	field_set_int(json, "uid", user->uid);
 	field_set_int(json, "weight", user->weight);
+	if (user->epoch != 0)
+		field_set_int(json, "epoch", (int64_t)user->epoch);
 	field_set_int(json, "createdMs", (int64_t)user->created_ms);
 	record_put(tx, DB_USERS, id, json);
 }

@@ -77,6 +77,20 @@ user_weigh(struct store_tx *t, const struct id *id, unsigned weight)
 	sched_user_weight(t->store->sched, text, weight);
 }
 
+static bool
+users_are_none(struct store_tx *t)
+{
+	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&t->tx, DB_USERS);
+
+	return !tx_cursor_move(&c, MDB_FIRST) && t->tx.error == 0;
+}
+
+static bool
+password_is_same(const char *a, const char *b)
+{
+	return a != NULL && b != NULL ? strcmp(a, b) == 0 : a == b;
+}
+
 static int
 op_user_add(struct store_tx *t, struct op *op)
 {
@@ -89,6 +103,8 @@ op_user_add(struct store_tx *t, struct op *op)
 		return code;
 	if (tx_get(&t->tx, DB_USERS, id.b, ID_BYTES, &val))
 		return op_fail(op, -EEXIST, "the id %s is taken", user->id);
+	if (user->admin_if_first)
+		user->admin = users_are_none(t);
 	if (user->created_ms == 0)
 		user->created_ms = t->now;
 	user_index(t, &id, user, true);
@@ -112,6 +128,7 @@ op_user_update(struct store_tx *t, struct op *op)
 	if (code != 0)
 		return code;
 	op->user->created_ms = old->created_ms;
+	op->user->epoch = old->epoch + !password_is_same(op->user->password, old->password);
 	user_index(t, &id, old, false);
 	user_index(t, &id, op->user, true);
 	record_put_user(&t->tx, &id, op->user);

@@ -65,8 +65,11 @@ submit_tell(struct daemon *daemon, const struct store_result *res)
 		events_change(daemon->events, res->change);
 		queue_changed(daemon->queue, res->change);
 	}
-	for (i = 0; i < res->changes_len; i++)
+	for (i = 0; i < res->changes_len; i++) {
+		if (res->changes[i]->state == CHANGE_FAILED) /* a cancel has taken it along */
+			queue_log_end(res->changes[i]);
 		events_change(daemon->events, res->changes[i]);
+	}
 	if (res->ready)
 		queue_kick(daemon->queue);
 }

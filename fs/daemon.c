@@ -125,6 +125,8 @@ daemon_registered(struct daemon_link *link, const json_t *body, struct err *err)
 		    err, -EPROTO, "the daemon's answer to POST /api/mounts is not understood");
 	xstrset(&link->mount_id, id);
 	xstrset(&link->fs->spool_dir, spool);
+	spool_quota_set(&link->fs->spool_quota,
+	    (uint64_t)json_integer_value(json_object_get(body, "spoolQuota")));
 	link->fs->settle_ms = (uint64_t)json_integer_value(json_object_get(body, "settle"));
 	if (link->fs->options.settle_ms >= 0)
 		link->fs->settle_ms = (uint64_t)link->fs->options.settle_ms;

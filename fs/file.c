@@ -520,6 +520,9 @@ file_write(
 	if (code == 0) {
 		extents_put(&file->extents, offset, len, writing, at);
 		file_changed(file);
+	} else if (code == -EDQUOT) {
+		err_set(err, code,
+		    "the spool holds as much as it may (spool.quota): wait until more is uploaded");
 	} else {
 		err_sys(err, code, "the spool directory %s", file->fs->spool_dir);
 	}

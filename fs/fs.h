@@ -16,6 +16,7 @@
 #pragma once
 #define FUSE_USE_VERSION 312
 #include "fs/fiber.h"
+#include "fs/spool.h"
 #include "fs/table.h"
 #include "src/cloud.h"
 #include "src/settings.h"
@@ -74,6 +75,7 @@ struct fs {
 	struct table files_by_id; /* by the id of their change */
 	struct waitq renamed; /* a directory was, or was not */
 	char *spool_dir;
+	struct spool_quota spool_quota;
 	uint64_t settle_ms;
 	uint64_t daemon_timeout_ms, entry_timeout_ms;
 	uint64_t read_ahead, memory, memory_used; /* bytes; memory: of all read-ahead buffers */

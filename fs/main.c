@@ -288,18 +288,21 @@ int
 main(int argc, char **argv)
 {
 	struct settings *settings = settings_new();
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, wrong = ERR_INIT;
 	struct fs fs = {0};
-	int code;
+	int loaded, code;
 
 	log_init("mount.skyferry", LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);
 	main_raise_files();
 	crash_init();
 	main_clear_directory(argc, argv);
-	code = settings_load(settings, &err);
-	if (code == 0)
-		code = options_parse(&fs.options, settings, argc, argv, &err);
+	loaded = settings_load(settings, &wrong);
+	code = options_parse(&fs.options, settings, argc, argv, &err);
+	if (loaded != 0 && code != 1) { /* --help is answered all the same */
+		code = loaded;
+		err = wrong;
+	}
 	if (code != 0) {
 		if (code < 0)
 			log_error("%s", err_text(&err));
@@ -308,6 +311,7 @@ main(int argc, char **argv)
 		return code < 0;
 	}
 	fs.settings = settings;
+	spool_quota_init(&fs.spool_quota);
 	log_set_level((enum log_level)log_level_parse(settings_str(settings, "log.level")));
 	if (fs.options.debug)
 		log_set_level(LOG_LEVEL_DEBUG);

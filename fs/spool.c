@@ -1,7 +1,9 @@
 #include "fs/spool.h"
 #include "fs/task.h"
+#include "src/clock.h"
 #include "src/paths.h"
 #include "src/pool.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,10 +13,13 @@
 #include <unistd.h>
 #include <uuid/uuid.h>
 
-#define SPOOL_COPY (1024 * 1024)
+#define SPOOL_COPY       (1024 * 1024)
+#define SPOOL_SUM_MS     1000 /* how long a sum of the directory counts; longer if it takes long */
+#define SPOOL_SUM_FACTOR 20
 
 struct spool {
 	atomic_uint refs; /* jobs on the pool hold one */
+	struct spool_quota *quota;
 	int fd;
 	char *path; /* whole; the name is at its end */
 	const char *name;
@@ -28,13 +33,14 @@ struct spool_job {
 	struct spool *spool, *from;
 	char *data;
 	size_t len;
+	uint64_t grows; /* WRITE: bytes that the file gets longer */
 	uint64_t offset;
 	bool sync_dir;
 	int code;
 };
 
 static struct spool *
-spool_alloc(const char *dir, const char *name)
+spool_alloc(struct fs *fs, const char *name)
 {
 	static uint64_t serial;
 	struct spool *spool = xcalloc(1, sizeof(*spool));
@@ -49,7 +55,8 @@ spool_alloc(const char *dir, const char *name)
 	atomic_init(&spool->refs, 1);
 	spool->serial = ++serial;
 	spool->fd = -1;
-	spool->path = paths_join(dir, name);
+	spool->quota = &fs->spool_quota;
+	spool->path = paths_join(fs->spool_dir, name);
 	spool->name = strrchr(spool->path, '/') + 1;
 	free(made);
 	return spool;
@@ -144,7 +151,7 @@ spool_job_open(void *arg)
 static int
 spool_open_as(struct task *task, struct spool **out, const char *name)
 {
-	struct spool *spool = spool_alloc(task->fs->spool_dir, name);
+	struct spool *spool = spool_alloc(task->fs, name);
 	int code;
 
 	spool->named = name != NULL; /* somebody else's to remove */
@@ -203,7 +210,7 @@ spool_job_clone(void *arg)
 int
 spool_clone(struct task *task, struct spool **out, struct spool *from)
 {
-	struct spool *spool = spool_alloc(task->fs->spool_dir, NULL);
+	struct spool *spool = spool_alloc(task->fs, NULL);
 	struct spool_job *job = spool_job_new(spool);
 	uint64_t end = from->end;
 	int code;
@@ -257,39 +264,124 @@ spool_seal(struct spool *spool)
 	spool->sealed = spool->end;
 }
 
+/* -- the quota */
+
+void
+spool_quota_init(struct spool_quota *q)
+{
+	pthread_mutex_init(&q->lock, NULL);
+}
+
+void
+spool_quota_set(struct spool_quota *q, uint64_t bytes)
+{
+	pthread_mutex_lock(&q->lock);
+	q->bytes = bytes;
+	q->room = 0;
+	pthread_mutex_unlock(&q->lock);
+}
+
+/* What the files of the directory hold, each content once, however many names it has. */
+static uint64_t
+spool_sum(const char *path, size_t dir_len)
+{
+	CLEANUP(cleanup_free) char *name = xstrndup(path, dir_len);
+	DIR *dir = opendir(name);
+	struct dirent *entry;
+	uint64_t sum = 0;
+	struct stat st;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
+			sum += (uint64_t)st.st_size / MAX(st.st_nlink, (nlink_t)1);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return sum;
+}
+
+/* Takes len bytes of the quota.  The lock is held while the sum is made: others wait for it. */
+static bool
+spool_quota_take(const struct spool *spool, uint64_t len)
+{
+	struct spool_quota *q = spool->quota;
+	uint64_t now, used;
+	bool taken;
+
+	pthread_mutex_lock(&q->lock);
+	now = clock_mono_ms();
+	if (q->bytes != 0 && len > 0 && (len > q->room || now >= q->until_ms)) {
+		used =
+		    spool_sum(spool->path, (size_t)(spool->name - spool->path) - 1) + q->under_way;
+		q->room = used < q->bytes ? q->bytes - used : 0;
+		q->until_ms = clock_mono_ms();
+		q->until_ms += MAX(SPOOL_SUM_MS, (q->until_ms - now) * SPOOL_SUM_FACTOR);
+	}
+	taken = q->bytes == 0 || len <= q->room;
+	if (taken && q->bytes != 0)
+		q->room -= len;
+	if (taken)
+		q->under_way += len;
+	pthread_mutex_unlock(&q->lock);
+	return taken;
+}
+
+static void
+spool_quota_written(struct spool_quota *q, uint64_t len)
+{
+	pthread_mutex_lock(&q->lock);
+	q->under_way -= len;
+	pthread_mutex_unlock(&q->lock);
+}
+
+static int
+spool_pwrite(int fd, const char *data, size_t len, uint64_t offset)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = pwrite(fd, data + done, len - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
 static void
 spool_job_write(void *arg)
 {
 	struct spool_job *job = arg;
-	size_t done = 0;
-	ssize_t n;
 
-	while (done < job->len) {
-		n = pwrite(
-		    job->spool->fd, job->data + done, job->len - done, (off_t)(job->offset + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			job->code = -errno;
-			return;
-		}
-		done += (size_t)n;
+	if (!spool_quota_take(job->spool, job->grows)) {
+		job->code = -EDQUOT;
+		return;
 	}
+	job->code = spool_pwrite(job->spool->fd, job->data, job->len, job->offset);
+	spool_quota_written(job->spool->quota, job->grows);
 }
 
 int
 spool_write(struct task *task, struct spool *spool, char *data, size_t len, uint64_t offset)
 {
 	struct spool_job *job = spool_job_new(spool);
+	uint64_t end = spool->end;
 	int code;
 
 	job->data = data;
 	job->len = len;
 	job->offset = offset;
 	spool->end = MAX(spool->end, offset + len);
+	job->grows = spool->end - end;
 	spool->synced = MIN(spool->synced, offset);
 	code = spool_job_run(task, job, spool_job_write);
-	if (code != 0) /* it may still be under way: nothing else may be written there */
+	if (code == -EDQUOT && spool->sealed <= end)
+		spool->end = end; /* refused: no hole is left that would count */
+	else if (code != 0) /* it may still be under way: nothing else may be written there */
 		spool_seal(spool);
 	return code;
 }

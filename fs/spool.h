@@ -12,15 +12,32 @@
  * another's spool gets its own name for it (a hard link; if the name is already gone, a copy from
  * the descriptor, which still has the bytes).
  *
+ * What is written counts against the user's quota (spool.quota), together with all that lies in the
+ * directory, whoever of the user's mounts put it there.  The directory is summed up again when what
+ * was found free is used up, and otherwise about once a second: several mounts of one user can
+ * exceed the quota by what they write within that second, one mount never does.
+ *
  * All reading, writing and syncing is done on the pool; a spool is freed on the loop only.
  */
 #pragma once
 #include "src/err.h"
+#include <pthread.h>
 #include <sys/types.h>
 
 struct fs;
 struct task;
 struct spool;
+
+/* Shared by the pool's threads; a part of struct fs, zeroed: no limit. */
+struct spool_quota {
+	pthread_mutex_t lock;
+	uint64_t bytes; /* 0: no limit */
+	uint64_t under_way; /* taken, but perhaps not yet in the files */
+	uint64_t room; /* of it, when last summed up, less what was written since */
+	uint64_t until_ms; /* monotonic: summed up again then */
+};
+void spool_quota_init(struct spool_quota *);
+void spool_quota_set(struct spool_quota *, uint64_t bytes);
 
 /* Creates one; on failure the error says what to do (ENOSPC, read-only, ...). */
 int spool_new(struct task *, struct spool **out);
@@ -38,7 +55,7 @@ uint64_t spool_end(const struct spool *);
 uint64_t spool_sealed(const struct spool *);
 void spool_seal(struct spool *);
 /* Writes at `offset` (at most spool_end(), not before spool_sealed()).  data is taken, to be freed.
- */
+   -EDQUOT: the user's quota is used up, and nothing has changed. */
 int spool_write(struct task *, struct spool *, char *data, size_t len, uint64_t offset);
 /* Reads exactly len bytes. */
 int spool_read(struct task *, struct spool *, void *out, size_t len, uint64_t offset);

@@ -58,6 +58,8 @@ struct change {
 	char *path; /* canonical */
 	struct segment *segments; /* TRANSFER: source.  RENAME: one ENTRY, the old path */
 	size_t segments_len;
+	bool pinned; /* the version of the one source is what was there when the transfer began:
+			nobody asked for it, and a retry takes what is there then */
 	bool move; /* TRANSFER with one whole ENTRY */
 	bool tree; /* RENAME of a directory */
 	bool overwrite; /* false: fail if the destination exists */

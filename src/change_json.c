@@ -62,6 +62,7 @@ change_to_json(const struct change *c)
 	change_set_count(json, "finishedMs", c->finished_ms);
 	field_set_str(json, "mountId", c->mount_id);
 	change_set_flag(json, "cancel", c->cancel, false);
+	change_set_flag(json, "pinned", c->pinned, false);
 
 	if (c->bytes_total != UINT64_MAX)
 		field_set_int(
@@ -176,6 +177,7 @@ change_read_progress(struct change *c, const json_t *json, struct err *err)
 	    (code = field_u64(&c->finished_ms, json, "finishedMs", INT64_MAX, err)) != 0 ||
 	    (code = field_str(&c->mount_id, json, "mountId", CHANGE_NAME_MAX, err)) != 0 ||
 	    (code = field_bool(&c->cancel, json, "cancel", err)) != 0 ||
+	    (code = field_bool(&c->pinned, json, "pinned", err)) != 0 ||
 	    (code = field_u64(&c->bytes_total, json, "bytesTotal", INT64_MAX, err)) != 0 ||
 	    (code = field_u64(&c->bytes_done, json, "bytesDone", INT64_MAX, err)) != 0 ||
 	    (code = field_str(&c->route, json, "route", CHANGE_NAME_MAX, err)) != 0 ||

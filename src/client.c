@@ -44,21 +44,36 @@ struct client_call {
 
 /* where the daemon is */
 
+char *
+client_url(const char *given)
+{
+	size_t len = strlen(given);
+
+	while (len > 0 && given[len - 1] == '/')
+		len--;
+	return xstrndup(given, len);
+}
+
+/* "URL TOKEN": the token is for that URL, and shown to no other. */
 static char *
-read_token_file(void)
+read_token_file(const char *url)
 {
 	CLEANUP(cleanup_free) char *path = paths_token_file();
 	CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char token[CLIENT_TOKEN_MAX];
-	ssize_t len = fd < 0 ? -1 : read(fd, token, sizeof(token) - 1);
-	char *copy;
+	char line[CLIENT_TOKEN_MAX], *token, *copy = NULL;
+	ssize_t len = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
 
 	if (len <= 0)
 		return NULL;
-	token[len] = '\0';
-	token[strcspn(token, " \r\n\t")] = '\0';
-	copy = *token != '\0' ? xstrdup(token) : NULL;
-	mem_wipe(token, sizeof(token));
+	line[len] = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
+	token = strrchr(line, ' ');
+	if (token != NULL) {
+		*token++ = '\0';
+		if (strcmp(line, url) == 0 && *token != '\0')
+			copy = xstrdup(token);
+	}
+	mem_wipe(line, sizeof(line));
 	return copy;
 }
 
@@ -66,16 +81,14 @@ static int
 client_use_url(struct client *client, const char *url, struct err *err)
 {
 	const char *token = getenv("SKYFERRY_TOKEN");
-	size_t len = strlen(url);
 
 	if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
 		return err_set(
 		    err, -EINVAL, "SKYFERRY_URL: '%s' must begin with http:// or https://", url);
-	while (len > 0 && url[len - 1] == '/')
-		len--;
-	client->url = xstrndup(url, len);
+	client->url = client_url(url);
 	client->where = xstrdup(client->url);
-	client->token = token != NULL && *token != '\0' ? xstrdup(token) : read_token_file();
+	client->token =
+	    token != NULL && *token != '\0' ? xstrdup(token) : read_token_file(client->url);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * client: calls of the daemon's API, for the command line and the mount.  Over the Unix socket
- * (api.socket) unless SKYFERRY_URL names another daemon (then with SKYFERRY_TOKEN or the saved
- * token). A client belongs to one loop.
+ * (api.socket) unless SKYFERRY_URL names another daemon (then with SKYFERRY_TOKEN, or the token
+ * that was saved for this very URL). A client belongs to one loop.
  */
 #pragma once
 #include "src/http.h"
@@ -19,6 +19,8 @@ typedef void (*client_event_fn)(void *arg, const char *event, json_t *data);
 
 struct client *client_new(struct loop *, const struct settings *, struct err *);
 void client_free(struct client *);
+/* A daemon's URL as tokens are saved for it: without '/' at its end.  Caller frees. */
+char *client_url(const char *given);
 const char *client_where(const struct client *); /* socket path or URL, for messages */
 /* path with query, already encoded; body is stolen (NULL: none).  Never calls back before
  * returning. */

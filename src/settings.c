@@ -487,6 +487,37 @@ settings_load(struct settings *s, struct err *err)
 	return code != 0 ? code : settings_load_env(s, err);
 }
 
+static bool
+value_equals(const struct value *a, const struct value *b)
+{
+	if (a->number != b->number || a->text_len != b->text_len)
+		return false;
+	if (a->text_len > 0)
+		return memcmp(a->text, b->text, a->text_len) == 0;
+	return (a->text == NULL) == (b->text == NULL) &&
+	    (a->text == NULL || strcmp(a->text, b->text) == 0);
+}
+
+void
+settings_keep(struct settings *s, const struct settings *from, void (*told)(const char *name))
+{
+	const struct setting *def;
+	size_t i;
+
+	for (i = 0; (def = settings_table(i)) != NULL; i++) {
+		struct value *v = &s->values[i];
+		const struct value *old = &from->values[i];
+
+		if (def->reload || value_equals(v, old))
+			continue;
+		told(def->name);
+		free(v->text);
+		*v = *old;
+		v->text =
+		    old->text_len > 0 ? xmemdup(old->text, old->text_len) : xstrdup_null(old->text);
+	}
+}
+
 static const struct value *
 settings_value(const struct settings *s, const char *name, unsigned types)
 {

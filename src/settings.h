@@ -46,6 +46,10 @@ int settings_set_arg(struct settings *, const char *arg, struct err *);
 /* File (SKYFERRY_CONFIG, else paths_config_file()), then environment. */
 int settings_load(struct settings *, struct err *);
 
+/* For a reload: what must not change while a program runs (no `reload`) keeps the value of `from`;
+   each of these that was given another is told. */
+void settings_keep(struct settings *, const struct settings *from, void (*told)(const char *name));
+
 /* The name must be in the table with that type (asserted). */
 const char *settings_str(const struct settings *, const char *name); /* STRING PATH ENUM */
 bool settings_bool(const struct settings *, const char *name);

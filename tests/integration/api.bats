@@ -274,7 +274,12 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask_tcp "$token" 403 PUT /api/auth/password '{"password":"another horse","currentPassword":"wrong"}'
 	ask_tcp "$token" 204 PUT /api/auth/password '{"password":"another horse","currentPassword":"correct horse"}'
 	ask_tcp '' 401 POST /api/auth/login '{"username":"carl","password":"correct horse"}'
+	# What was signed in with the old one is signed out.
+	ask_tcp "$token" 401 GET /api/auth/me
+	is '.message | contains("password has changed")'
 	ask_tcp '' 200 POST /api/auth/login '{"username":"carl","password":"another horse"}'
+	token=$(get .token)
+	ask_tcp "$token" 200 GET /api/auth/me
 	# Every byte of a long one counts.
 	ask 204 PUT /api/users/carl/password "{\"password\":\"$long\"}"
 	ask_tcp '' 401 POST /api/auth/login "{\"username\":\"carl\",\"password\":\"${long%7}8\"}"
@@ -584,6 +589,22 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask 200 POST "/api/transfers/$id/cancel"
 	is '.status == "cancelled"'
 	ask 409 POST "/api/transfers/$id/cancel"
+	# A failed one is dismissed.
+	transfer_await failed '{"sourceAccountId":"a","sourcePath":"gone","destinationAccountId":"b","destinationPath":"h"}'
+	ask 200 POST "/api/transfers/$id/cancel"
+	is '.status == "cancelled"'
+	ask 409 POST "/api/transfers/$id/cancel"
+	ask 200 GET /health
+	is '.changes.failed == 0'
+	# What a cancel takes along is told in the log.
+	later e
+	local first=$id
+	ask 201 POST /api/transfers '{"sourceAccountId":"b","sourcePath":"e","destinationAccountId":"b","destinationPath":"f"}'
+	id=$(get .id)
+	ask 200 POST "/api/transfers/$first/cancel"
+	ask 200 GET "/api/transfers/$id"
+	is '.error.code == "predecessor_failed"'
+	grep -q "$id: transfer of 'f' failed: .*was cancelled" "$log"
 	ask 404 POST /api/transfers/00000000-0000-4000-8000-000000000000/cancel
 	ask 404 POST /api/transfers/x/retry
 }

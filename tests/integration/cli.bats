@@ -109,6 +109,12 @@ await_prompt()
 		[[ ${lines[0]} == "Usage: skyferry $name"* ]]
 	done < <(commands)
 	[ "$(commands | wc -l)" -ge 25 ]
+	SKYFERRY_NO_SUCH=1 run -0 mount.skyferry --help
+	[[ ${lines[0]} == "Usage: mount.skyferry"* ]]
+	SKYFERRY_NO_SUCH=1 run -0 mount.skyferry --version
+	SKYFERRY_NO_SUCH=1 run -1 mount.skyferry "$home/Clouds"
+	[[ $output == *SKYFERRY_NO_SUCH* ]]
+	SKYFERRY_NO_SUCH=1 run -0 skyferryd --help
 }
 
 @test "every command and option is in the manual, and nothing else" {
@@ -318,6 +324,19 @@ line"
 	[ ! -e "$home/a/renamed" ]
 	run -1 skyferry mv a: b:x
 	[[ $output == *"cannot be moved"* ]]
+	# Where a file is, no directory can be: said once, with nothing submitted.
+	mkdir -p "$home/a/dir/sub"
+	content 4 100 | tee "$home/a/dir/1" "$home/a/dir/sub/2" >"$home/b/dir"
+	cp -r "$home/a/dir" "$home/dir"
+	for run in 'cp -r a:dir b:moved' 'cp -r a:dir b:' 'mv a:dir b:moved' 'mv a:dir b:'; do
+		# shellcheck disable=SC2086
+		run -1 skyferry $run
+		[[ ${lines[0]} == *"a:dir: cannot replace the file b:"*"with a directory"* ]]
+		[[ $output != *"a:dir/"* ]]
+	done
+	diff -r "$home/dir" "$home/a/dir"
+	cmp "$home/original/file" "$home/b/moved"
+	[ "$(api GET '/api/transfers?limit=1&status=failed' | jq .total)" = 0 ]
 	# Two of one name would become one.
 	mkdir "$home/a/one" "$home/a/two"
 	echo 1 >"$home/a/one/same"
@@ -415,6 +434,10 @@ line"
 	run -0 skyferry mkdir -p b:new
 	run -1 skyferry rm a:dir
 	[[ $output == *"-r removes directories"* ]]
+	for options in '' -f -r; do
+		run -1 skyferry rm $options a:dir/file/
+		[[ $output == *"a:dir/file/: is a file, not a directory"* ]]
+	done
 	run -0 skyferry rm a:dir/file
 	[ ! -e "$home/a/dir/file" ]
 	run -1 skyferry rm a:dir/file
@@ -514,7 +537,12 @@ line"
 	[ "$(stat -c %a "$XDG_CONFIG_HOME/skyferry/token")" = 600 ]
 	SKYFERRY_URL=$url run -0 skyferry account list --json
 	SKYFERRY_URL=$url run -0 skyferry status
+	SKYFERRY_URL=$url/ run -0 skyferry status
 	SKYFERRY_URL=$url run -1 skyferry user list
+	# The token is for that URL: the same daemon by another name does not see it.
+	SKYFERRY_URL=http://localhost:${url##*:} run -1 skyferry account list
+	[[ $output == *"sign in first"* ]]
+	SKYFERRY_URL=$url/x/.. run -1 skyferry account list
 	SKYFERRY_PASSWORD='something new' run -0 skyferry user passwd ann
 	run -1 skyferry login -u ann --password-file "$home/pw" "$url"
 	SKYFERRY_PASSWORD='something new' run -0 skyferry login -u ann "$url"

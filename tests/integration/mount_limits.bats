@@ -86,3 +86,24 @@ small_account() # BYTES: a file system of its own for account b
 	skyferry transfer wait "$id" --timeout 60
 	content 3 $((3 << 20)) | cmp - "$small/two"
 }
+
+@test "spool.quota bounds what is written, and loses nothing" {
+	begin --set spool.quota=3M
+	# A file that is being written stays in the spool.
+	exec 7>"$mounts/b/kept"
+	content 4 $((2 << 20)) >&7
+	run dd if=/dev/zero of="$mounts/a/large" bs=64k count=64
+	[ "$status" -ne 0 ]
+	[[ $output == *"quota exceeded"* ]]
+	[ "$(cat "$state"/spool/*/*.data | wc -c)" -le $((3 << 20)) ]
+	rm "$mounts/a/large"
+	content 5 $((512 << 10)) >"$mounts/a/fits"
+	exec 7>&-
+	settled
+	content 4 $((2 << 20)) | cmp - "$home/b/kept"
+	content 5 $((512 << 10)) | cmp - "$home/a/fits"
+	# What was uploaded counts no more.
+	content 6 $((2560 << 10)) >"$mounts/a/again"
+	settled
+	content 6 $((2560 << 10)) | cmp - "$home/a/again"
+}

@@ -72,6 +72,19 @@ settled()
 	[[ $output != *there* ]]
 }
 
+@test "a directory is moved within the account, which cannot rename: waiting, and with --detach" {
+	mkdir -p "$home/from/tree/sub"
+	content 3 70000 >"$home/from/tree/one"
+	content 4 10 >"$home/from/tree/sub/two"
+	skyferry cp -r from:tree s3:
+	skyferry mv s3:tree s3:renamed
+	skyferry mv --detach s3:renamed s3:again
+	settled
+	[ "$(skyferry ls s3:)" = again/ ]
+	skyferry cp -r s3:again back:
+	diff -r "$home/from/tree" "$home/back/again"
+}
+
 @test "names that need care arrive as they are" {
 	local long
 	printf -v long '%0.sx' {1..255}

@@ -226,9 +226,10 @@ static void
 assert_refused(struct fixture *f, char *token, const char *message)
 {
 	struct err err = ERR_INIT;
+	uint64_t epoch;
 	char id[37];
 
-	assert_int_equal(auth_token_verify(f->auth, token, id, &err), -EACCES);
+	assert_int_equal(auth_token_verify(f->auth, token, id, &epoch, &err), -EACCES);
 	assert_string_equal(err.msg, message);
 	free(token);
 }
@@ -243,12 +244,13 @@ test_token(void **state)
 	unsigned char other[32];
 	struct err err = ERR_INIT;
 	int64_t seconds;
+	uint64_t epoch;
 	char id[37], *token, *dot;
 
 	memcpy(user.id, user_id, sizeof user_id);
 	token = auth_token(f->auth, &user, &seconds);
 	assert_int_equal(seconds, 12 * 3600);
-	assert_int_equal(auth_token_verify(f->auth, token, id, &err), 0);
+	assert_int_equal(auth_token_verify(f->auth, token, id, &epoch, &err), 0);
 	assert_string_equal(id, user_id);
 
 	dot = strrchr(token, '.'); /* another signature */
@@ -274,7 +276,7 @@ test_token(void **state)
 	assert_refused(f, token, foreign);
 
 	token = token_make(JWT_ALG_HS256, f->key, user_id, later); /* so the crafting is right */
-	assert_int_equal(auth_token_verify(f->auth, token, id, &err), 0);
+	assert_int_equal(auth_token_verify(f->auth, token, id, &epoch, &err), 0);
 	free(token);
 }
 

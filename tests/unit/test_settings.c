@@ -418,6 +418,31 @@ test_manual_page(void **state)
 	free(text);
 }
 
+static unsigned told_len;
+
+static void
+told(const char *name)
+{
+	assert_string_equal(name, told_len++ == 0 ? "users.register" : "local.roots");
+}
+
+static void
+test_keep(void **state)
+{
+	struct settings *old = settings_new(), *s = settings_new();
+
+	assert_int_equal(settings_set(old, "local.roots", "/a:/b", NULL), 0);
+	assert_int_equal(settings_set(s, "users.register", "yes", NULL), 0);
+	assert_int_equal(settings_set(s, "transfer.max", "7", NULL), 0);
+	settings_keep(s, old, told);
+	assert_int_equal(told_len, 2);
+	assert_string_equal(settings_str(s, "users.register"), "local");
+	assert_string_equal(settings_list(s, "local.roots", 1), "/b");
+	assert_int_equal(settings_int(s, "transfer.max"), 7);
+	settings_free(old);
+	settings_free(s);
+}
+
 int
 main(void)
 {
@@ -436,6 +461,7 @@ main(void)
 	    cmocka_unit_test(test_environment),
 	    cmocka_unit_test(test_load_order),
 	    cmocka_unit_test(test_manual_page),
+	    cmocka_unit_test(test_keep),
 	};
 
 	return cmocka_run_group_tests_name("settings", tests, group_setup, NULL);

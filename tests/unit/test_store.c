@@ -57,6 +57,7 @@ test_users(void **state)
 	assert_string_equal(user->id, add.id);
 	assert_true(user->admin);
 	assert_int_equal(user->weight, 7);
+	assert_int_equal(user->epoch, 0);
 	assert_int_equal(user->created_ms, f->now);
 	user_free(user);
 
@@ -373,6 +374,67 @@ test_cancel_and_retry(void **state)
 	r = AWAIT(f, store_change_retry(f->s, f->user, id, TO(f)));
 	assert_false(r->change->cancel);
 	assert_int_equal(r->change->attempts, 0);
+}
+
+/* A move whose source changed after it was copied: the retry moves what is there now. */
+static void
+test_retry_drops_our_pin(void **state)
+{
+	static const char *const given[] = {NULL, "v1"};
+	struct fixture *f = *state;
+	struct change *c;
+	struct reply *r;
+	char id[37];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(given); i++) {
+		c = fixture_transfer(f, "from", "to");
+		c->move = true;
+		xstrset(&c->segments[0].version, given[i]);
+		memcpy(id, c->id, sizeof id);
+		fixture_add(f, c);
+		fixture_claim(f, id);
+		c = change_copy(f->reply.changes[0]);
+		xstrset(&c->segments[0].version, "v1");
+		r = AWAIT(f, store_change_verified(f->s, c, TO(f)));
+		assert_int_equal(r->code, 0);
+		assert_string_equal(r->change->segments[0].version, "v1");
+		change_free(c);
+		fixture_finish(f, id, CHANGE_FAILED);
+		r = AWAIT(f, store_change_retry(f->s, f->user, id, TO(f)));
+		assert_int_equal(r->code, 0);
+		assert_int_equal(r->change->segments[0].version != NULL, given[i] != NULL);
+		fixture_claim(f, id);
+		fixture_finish(f, id, CHANGE_COMPLETED);
+	}
+}
+
+/* A failed upload keeps what was written until it is dismissed. */
+static void
+test_dismiss(void **state)
+{
+	struct fixture *f = *state;
+	struct change *c = fixture_pending(f, "mount", "upload", "file");
+	struct reply *r;
+	bool used;
+	char id[37];
+
+	memcpy(id, c->id, sizeof id);
+	c->state = CHANGE_QUEUED;
+	fixture_add(f, c);
+	fixture_claim(f, id);
+	fixture_finish(f, id, CHANGE_FAILED);
+	assert_int_equal(store_spool_used(f->s, f->user, "file", &used, NULL), 0);
+	assert_true(used);
+	assert_int_equal(AWAIT(f, store_change_cancel(f->s, f->user, id, TO(f)))->code, -EALREADY);
+	assert_int_equal(AWAIT(f, store_change_dismiss(f->s, f->other, id, TO(f)))->code, -ENOENT);
+	r = AWAIT(f, store_change_dismiss(f->s, f->user, id, TO(f)));
+	assert_int_equal(r->code, 0);
+	assert_int_equal(r->change->state, CHANGE_CANCELLED);
+	assert_int_equal(store_spool_used(f->s, f->user, "file", &used, NULL), 0);
+	assert_false(used);
+	fixture_check(f);
+	assert_int_equal(AWAIT(f, store_change_dismiss(f->s, f->user, id, TO(f)))->code, -EALREADY);
 }
 
 static void
@@ -949,6 +1011,8 @@ main(void)
 	    test(test_accept_refusals),
 	    test(test_not_before_and_priority),
 	    test(test_cancel_and_retry),
+	    test(test_retry_drops_our_pin),
+	    test(test_dismiss),
 	    test(test_leases),
 	    test(test_configure),
 	    test(test_pending),

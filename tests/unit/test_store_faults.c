@@ -6,11 +6,42 @@
 #include "src/crash.h"
 #include "src/paths.h"
 #include "tests/unit/store_fixture.h"
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+/* LMDB's own functions, which fail when a test says so. */
+static atomic_int commits_fail, reads_fail, panics;
+
+int
+mdb_txn_commit(MDB_txn *txn)
+{
+	int (*real)(MDB_txn *) = (int (*)(MDB_txn *))dlsym(RTLD_NEXT, "mdb_txn_commit");
+
+	if (atomic_load(&commits_fail) == 0)
+		return real(txn);
+	atomic_fetch_sub(&commits_fail, 1);
+	mdb_txn_abort(txn);
+	return EIO;
+}
+
+int
+mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out)
+{
+	int (*real)(MDB_env *, MDB_txn *, unsigned, MDB_txn **) =
+	    (int (*)(MDB_env *, MDB_txn *, unsigned, MDB_txn **))dlsym(RTLD_NEXT, "mdb_txn_begin");
+
+	if (atomic_load(&panics) != 0)
+		return MDB_PANIC;
+	if ((flags & MDB_RDONLY) == 0 || atomic_load(&reads_fail) == 0)
+		return real(env, parent, flags, out);
+	atomic_fetch_sub(&reads_fail, 1);
+	return ENOMEM;
+}
 
 static int
 setup(void **state)
@@ -505,6 +536,52 @@ test_crash(void **state)
 	crash_at(f, "store.after_commit:5", 4, 5);
 }
 
+/* A commit fails, and so does reading the queue back: it is read before anything else is done. */
+static void
+test_queue_not_read_back(void **state)
+{
+	struct fixture *f = *state;
+	struct change *c = fixture_change(f, CHANGE_MKDIR, "first");
+	char id[37];
+
+	memcpy(id, c->id, sizeof id);
+	fixture_add(f, c);
+	atomic_store(&commits_fail, 1);
+	atomic_store(&reads_fail, 2);
+	add_many(f, 1, -EIO);
+	assert_int_equal(atomic_load(&reads_fail), 1);
+	add_many(f, 1, -ENOMEM);
+	assert_int_equal(atomic_load(&reads_fail), 0);
+	fixture_claim(f, id);
+	fixture_finish(f, id, CHANGE_COMPLETED);
+	fixture_check(f);
+}
+
+static void
+on_panic(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void
+test_panic(void **state)
+{
+	struct fixture *f = *state;
+	int told = 0;
+
+	fixture_close(f);
+	f->config.on_panic = on_panic;
+	f->config.panic_arg = &told;
+	assert_int_equal(fixture_open(f, NULL), 0);
+	atomic_store(&panics, 1);
+	add_many(f, 1, -EIO);
+	add_many(f, 1, -EIO);
+	atomic_store(&panics, 0);
+	assert_int_equal(told, 1);
+	f->config.on_panic = NULL;
+	fixture_check(f);
+}
+
 #define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -522,6 +599,8 @@ main(void)
 	    test(test_no_room),
 	    test(test_dead_reader),
 	    test(test_crash),
+	    test(test_queue_not_read_back),
+	    test(test_panic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
