@@ -59,6 +59,7 @@ s3_put_read_headers(const struct cloud_op *op, struct http_request *req)
 	if (version != NULL)
 		http_request_header(req, "If-Match", "\"%s\"", version);
 	s3_put_customer_key(req, s3_account(op));
+	s3_put_checksum_mode(req, s3_account(op));
 	/* A range of nothing cannot be written down, and an empty object has none at all (416). */
 	if (op->length == 0 || (from == 0 && op->length == UINT64_MAX))
 		return;
@@ -172,8 +173,10 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 		of_bucket = s3->step == S3_SECOND;
 		if (of_bucket)
 			s3_put_list_query(&query, op, &place);
-		else if (!top && !bucket)
+		else if (!top && !bucket) {
 			s3_put_customer_key(req, s3_account(op));
+			s3_put_checksum_mode(req, s3_account(op));
+		}
 		break;
 	case CLOUD_READ:
 	case CLOUD_PUT:

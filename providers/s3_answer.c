@@ -151,6 +151,15 @@ s3_error_code(const struct http_response *res, const struct s3_error *error)
 	return code;
 }
 
+/* The keys of one account may not even see the bucket of another (tenants): the source is not
+   missing for that. */
+static bool
+s3_is_out_of_sight(const struct cloud_op *op, const struct s3_error *error)
+{
+	return (op->kind == CLOUD_COPY || op->kind == CLOUD_COPY_PART) && op->from != op->account &&
+	    strcmp(op->from->id, op->account->id) != 0 && strcmp(error->code, "NoSuchUpload") != 0;
+}
+
 static const char *
 s3_hint(const struct s3_error *error)
 {
@@ -179,6 +188,8 @@ s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
 		    "and endpoint to the bucket's",
 		    s3_doing(op), op->path, *region == '\0' ? "" : ", but in region ", region);
 	code = s3_error_code(res, &error);
+	if (code == -ENOENT && s3_is_out_of_sight(op, &error))
+		code = -EXDEV;
 	if (code == -ESTALE && s3_is_replacement(op, &error))
 		return err_set(err, -EEXIST, "'%s' exists already", op->path);
 	if (code == -ESTALE)
@@ -323,8 +334,9 @@ s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t siz
 	entry->content_type = xstrdup_null(type);
 	if (entry->version != NULL)
 		s3_take_md5(&entry->digests, op, entry->version, &res->headers);
-	/* A range's answer has that of the whole all the same. */
-	s3_take_crc32c(&entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
+	if (res->status != 206) /* of a range it may be that of a part */
+		s3_take_crc32c(
+		    &entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
 	if (mode != NULL && *mode != '\0' && mode[strspn(mode, "01234567")] == '\0')
 		entry->mode = (unsigned)strtoul(mode, NULL, 8) & 07777;
 	if ((mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime)) && modified != NULL &&

@@ -1,6 +1,7 @@
 #include "providers/s3_request.h"
 #include "providers/content_type.h"
 #include "providers/sigv4.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,16 +131,43 @@ s3_put_digest(struct http_request *req, const char *name, const void *sum, size_
 	http_request_header(req, name, "%s", buf_str(&text));
 }
 
+/*
+ * What is known beforehand goes into a header.  Else the checksum is computed as the content goes
+ * by, and follows it; but where the MD5 is known, that is what the service must compare with: our
+ * callers rely on it (CLOUD_CHECKS_PUT).  A part of an upload that was begun with CRC32C needs
+ * that one.
+ */
 void
 s3_put_body(struct http_request *req, const struct cloud_op *op)
 {
+	const struct s3_account *s3 = op->account->data;
 	const struct digests *known = &op->put.digests;
+	bool crc = s3->checksum == S3_CHECKSUM_CRC32C;
+	bool md5 = s3->checksum != S3_CHECKSUM_NONE && (known->have & HASH_BIT(HASH_MD5));
 
-	if (((const struct s3_account *)op->account->data)->checksum != S3_CHECKSUM_NONE &&
-	    (known->have & HASH_BIT(HASH_MD5)))
-		s3_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
 	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
 	req->length = op->length;
+	if (crc && (known->have & HASH_BIT(HASH_CRC32C))) {
+		s3_put_digest(
+		    req, "x-amz-checksum-crc32c", known->sum[HASH_CRC32C], hash_size(HASH_CRC32C));
+	} else if (crc && op->length == 0) {
+		s3_put_digest(req, "x-amz-checksum-crc32c", "\0\0\0\0", 4);
+	} else if (crc && (!md5 || op->kind == CLOUD_UPLOAD_PART)) {
+		req->crc32c_trailer = true;
+		http_request_header(req, "Content-Encoding", "aws-chunked");
+		http_request_header(req, "x-amz-decoded-content-length", "%" PRIu64, op->length);
+		http_request_header(req, "x-amz-trailer", "x-amz-checksum-crc32c");
+		return;
+	}
+	if (md5)
+		s3_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
+}
+
+void
+s3_put_checksum_mode(struct http_request *req, const struct s3_account *s3)
+{
+	if (s3->checksum == S3_CHECKSUM_CRC32C)
+		http_request_header(req, "x-amz-checksum-mode", "ENABLED");
 }
 
 /* The hash of what will be sent; a streamed body is not known yet. */
@@ -150,7 +178,7 @@ s3_payload(char hex[65], const struct http_request *req)
 	unsigned char digest[32];
 
 	if (req->body == HTTP_BODY_STREAM)
-		return SIGV4_UNSIGNED;
+		return req->crc32c_trailer ? SIGV4_TRAILER : SIGV4_UNSIGNED;
 	if (req->body == HTTP_BODY_NONE || req->bytes.len == 0)
 		return SIGV4_EMPTY;
 	sha256(digest, req->bytes.data, req->bytes.len);
@@ -187,22 +215,29 @@ s3_sign(struct http_request *req, const struct s3_account *s3, const char *path,
 	return 0;
 }
 
+/* Where a key is: the host (caller frees) and the path of the URL. */
+static char *
+s3_put_path(struct buf *path, const struct s3_account *s3, const struct s3_place *place)
+{
+	bool is_virtual = s3_is_virtual(s3, place->bucket);
+
+	buf_printf(path, "%s/", s3->base);
+	if (!is_virtual && *place->bucket != '\0') {
+		buf_puts(path, place->bucket);
+		if (*place->key != '\0')
+			buf_putc(path, '/');
+	}
+	buf_put_uri(path, place->key, "/");
+	return is_virtual ? xasprintf("%s.%s", place->bucket, s3->host) : xstrdup(s3->host);
+}
+
 int
 s3_finish(struct http_request *req, const struct s3_account *s3, const struct s3_place *place,
     const char *suffix, const char *query, uint64_t now_ms, struct err *err)
 {
 	CLEANUP(buf_free) struct buf path = BUF_INIT(HTTP_URL_MAX);
-	CLEANUP(cleanup_free) char *host = NULL;
-	bool is_virtual = s3_is_virtual(s3, place->bucket);
+	CLEANUP(cleanup_free) char *host = s3_put_path(&path, s3, place);
 
-	host = is_virtual ? xasprintf("%s.%s", place->bucket, s3->host) : xstrdup(s3->host);
-	buf_printf(&path, "%s/", s3->base);
-	if (!is_virtual && *place->bucket != '\0') {
-		buf_puts(&path, place->bucket);
-		if (*place->key != '\0')
-			buf_putc(&path, '/');
-	}
-	buf_put_uri(&path, place->key, "/");
 	buf_puts(&path, suffix);
 	buf_printf(&req->url, "%s%s%s%s%s", s3->scheme, host, buf_str(&path),
 	    *query == '\0' ? "" : "?", query);
@@ -213,4 +248,43 @@ s3_finish(struct http_request *req, const struct s3_account *s3, const struct s3
 	if (s3->requester_pays)
 		http_request_header(req, "x-amz-request-payer", "requester");
 	return s3_sign(req, s3, buf_str(&path), query, now_ms, err);
+}
+
+int
+s3_presign(struct buf *out, const struct account *account, const char *path, uint64_t now_ms,
+    unsigned expires_s, struct err *err)
+{
+	CLEANUP(buf_free) struct buf encoded = BUF_INIT(HTTP_URL_MAX);
+	CLEANUP(cleanup_free) char *host = NULL;
+	const struct s3_account *s3 = account->data;
+	const struct sigv4_keys keys = {s3->id, s3->secret};
+	struct http_headers headers = TAILQ_HEAD_INITIALIZER(headers);
+	struct sigv4_request req = {
+	    .method = "GET", .headers = &headers, .payload = SIGV4_UNSIGNED, .query = ""};
+	struct s3_place place;
+	bool good;
+
+	if (!s3_locate(&place, s3, path) || *place.key == '\0')
+		return err_set(err, -EISDIR, "'%s' is no file", path);
+	if (s3->encryption == S3_ENCRYPT_CUSTOMER)
+		return err_set(err, -EOPNOTSUPP,
+		    "'%s' is encrypted with a key that a link cannot carry", path);
+	if (expires_s == 0 || expires_s > S3_PRESIGN_MAX)
+		return err_set(err, -EINVAL, "a link lives for 1 second to 7 days");
+	host = s3_put_path(&encoded, s3, &place);
+	buf_printf(out, "%s%s%s", s3->scheme, host, buf_str(&encoded));
+	good = !encoded.failed;
+	if (s3->id != NULL) {
+		if (s3->requester_pays)
+			req.query = "x-amz-request-payer=requester";
+		req.path = buf_str(&encoded);
+		http_headers_add(&headers, "Host", host);
+		buf_putc(out, '?');
+		good = good &&
+		    sigv4_presign(out, &req, &keys, s3->token, s3->region, "s3", now_ms, expires_s);
+		http_headers_free(&headers);
+	}
+	if (!good || out->failed)
+		return err_set(err, -ENAMETOOLONG, "'%s' is too long for a URL", path);
+	return 0;
 }

@@ -20,6 +20,8 @@ void s3_put_customer_key(struct http_request *, const struct s3_account *);
 bool s3_put_source(struct http_request *, const struct cloud_op *);
 /* The op's content as the body, and what it is checked with. */
 void s3_put_body(struct http_request *, const struct cloud_op *);
+/* Whoever asks so is told the checksum of the whole. */
+void s3_put_checksum_mode(struct http_request *, const struct s3_account *);
 /* A hash in base64. */
 void s3_put_digest(struct http_request *, const char *name, const void *sum, size_t len);
 
@@ -30,3 +32,8 @@ void s3_put_digest(struct http_request *, const char *name, const void *sum, siz
  */
 int s3_finish(struct http_request *, const struct s3_account *, const struct s3_place *,
     const char *suffix, const char *query, uint64_t now_ms, struct err *);
+
+#define S3_PRESIGN_MAX (7 * 24 * 3600) /* seconds; and no longer than a session token lives */
+/* Appends a URL with which anybody can GET the file for so long. */
+int s3_presign(struct buf *out, const struct account *, const char *path, uint64_t now_ms,
+    unsigned expires_s, struct err *);

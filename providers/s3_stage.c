@@ -103,6 +103,7 @@ s3_put_look(
 	req->method = "HEAD";
 	if (stage == S3_CHECK_PATH || stage == S3_LOOK) {
 		s3_put_customer_key(req, s3_account(op));
+		s3_put_checksum_mode(req, s3_account(op));
 		return true; /* the place is the path's */
 	}
 	if (!s3_locate(place, op->from->data, op->path2))

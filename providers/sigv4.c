@@ -137,37 +137,92 @@ sigv4_key(unsigned char key[32], const char *secret, const char *date, const cha
 	mem_wipe_free(first);
 }
 
-bool
-sigv4_authorization(struct buf *out, const struct sigv4_request *req, const struct sigv4_keys *keys,
-    const char *region, const char *service, uint64_t now_ms)
+struct signing {
+	const struct sigv4_keys *keys;
+	char *scope; /* "date/region/service/aws4_request" */
+	char when[17];
+	const char *region, *service;
+};
+
+static void
+signing_init(struct signing *s, const struct sigv4_keys *keys, const char *region,
+    const char *service, uint64_t now_ms)
+{
+	*s = (struct signing){.keys = keys, .region = region, .service = service};
+	sigv4_time(s->when, sizeof s->when, now_ms);
+	s->scope = xasprintf("%.8s/%s/%s/aws4_request", s->when, region, service);
+}
+
+/* names: gets the signed headers.  False if the request is too large. */
+static bool
+signing_make(unsigned char out[32], struct buf *names, const struct signing *s,
+    const struct sigv4_request *req)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(SIGV4_CANONICAL_MAX);
-	CLEANUP(buf_free) struct buf names = BUF_INIT(HTTP_HEADERS_MAX);
-	CLEANUP(cleanup_free) char *scope = NULL;
-	unsigned char key[32], digest[32];
-	char when[17], date[9];
+	char date[9];
 
 	text.secret = true;
 	buf_printf(&text, "%s\n%s\n", req->method, req->path);
 	sigv4_add_query(&text, req->query);
 	buf_putc(&text, '\n');
-	sigv4_add_headers(&text, &names, req->headers);
-	buf_printf(&text, "%s\n%s", buf_str(&names), req->payload);
-	if (text.failed || names.failed)
+	sigv4_add_headers(&text, names, req->headers);
+	buf_printf(&text, "%s\n%s", buf_str(names), req->payload);
+	if (text.failed || names->failed)
 		return false;
-	sha256(digest, text.data, text.len);
+	sha256(out, text.data, text.len);
 
-	sigv4_time(when, sizeof when, now_ms);
-	snprintf(date, sizeof date, "%.8s", when);
-	scope = xasprintf("%s/%s/%s/aws4_request", date, region, service);
 	buf_reset(&text);
-	buf_printf(&text, "AWS4-HMAC-SHA256\n%s\n%s\n", when, scope);
-	buf_put_hex(&text, digest, sizeof digest);
-	sigv4_key(key, keys->secret, date, region, service);
-	hmac_sha256(digest, key, sizeof key, text.data, text.len);
-	mem_wipe(key, sizeof key);
+	buf_printf(&text, "AWS4-HMAC-SHA256\n%s\n%s\n", s->when, s->scope);
+	buf_put_hex(&text, out, 32);
+	snprintf(date, sizeof date, "%.8s", s->when);
+	sigv4_key(out, s->keys->secret, date, s->region, s->service);
+	hmac_sha256(out, out, 32, text.data, text.len);
+	return true;
+}
 
+bool
+sigv4_authorization(struct buf *out, const struct sigv4_request *req, const struct sigv4_keys *keys,
+    const char *region, const char *service, uint64_t now_ms)
+{
+	CLEANUP(buf_free) struct buf names = BUF_INIT(HTTP_HEADERS_MAX);
+	unsigned char signature[32];
+	struct signing s;
+	bool good;
+
+	signing_init(&s, keys, region, service, now_ms);
+	good = signing_make(signature, &names, &s, req);
 	buf_printf(out, "AWS4-HMAC-SHA256 Credential=%s/%s,SignedHeaders=%s,Signature=", keys->id,
-	    scope, buf_str(&names));
-	return buf_put_hex(out, digest, sizeof digest);
+	    s.scope, buf_str(&names));
+	free(s.scope);
+	return buf_put_hex(out, signature, good ? sizeof signature : 0) && good;
+}
+
+bool
+sigv4_presign(struct buf *out, const struct sigv4_request *req, const struct sigv4_keys *keys,
+    const char *token, const char *region, const char *service, uint64_t now_ms, unsigned expires_s)
+{
+	CLEANUP(buf_free) struct buf names = BUF_INIT(HTTP_HEADERS_MAX);
+	CLEANUP(buf_free) struct buf query = BUF_INIT(HTTP_URL_MAX);
+	struct sigv4_request whole = *req;
+	unsigned char signature[32];
+	struct signing s;
+	bool good;
+
+	signing_init(&s, keys, region, service, now_ms);
+	buf_printf(&query, "%s%sX-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=", req->query,
+	    *req->query == '\0' ? "" : "&");
+	buf_put_uri(&query, keys->id, NULL);
+	buf_puts(&query, "%2F");
+	buf_put_uri(&query, s.scope, NULL);
+	buf_printf(&query, "&X-Amz-Date=%s&X-Amz-Expires=%u", s.when, expires_s);
+	if (token != NULL) {
+		buf_puts(&query, "&X-Amz-Security-Token=");
+		buf_put_uri(&query, token, NULL);
+	}
+	buf_puts(&query, "&X-Amz-SignedHeaders=host");
+	whole.query = buf_str(&query);
+	good = !query.failed && signing_make(signature, &names, &s, &whole);
+	free(s.scope);
+	buf_printf(out, "%s&X-Amz-Signature=", buf_str(&query));
+	return buf_put_hex(out, signature, good ? sizeof signature : 0) && good;
 }

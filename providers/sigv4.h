@@ -7,6 +7,7 @@
 #include "src/http.h"
 
 #define SIGV4_UNSIGNED "UNSIGNED-PAYLOAD"
+#define SIGV4_TRAILER  "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 #define SIGV4_EMPTY                                                                                \
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" /* SHA-256 of nothing   \
 									    */
@@ -28,3 +29,8 @@ char *sigv4_time(char *out, size_t size, uint64_t now_ms);
 /* Appends the value of the Authorization header.  False if out is full. */
 bool sigv4_authorization(struct buf *out, const struct sigv4_request *, const struct sigv4_keys *,
     const char *region, const char *service, uint64_t now_ms);
+/* Appends the query of a URL that anybody may use for so long; req's headers are Host alone, its
+   query (may be "") comes first.  token: NULL, or of temporary keys.  False as above. */
+bool sigv4_presign(struct buf *out, const struct sigv4_request *, const struct sigv4_keys *,
+    const char *token, const char *region, const char *service, uint64_t now_ms,
+    unsigned expires_s);

@@ -41,6 +41,8 @@ struct http_request {
 	enum http_body body;
 	struct buf bytes; /* HTTP_BODY_BYTES */
 	uint64_t length; /* HTTP_BODY_STREAM: exactly so many bytes come from the ring */
+	bool crc32c_trailer; /* HTTP_BODY_STREAM: sent as http_framing.h says; its headers are the
+				caller's */
 	const char *unix_socket; /* connect there; borrowed until done */
 	const char *ca_file; /* PEM; borrowed; NULL: the environment's or the system's */
 	uint64_t total_timeout_ms; /* 0: none beyond the stall limits */

@@ -75,17 +75,36 @@ http_call_resume(struct http_call *call)
 
 /* curl's callbacks */
 
+/* The next bytes of the body; 0: none are there, or it is complete (*whole). */
+static size_t
+call_next_bytes(struct http_call *call, char *out, size_t max, bool *whole)
+{
+	size_t held = ring_held(call->source), len;
+
+	if (!call->req->crc32c_trailer) {
+		len = ring_get(call->source, out, MIN(max, call->source_left));
+		call->source_left -= len;
+		*whole = call->source_left == 0;
+		return len;
+	}
+	len = http_framing_read(&call->framing, call->source, out, max);
+	call->source_left -= held - ring_held(call->source);
+	*whole = http_framing_is_done(&call->framing);
+	return len;
+}
+
 static size_t
 call_on_read(char *out, size_t size, size_t n, void *arg)
 {
 	struct http_call *call = arg;
+	bool whole;
 	size_t len;
 
 	if (call->cancelled)
 		return CURL_READFUNC_ABORT;
-	if (call->source_left == 0)
+	len = call_next_bytes(call, out, size * n, &whole);
+	if (len == 0 && whole)
 		return 0;
-	len = ring_get(call->source, out, MIN(size * n, call->source_left));
 	if (len == 0 && ring_is_ended(call->source)) {
 		http_call_fail(call, -EPROTO, "the body ended %llu bytes early",
 		    (unsigned long long)call->source_left);
@@ -95,7 +114,6 @@ call_on_read(char *out, size_t size, size_t n, void *arg)
 		call->send_paused = true;
 		return CURL_READFUNC_PAUSE;
 	}
-	call->source_left -= len;
 	return len;
 }
 
@@ -315,7 +333,9 @@ call_setup_body(struct http_call *call, CURL *easy)
 
 	if (req->body == HTTP_BODY_STREAM && req->length > 0) {
 		curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)req->length);
+		curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+		    (curl_off_t)(req->crc32c_trailer ? http_framing_length(req->length)
+						     : req->length));
 		curl_easy_setopt(easy, CURLOPT_READFUNCTION, call_on_read);
 		curl_easy_setopt(easy, CURLOPT_READDATA, call);
 		ring_on_input(call->source, source_on_input, call);
@@ -433,6 +453,7 @@ http_call_new(struct http_client *client, struct http_request *req, struct ring 
 	if (req->body == HTTP_BODY_STREAM && req->length > 0) {
 		call->source = source;
 		call->source_left = req->length;
+		http_framing_init(&call->framing, req->length);
 	}
 	call->active_ms = clock_mono_ms();
 	http_response_init(&call->res);

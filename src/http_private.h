@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "src/http.h"
+#include "src/http_framing.h"
 #include <curl/curl.h>
 
 #define HTTP_SPARE_MAX 64 /* easy handles kept for reuse */
@@ -56,6 +57,7 @@ struct http_call {
 	struct ring *source, *sink;
 	size_t buffer; /* its share of client->buffers */
 	uint64_t source_left; /* bytes of the request's body that are still to come */
+	struct http_framing framing; /* if req->crc32c_trailer */
 	struct http_response res;
 	size_t header_bytes;
 	enum http_take take;

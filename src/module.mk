@@ -30,6 +30,7 @@ libskyferry_a_SOURCES = \
 	src/http.c src/http.h \
 	src/http_call.c src/http_private.h \
 	src/http_error.c \
+	src/http_framing.c src/http_framing.h \
 	src/http_message.c \
 	src/log.c src/log.h \
 	src/loop.c src/loop.h \

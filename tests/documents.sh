@@ -19,7 +19,7 @@ report() # NAME WORDS: passed if there are no words
 }
 
 # shellcheck disable=SC2016 # the back quotes are the document's
-mapfile -t named < <(grep -oE '`[a-z_]+\.(bats|c)(: [^`]*)?`' docs/semantics.md | tr -d '`' | sort -u)
+mapfile -t named < <(grep -oE '`[a-z0-9_]+\.(bats|c)(: [^`]*)?`' docs/semantics.md | tr -d '`' | sort -u)
 
 missing=$(for test in "${named[@]}"; do
 	file=${test%%:*}
@@ -42,7 +42,7 @@ done)
 report "semantics.md: every test of the mount is named" "$unnamed"
 
 rows=$(awk -F'|' '!/^\|/ { table = 0 } /shown by/ { table = 1; next }
-	table && !/^\|-/ && $(NF - 1) !~ /`[a-z_]+\.(bats|c)/ { print $2 }' docs/semantics.md)
+	table && !/^\|-/ && $(NF - 1) !~ /`[a-z0-9_]+\.(bats|c)/ { print $2 }' docs/semantics.md)
 report "semantics.md: every row names a test" "$rows"
 
 routes=$(sed -n 's/^[[:space:]]*{\([A-Z]*\), "\([^"]*\)".*/\1 \2/p' daemon/router.c | while read -r method path; do

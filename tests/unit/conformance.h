@@ -17,7 +17,9 @@ struct conformance_case {
 struct subject {
 	const char *name;
 	struct conformance_case extra; /* of this one alone */
+	const struct conformance_case *extras; /* more of them, ended by a NULL; or NULL */
 	int (*open)(struct subject *); /* sets account; 1: not configured, skip */
+	int (*open_other)(struct subject *); /* s3: an account of all buckets; caller unrefs it */
 	void (*close)(struct subject *);
 	size_t many; /* entries of one directory: more than two pages */
 	size_t many_parts; /* of one upload: more than a page */
@@ -33,6 +35,7 @@ struct subject {
 
 extern const struct conformance_case conformance_cases[];
 size_t conformance_cases_len(void);
+extern const struct conformance_case conformance_s3_cases[]; /* ended by a NULL */
 extern const struct conformance_case conformance_upload_cases[]; /* of drivers that have uploads */
 size_t conformance_upload_cases_len(void);
 

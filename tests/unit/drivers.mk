@@ -13,6 +13,7 @@ tests_unit_test_conformance_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_cases.c \
 	tests/unit/conformance_ops.c \
+	tests/unit/conformance_s3.c \
 	tests/unit/conformance_upload.c \
 	tests/unit/test_conformance.c
 tests_unit_test_conformance_LDADD = $(UNIT_LIBS)

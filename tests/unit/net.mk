@@ -14,6 +14,9 @@ unit_programs += tests/unit/test_http
 tests_unit_test_http_SOURCES = tests/unit/test_http.c tests/unit/check.h tests/unit/scratch.h \
 	tests/unit/server.c tests/unit/server.h
 tests_unit_test_http_LDADD = $(UNIT_LIBS)
+unit_programs += tests/unit/test_http_framing
+tests_unit_test_http_framing_SOURCES = tests/unit/test_http_framing.c tests/unit/check.h
+tests_unit_test_http_framing_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_loop
 tests_unit_test_loop_SOURCES = tests/unit/test_loop.c tests/unit/check.h
 tests_unit_test_loop_LDADD = $(UNIT_LIBS)

@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#define EXTRAS_MAX 4 /* of one subject */
+
 struct loop *loop;
 struct cloud_runner *runner;
 static struct pool *pool;
@@ -111,6 +113,12 @@ open_s3(struct subject *s)
 		return code;
 	}
 	return subject_open(s, &s3_driver, credentials);
+}
+
+static int
+open_s3_all(struct subject *s)
+{
+	return subject_open(s, &s3_driver, s3_credentials());
 }
 
 static void
@@ -229,7 +237,9 @@ static struct subject subjects[] = {
     {
 	.name = "s3",
 	.extra = {"a wrong secret", case_wrong_secret},
+	.extras = conformance_s3_cases,
 	.open = open_s3,
+	.open_other = open_s3_all,
 	.close = close_s3,
 	.many = 1100,
 	.many_parts = 1010,
@@ -328,6 +338,8 @@ make_tests(struct CMUnitTest *tests, struct test *matrix)
 				    &tests[len], &matrix[len], s, &conformance_upload_cases[at]);
 		}
 		len += add_test(&tests[len], &matrix[len], s, &s->extra);
+		for (size_t at = 0; s->extras != NULL && s->extras[at].run != NULL; at++)
+			len += add_test(&tests[len], &matrix[len], s, &s->extras[at]);
 	}
 	return len;
 }
@@ -335,7 +347,7 @@ make_tests(struct CMUnitTest *tests, struct test *matrix)
 int
 main(void)
 {
-	size_t each = conformance_cases_len() + conformance_upload_cases_len() + 1, len;
+	size_t each = conformance_cases_len() + conformance_upload_cases_len() + EXTRAS_MAX, len;
 	size_t max = ARRAY_LEN(subjects) * each;
 	struct test *matrix = xcalloc(max, sizeof *matrix);
 	struct CMUnitTest *tests = xcalloc(max, sizeof *tests);

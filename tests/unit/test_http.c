@@ -2,6 +2,7 @@
 
 #include "src/clock.h"
 #include "src/http.h"
+#include "src/http_framing.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/server.h"
 #include <errno.h>
@@ -450,6 +451,49 @@ a_slow_source_is_waited_for(void **state)
 			fail_msg("a wrong byte at %llu", (unsigned long long)i);
 	}
 	event_free(f.timer);
+	probe_fini(&f.p);
+}
+
+/* Chunks and the checksum behind them, of a source that is slow too. */
+static void
+a_body_with_a_trailer_arrives(void **state)
+{
+	struct feed f = {.length = 200000, .piece = 15000};
+	size_t length = http_framing_length(200000);
+	const char *at;
+	uint64_t seen = 0;
+
+	server = server_start(serve_echo, NULL);
+	probe_init(&f.p, "PUT", "/p");
+	f.p.req.body = HTTP_BODY_STREAM;
+	f.p.req.length = f.length;
+	f.p.req.crc32c_trailer = true;
+	f.p.ring = ring_new(65536, 16384);
+	after(&f.timer, 0, feed_turn, &f);
+	probe_run(&f.p);
+	assert_int_equal(f.p.code, 0);
+	assert_int_equal(f.p.body_len, 7 + length);
+	for (at = f.p.body + 7; strncmp(at, "10000\r\n", 7) == 0; at += 7 + 65536 + 2) {
+		for (uint64_t i = 0; i < 65536; i++, seen++) {
+			if (at[7 + i] != pattern(seen))
+				fail_msg("a wrong byte at %llu", (unsigned long long)seen);
+		}
+	}
+	assert_int_equal(seen, 3 * 65536);
+	assert_memory_equal(at, "d40\r\n", 5);
+	assert_memory_equal(at + 5 + 0xd40, "\r\n0\r\nx-amz-checksum-crc32c:", 27);
+	event_free(f.timer);
+	probe_fini(&f.p);
+	/* A source that ends early does not make a whole body. */
+	probe_init(&f.p, "PUT", "/p");
+	f.p.req.body = HTTP_BODY_STREAM;
+	f.p.req.length = 1000;
+	f.p.req.crc32c_trailer = true;
+	f.p.ring = ring_new(65536, 16384);
+	ring_put(f.p.ring, "short", 5);
+	ring_end(f.p.ring);
+	probe_run(&f.p);
+	assert_int_equal(f.p.code, -EPROTO);
 	probe_fini(&f.p);
 }
 
@@ -1058,6 +1102,7 @@ main(void)
 	    TEST(sends_bodies_of_every_kind),
 	    TEST(a_slow_sink_holds_back_the_sender),
 	    TEST(a_slow_source_is_waited_for),
+	    TEST(a_body_with_a_trailer_arrives),
 	    HASTY(a_dripping_source_is_sent),
 	    TEST(buffers_change_between_calls),
 	    TEST(a_source_that_ends_early_fails_the_upload),

@@ -1,4 +1,5 @@
 /* The s3 driver, from requests written to answers understood; no network. */
+#include "providers/s3_request.h"
 #include "providers/s3_xml.h"
 #include "tests/unit/s3_bench.h"
 #include <stdlib.h>
@@ -105,7 +106,8 @@ test_signed(void **state)
 
 	/* The example of the API Reference, but for the region in the host. */
 	bench_open(&b,
-	    "{\"endpoint\":\"https://s3.amazonaws.com\",\"bucket\":\"examplebucket\"," KEYS "}");
+	    "{\"endpoint\":\"https://s3.amazonaws.com\",\"bucket\":\"examplebucket\","
+	    "\"checksum\":\"md5\"," KEYS "}");
 	bench_op(&b, CLOUD_READ, "test.txt");
 	b.op.length = 10;
 	bench_expect(&b, "GET", "https://examplebucket.s3.amazonaws.com/test.txt");
@@ -117,7 +119,8 @@ test_signed(void **state)
 	assert_null(bench_header(&b, "x-amz-security-token"));
 	bench_close(&b);
 
-	bench_open(&b, "{\"bucket\":\"box\",\"sessionToken\":\"tok/en==\"," KEYS "}");
+	bench_open(
+	    &b, "{\"bucket\":\"box\",\"sessionToken\":\"tok/en==\",\"checksum\":\"md5\"," KEYS "}");
 	bench_op(&b, CLOUD_STAT, "k");
 	bench_expect(&b, "HEAD", "https://box.s3.us-east-1.amazonaws.com/k");
 	assert_string_equal(bench_header(&b, "x-amz-security-token"), "tok/en==");
@@ -130,6 +133,49 @@ test_signed(void **state)
 	bench_expect(&b, "HEAD", "https://box.s3.us-east-1.amazonaws.com/k");
 	assert_null(bench_header(&b, "Authorization"));
 	assert_null(bench_header(&b, "x-amz-date"));
+	bench_close(&b);
+}
+
+/* "Authenticating Requests: Using Query Parameters", API Reference. */
+static void
+test_presigned(void **state)
+{
+	CLEANUP(buf_free) struct buf url = BUF_INIT(HTTP_URL_MAX);
+	struct bench b;
+
+	bench_open(&b,
+	    "{\"endpoint\":\"https://s3.amazonaws.com\",\"bucket\":\"examplebucket\"," KEYS "}");
+	assert_int_equal(s3_presign(&url, &b.account, "test.txt", NOW_MS, 86400, &b.err), 0);
+	assert_string_equal(buf_str(&url),
+	    "https://examplebucket.s3.amazonaws.com/test.txt"
+	    "?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+	    "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
+	    "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host"
+	    "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
+	assert_int_equal(s3_presign(&url, &b.account, "k", NOW_MS, 604801, &b.err), -EINVAL);
+	assert_int_equal(s3_presign(&url, &b.account, "", NOW_MS, 60, &b.err), -EISDIR);
+	bench_close(&b);
+
+	bench_open(&b,
+	    "{\"bucket\":\"box\",\"sessionToken\":\"tok/en==\",\"requesterPays\":\"yes\"," KEYS
+	    "}");
+	buf_reset(&url);
+	assert_int_equal(s3_presign(&url, &b.account, "a b", NOW_MS, 60, &b.err), 0);
+	assert_non_null(strstr(buf_str(&url), ".com/a%20b?"));
+	assert_non_null(strstr(buf_str(&url), "&X-Amz-Security-Token=tok%2Fen%3D%3D&"));
+	assert_non_null(strstr(buf_str(&url), "?x-amz-request-payer=requester&"));
+	bench_close(&b);
+
+	/* Public: nothing to sign.  Encrypted with a key of one's own: a URL does not carry it. */
+	bench_open(&b, "{\"bucket\":\"box\"}");
+	buf_reset(&url);
+	assert_int_equal(s3_presign(&url, &b.account, "k", NOW_MS, 60, &b.err), 0);
+	assert_string_equal(buf_str(&url), "https://box.s3.us-east-1.amazonaws.com/k");
+	bench_close(&b);
+	bench_open(&b,
+	    "{\"bucket\":\"box\",\"encryption\":\"customer\","
+	    "\"customerKey\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\"}");
+	assert_int_equal(s3_presign(&url, &b.account, "k", NOW_MS, 60, &b.err), -EOPNOTSUPP);
 	bench_close(&b);
 }
 
@@ -148,6 +194,157 @@ test_put_checked(void **state)
 	bench_expect(&b, "PUT", "http://127.0.0.1:7480/box/k");
 	assert_string_equal(bench_header(&b, "Content-MD5"), "kAFQmDzST7DWlj99KOF/cg==");
 	assert_non_null(strstr(bench_header(&b, "Authorization"), "content-md5;"));
+	bench_close(&b);
+}
+
+/* Where the service can: a checksum behind the content, or before it if it is known. */
+static void
+test_put_crc32c(void **state)
+{
+	static const char url[] = "https://box.s3.us-east-1.amazonaws.com/k";
+	static const char *const none[] = {"x-amz-trailer", "Content-Encoding",
+	    "x-amz-decoded-content-length", "x-amz-checksum-crc32c"};
+	struct bench b;
+
+	bench_open(&b, "{\"bucket\":\"box\"," KEYS "}");
+	bench_op(&b, CLOUD_PUT, "k");
+	b.op.length = 70000;
+	bench_expect(&b, "PUT", url);
+	assert_int_equal(b.request.http.body, HTTP_BODY_STREAM);
+	assert_int_equal(b.request.http.length, 70000);
+	assert_true(b.request.http.crc32c_trailer);
+	assert_string_equal(
+	    bench_header(&b, "x-amz-content-sha256"), "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+	assert_string_equal(bench_header(&b, "Content-Encoding"), "aws-chunked");
+	assert_string_equal(bench_header(&b, "x-amz-decoded-content-length"), "70000");
+	assert_string_equal(bench_header(&b, "x-amz-trailer"), "x-amz-checksum-crc32c");
+	assert_non_null(strstr(bench_header(&b, "Authorization"),
+	    "SignedHeaders=content-encoding;content-type;host;x-amz-content-sha256;x-amz-date;"
+	    "x-amz-decoded-content-length;x-amz-trailer,"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "ETag: \"x\"\nx-amz-checksum-crc32c: 4waSgw==\n", ""),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.entry.digests.have, HASH_BIT(HASH_CRC32C));
+	assert_memory_equal(b.op.entry.digests.sum[HASH_CRC32C], "\xe3\x06\x92\x83", 4);
+
+	digests_set(&b.op.put.digests, HASH_CRC32C, "\xe3\x06\x92\x83");
+	bench_expect(&b, "PUT", url);
+	assert_false(b.request.http.crc32c_trailer);
+	assert_string_equal(bench_header(&b, "x-amz-checksum-crc32c"), "4waSgw==");
+	assert_string_equal(bench_header(&b, "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
+
+	/* Callers rely on the comparison with an MD5 that is known. */
+	b.op.put.digests.have = 0;
+	digests_set(&b.op.put.digests, HASH_MD5, "0123456789abcdef");
+	bench_expect(&b, "PUT", url);
+	assert_non_null(bench_header(&b, "Content-MD5"));
+	assert_false(b.request.http.crc32c_trailer);
+
+	bench_op(&b, CLOUD_PUT, "k");
+	b.op.length = 0;
+	bench_expect(&b, "PUT", url);
+	assert_string_equal(bench_header(&b, "x-amz-checksum-crc32c"), "AAAAAA==");
+	bench_op(&b, CLOUD_STAT, "k");
+	bench_expect(&b, "HEAD", url);
+	assert_string_equal(bench_header(&b, "x-amz-checksum-mode"), "ENABLED");
+	bench_close(&b);
+
+	for (int i = 0; i < 2; i++) {
+		bench_open(
+		    &b, i == 0 ? OWN : "{\"bucket\":\"box\",\"checksum\":\"none\"," KEYS "}");
+		bench_op(&b, CLOUD_PUT, "k");
+		b.op.length = 5;
+		digests_set(&b.op.put.digests, HASH_MD5, "0123456789abcdef");
+		assert_int_equal(s3_driver.request(&b.op, &b.request, &b.err), CLOUD_STEP_SEND);
+		assert_false(b.request.http.crc32c_trailer);
+		for (size_t at = 0; at < ARRAY_LEN(none); at++)
+			assert_null(bench_header(&b, none[at]));
+		assert_int_equal(bench_header(&b, "Content-MD5") != NULL, i == 0);
+		bench_close(&b);
+	}
+}
+
+/* The bucket is in another region: the account goes there, once for each op, if it may. */
+static void
+test_region(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, "{\"bucket\":\"box\"," KEYS "}");
+	bench_op(&b, CLOUD_STAT, "k");
+	bench_expect(&b, "HEAD", "https://box.s3.us-east-1.amazonaws.com/k");
+	assert_int_equal(
+	    bench_answer(&b, 301, "x-amz-bucket-region: eu-west-3\n", ""), CLOUD_STEP_NEXT);
+	bench_expect(&b, "HEAD", "https://box.s3.eu-west-3.amazonaws.com/k");
+	assert_non_null(strstr(bench_header(&b, "Authorization"), "/eu-west-3/s3/"));
+	assert_int_equal(
+	    bench_answer(&b, 301, "x-amz-bucket-region: eu-west-1\n", ""), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EPROTO);
+	bench_op(&b, CLOUD_LIST, "");
+	assert_int_equal(bench_answer(&b, 400, "",
+			     "<Error><Code>AuthorizationHeaderMalformed</Code>"
+			     "<Region>us-west-2</Region></Error>"),
+	    CLOUD_STEP_NEXT);
+	/* Content that was taken is not there a second time: its caller begins again. */
+	bench_op(&b, CLOUD_PUT, "k");
+	b.op.length = 5;
+	assert_int_equal(
+	    bench_answer(&b, 307, "x-amz-bucket-region: eu-west-1\n", ""), CLOUD_STEP_RETRY);
+	assert_int_equal(b.err.code, -EAGAIN);
+	bench_expect(&b, "PUT", "https://box.s3.eu-west-1.amazonaws.com/k");
+	bench_op(&b, CLOUD_STAT, "k");
+	assert_int_equal(
+	    bench_answer(&b, 301, "x-amz-bucket-region: evil.example/?\n", ""), CLOUD_STEP_FAIL);
+	bench_close(&b);
+
+	/* An endpoint of one's own stays; the error says what it should be. */
+	bench_open(&b,
+	    "{\"endpoint\":\"https://s3.us-east-1.amazonaws.com\",\"bucket\":\"box\"," KEYS "}");
+	bench_op(&b, CLOUD_STAT, "k");
+	assert_int_equal(bench_answer(&b, 400, "",
+			     "<Error><Code>AuthorizationHeaderMalformed</Code>"
+			     "<Region>us-west-2</Region></Error>"),
+	    CLOUD_STEP_FAIL);
+	assert_non_null(strstr(b.err.msg, "us-west-2"));
+	bench_close(&b);
+}
+
+static void
+test_services(void **state)
+{
+	static const struct {
+		const char *credentials, *url;
+	} cases[] = {
+	    {"{\"service\":\"wasabi\",\"region\":\"eu-central-1\",\"bucket\":\"box\"}",
+		"https://s3.eu-central-1.wasabisys.com/box/k"},
+	    {"{\"service\":\"b2\",\"region\":\"us-west-004\",\"bucket\":\"box\"}",
+		"https://s3.us-west-004.backblazeb2.com/box/k"},
+	    {"{\"service\":\"spaces\",\"region\":\"fra1\",\"bucket\":\"box\"}",
+		"https://fra1.digitaloceanspaces.com/box/k"},
+	    {"{\"service\":\"gcs\",\"bucket\":\"box\"}", "https://storage.googleapis.com/box/k"},
+	    {"{\"service\":\"aws\",\"endpoint\":\"https://vpce.example\",\"bucket\":\"box\"}",
+		"https://box.vpce.example/k"},
+	    {"{\"endpoint\":\"https://s3.cn-north-1.amazonaws.com.cn\",\"bucket\":\"box\"}",
+		"https://box.s3.cn-north-1.amazonaws.com.cn/k"},
+	};
+	struct bench b;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bench_open(&b, cases[i].credentials);
+		bench_op(&b, CLOUD_STAT, "k");
+		bench_expect(&b, "HEAD", cases[i].url);
+		bench_close(&b);
+	}
+	/* A service that answers 501 to a condition is not given one. */
+	bench_open(
+	    &b, "{\"service\":\"swift\",\"endpoint\":\"http://h\",\"bucket\":\"box\"," KEYS "}");
+	assert_int_equal(b.account.limits.parts_max, 1000);
+	bench_op(&b, CLOUD_PUT, "k");
+	b.op.length = 1;
+	b.op.put.no_replace = true;
+	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PUT", "http://h/box/k");
+	assert_null(bench_header(&b, "If-None-Match"));
 	bench_close(&b);
 }
 
@@ -822,7 +1019,11 @@ main(void)
 	    cmocka_unit_test(test_open),
 	    cmocka_unit_test(test_urls),
 	    cmocka_unit_test(test_signed),
+	    cmocka_unit_test(test_presigned),
 	    cmocka_unit_test(test_put_checked),
+	    cmocka_unit_test(test_put_crc32c),
+	    cmocka_unit_test(test_region),
+	    cmocka_unit_test(test_services),
 	    cmocka_unit_test(test_identity),
 	    cmocka_unit_test(test_stat),
 	    cmocka_unit_test(test_stat_times),

@@ -521,6 +521,35 @@ test_copy_part(void **state)
 	bench_close(&b);
 }
 
+/* Another account's bucket that our keys cannot see: the relay finds out whether it is there. */
+static void
+test_copy_out_of_sight(void **state)
+{
+	struct bench b;
+	struct account from;
+
+	bench_open(&b, CEPH);
+	from = b.account;
+	b.account.id = (char *)"1";
+	from.id = (char *)"2";
+	for (int i = 0; i < 2; i++) {
+		copy_op(&b, i == 0 ? CLOUD_COPY : CLOUD_COPY_PART, NULL);
+		b.op.from = &from;
+		assert_int_equal(
+		    bench_answer(&b, 404, "", ERROR_BODY("NoSuchBucket", "")), CLOUD_STEP_FAIL);
+		assert_int_equal(b.err.code, -EXDEV);
+		b.op.from = &b.account;
+		assert_int_equal(
+		    bench_answer(&b, 404, "", ERROR_BODY("NoSuchKey", "")), CLOUD_STEP_FAIL);
+		assert_int_equal(b.err.code, -ENOENT);
+	}
+	b.op.from = &from;
+	assert_int_equal(
+	    bench_answer(&b, 404, "", ERROR_BODY("NoSuchUpload", "")), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	bench_close(&b);
+}
+
 /* The key goes with every byte that moves, and with every look at what is encrypted. */
 static void
 test_customer_key(void **state)
@@ -599,6 +628,7 @@ main(void)
 	    cmocka_unit_test(test_copy),
 	    cmocka_unit_test(test_copy_unpinned),
 	    cmocka_unit_test(test_copy_part),
+	    cmocka_unit_test(test_copy_out_of_sight),
 	    cmocka_unit_test(test_customer_key),
 	    cmocka_unit_test(test_options),
 	};
