@@ -121,15 +121,17 @@ class World:
 
     def state(self):
         with self.lock:
-            return {
-                "requests": self.requests,
-                "received": self.received,
-                "sent": self.sent,
-                "objects": {key: {"size": len(o.data), "sha256": hashlib.sha256(o.data).hexdigest(), "meta": o.meta}
-                            for key, o in self.objects.items()},
+            objects = dict(self.objects)
+            state = {
+                "requests": dict(self.requests),
+                "received": dict(self.received),
+                "sent": dict(self.sent),
                 "uploads": {name: upload.key for name, upload in self.uploads.items()},
                 "unplayed": [rule.line for rule in self.rules if rule.left > 0 and not rule.every],
             }
+        state["objects"] = {key: {"size": len(o.data), "sha256": hashlib.sha256(o.data).hexdigest(), "meta": o.meta}
+                            for key, o in objects.items()}
+        return state
 
 
 world = World()

@@ -24,7 +24,7 @@ setup()
 	home_make
 	mkdir "$home/from" "$home/to"
 	url=$(jq -r .endpoint <<<"$fake")
-	daemon_start --set transfer.backoff=10ms --set transfer.backoff_max=50ms --set http.stall_timeout=400ms
+	daemon_start --set transfer.backoff=10ms --set transfer.backoff_max=50ms --set http.stall_timeout=5s
 	api POST /api/accounts "{\"name\":\"from\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/from\"}}" >/dev/null
 	api POST /api/accounts "{\"name\":\"to\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/to\"}}" >/dev/null
 	account_add s3 "$url"
@@ -54,9 +54,8 @@ play()
 {
 	[ -z "$scenario" ] || left_nothing
 	scenario=$1
-	rm -rf "$home/to" "$home/from"
-	mkdir "$home/to" "$home/from"
-	cp "$BATS_FILE_TMPDIR/small" "$BATS_FILE_TMPDIR/large" "$home/from/"
+	rm -rf "$home/to"/* "$home/from"/*
+	ln "$BATS_FILE_TMPDIR/small" "$BATS_FILE_TMPDIR/large" "$home/from/"
 	curl -sS --fail-with-body --data-binary "@$BATS_TEST_DIRNAME/../fakes/scenarios/$1.txt" "$url/-/play"
 }
 
@@ -69,6 +68,14 @@ left_nothing()
 	# Sanitizers have a memory of their own.
 	grep -q __asan_init "$(command -v skyferryd)" || [ $(($(peak) - first)) -lt 100000 ] ||
 	    { echo "$scenario: the daemon has had $(peak) KiB, $first at first"; return 1; }
+}
+
+# The server has time enough to answer, and no more.
+impatient()
+{
+	daemon_stop
+	daemon_start --set transfer.backoff=10ms --set transfer.backoff_max=50ms --set http.stall_timeout=700ms
+	first=$(peak)
 }
 
 # object KEY FILE: an object of the server, without the daemon.
@@ -197,12 +204,14 @@ down()
 }
 
 @test "stalls end, and what stalled is done again" {
+	impatient
 	play stall
 	up
 	down
 }
 
 @test "stalls without end fail, and say it" {
+	impatient
 	play stall-without-end
 	object source small
 	failed 'stalled|no byte|timed out' from:small s3:small
@@ -281,11 +290,10 @@ down()
 	play damage-read-without-end
 	object source small
 	failed 'md5' s3:source to:source '{move:true}'
-	failed 'md5' other:source s3:copy '{move:true}'
+	failed 'md5|MD5' other:source s3:copy '{move:true}'
 	[ ! -e "$home/to/source" ]
 	absent copy
 	there source small
-	counted '.requests.put == null or .requests.put > 0'
 }
 
 @test "an error inside 200 is an error" {
@@ -398,6 +406,7 @@ down()
 		here moved small
 		absent copy
 	done
+	impatient
 	play lost-answer-stall
 	up
 }
