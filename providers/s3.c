@@ -433,6 +433,8 @@ s3_response(struct cloud_op *op, const struct http_response *res, struct err *er
 	if (looks)
 		return s3_look_response(op, res, code, &why, err);
 	if (code != 0) {
+		if (s3_stage_doubts(op, code))
+			return CLOUD_STEP_NEXT;
 		if (s3_is_staged(op))
 			s3_stage_failed(op, code);
 		if (err != NULL)
@@ -488,7 +490,7 @@ const struct cloud_driver s3_driver = {
 	.copy_max = S3_COPY_MAX,
 	.concurrency = 32},
     .fields = s3_fields,
-    .hashes = HASH_BIT(HASH_MD5),
+    .hashes = HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C),
     .account_size = sizeof(struct s3_account),
     .op_size = sizeof(struct s3_op),
     .open = s3_open,

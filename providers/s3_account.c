@@ -402,6 +402,11 @@ s3_open(struct account *account, const json_t *credentials, struct err *err)
 
 	if (code == 0 && s3->kind->parts_max != 0)
 		account->limits.parts_max = s3->kind->parts_max;
+	/* The cheapest that is checked at both ends is enough. */
+	if (code == 0)
+		account->hashes = s3->checksum == S3_CHECKSUM_CRC32C ? HASH_BIT(HASH_CRC32C)
+		    : s3->checksum == S3_CHECKSUM_MD5                ? HASH_BIT(HASH_MD5)
+								     : 0;
 	if (code != 0)
 		s3_close(account); /* an account that was not opened is not closed */
 	return code;

@@ -25,6 +25,8 @@ enum s3_stage {
 	S3_CHECK_UPLOAD, /* COMMIT: is there such an upload, when an attempt failed strangely? */
 	S3_ACT,
 	S3_CHECK_AGAIN, /* was it the version? */
+	S3_PROVE, /* COMMIT that failed: was an answer lost, and is the object what its parts make?
+		   */
 	S3_LOOK, /* what was made, where the answer does not say it */
 	S3_STAGES
 };
@@ -36,6 +38,7 @@ struct s3_op {
 	bool proven; /* a copy is of the right version */
 	bool look; /* the entry is not known yet */
 	bool doubt; /* COMMIT: whether there is an upload */
+	int failed; /* COMMIT: so, unless S3_PROVE finds better */
 	bool redirected; /* the region was learned by it */
 	unsigned pages; /* UPLOAD_FIND */
 	union {
@@ -69,6 +72,8 @@ enum cloud_step s3_look_response(
 /* The write itself has succeeded, or not. */
 enum cloud_step s3_stage_acted(struct cloud_op *);
 void s3_stage_failed(struct cloud_op *, int code);
+/* Whatever it was that failed so: is there something to be proven first? */
+bool s3_stage_doubts(struct cloud_op *, int code);
 
 /* s3_copy.c */
 bool s3_put_copy(struct cloud_op *, struct http_request *);
@@ -80,3 +85,5 @@ int s3_copy_compare(struct cloud_op *, const char *etag, struct err *);
 enum cloud_step s3_put_upload(struct cloud_op *, struct http_request *, const struct s3_place *,
     struct buf *query, struct err *);
 enum cloud_step s3_upload_response(struct cloud_op *, const struct http_response *, struct err *);
+/* Is the object that was found the one that the parts of a COMMIT make, by its etag? */
+bool s3_is_made_of_parts(const struct cloud_op *, const char *etag);

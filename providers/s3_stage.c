@@ -35,6 +35,7 @@ s3_stage_is_due(const struct cloud_op *op, enum s3_stage stage)
 	case S3_CHECK_UPLOAD: return s3->doubt;
 	case S3_ACT: return true;
 	case S3_CHECK_AGAIN: return unpinned && !s3->proven;
+	case S3_PROVE: return s3->failed != 0;
 	case S3_LOOK: return s3->look;
 	case S3_STAGES: break;
 	}
@@ -89,6 +90,35 @@ s3_stage_failed(struct cloud_op *op, int code)
 }
 
 bool
+s3_stage_doubts(struct cloud_op *op, int code)
+{
+	struct s3_op *s3 = op->data;
+
+	if (op->kind != CLOUD_UPLOAD_COMMIT || s3->failed != 0 ||
+	    (code != -ENOENT && code != -EEXIST))
+		return false;
+	s3->failed = code;
+	s3->stage = S3_PROVE;
+	return true;
+}
+
+/* The end of a COMMIT that was sent before. */
+static enum cloud_step
+s3_prove_response(struct cloud_op *op, const struct http_response *res, int code, struct err *err)
+{
+	struct s3_op *s3 = op->data;
+
+	if (code == 0 && s3_take_head(op, res, err) == 0 && op->entry.version != NULL &&
+	    s3_is_made_of_parts(op, op->entry.version))
+		return CLOUD_STEP_DONE;
+	if (code != 0 && code != -ENOENT)
+		return s3_refuse(err, -EIO, op->path,
+		    "whether it was written could not be found out: its upload is gone");
+	return s3_refuse(err, s3->failed, op->path,
+	    s3->failed == -EEXIST ? "exists already" : "the service knows no such upload");
+}
+
+bool
 s3_put_look(
     struct cloud_op *op, struct http_request *req, struct s3_place *place, struct buf *query)
 {
@@ -101,7 +131,7 @@ s3_put_look(
 		return true;
 	}
 	req->method = "HEAD";
-	if (stage == S3_CHECK_PATH || stage == S3_LOOK) {
+	if (stage == S3_CHECK_PATH || stage == S3_PROVE || stage == S3_LOOK) {
 		s3_put_customer_key(req, s3_account(op));
 		s3_put_checksum_mode(req, s3_account(op));
 		return true; /* the place is the path's */
@@ -120,8 +150,12 @@ s3_look_response(struct cloud_op *op, const struct http_response *res, int code,
 	enum s3_stage stage = s3_stage(op);
 	uint64_t size = op->entry.size;
 
+	if (stage == S3_PROVE)
+		return s3_prove_response(op, res, code, err);
 	if (stage == S3_CHECK_PATH && code == -ENOENT)
 		return s3_stage_next(op);
+	if (s3_stage_doubts(op, stage == S3_CHECK_PATH && code == 0 ? -EEXIST : code))
+		return CLOUD_STEP_NEXT;
 	if (code != 0) {
 		if (err != NULL)
 			*err = *why;

@@ -254,6 +254,29 @@ s3_commit_response(struct cloud_op *op, const struct http_response *res, struct 
 	return s3_stage_acted(op);
 }
 
+/* The etag of an upload is the MD5 of its parts' etags, and their number: so at Amazon, and at all
+   that the tests know. */
+bool
+s3_is_made_of_parts(const struct cloud_op *op, const char *etag)
+{
+	CLEANUP(cleanup_free) char *all = NULL;
+	CLEANUP(buf_free) struct buf md5 = BUF_INIT(64);
+	struct hash *hash = hash_new(HASH_BIT(HASH_MD5));
+	struct digests sum;
+	unsigned char tag[16];
+	bool known = true;
+
+	for (size_t i = 0; i < op->parts.len && known; i++) {
+		known = hex_decode(tag, sizeof tag, op->parts.items[i].tag) == (int)sizeof tag;
+		hash_update(hash, tag, sizeof tag);
+	}
+	hash_final(hash, &sum);
+	hash_free(hash);
+	buf_put_hex(&md5, sum.sum[HASH_MD5], hash_size(HASH_MD5));
+	all = xasprintf("%s-%zu", buf_str(&md5), op->parts.len);
+	return known && strcmp(all, etag) == 0;
+}
+
 static enum cloud_step
 s3_find_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {

@@ -9,6 +9,7 @@
 #define CLOUD_CONCURRENCY     16 /* where the driver says nothing */
 #define CLOUD_BACKOFF_BASE_MS 200
 #define CLOUD_BACKOFF_MAX_MS  30000
+#define CLOUD_REFUSED_MS      (10 * 60 * 1000) /* rights change, but seldom */
 
 struct cloud_runner *
 cloud_runner_new(
@@ -189,11 +190,24 @@ cloud_account_unref(struct account *account)
 bool
 cloud_copies_from(const struct account *to, const struct account *from)
 {
+	const struct account_private *a = account_private(to);
+
 	if (to->driver != from->driver || !(to->driver->features & CLOUD_CAN_COPY))
+		return false;
+	if (clock_mono_ms() < a->refused_until_ms && strcmp(a->refused, from->id) == 0)
 		return false;
 	if (to->driver->copies_from != NULL)
 		return to->driver->copies_from(to, from);
 	return to == from || strcmp(to->id, from->id) == 0;
+}
+
+void
+cloud_refuse_copies(struct account *to, const struct account *from)
+{
+	struct account_private *a = account_private(to);
+
+	snprintf(a->refused, sizeof a->refused, "%s", from->id);
+	a->refused_until_ms = clock_mono_ms() + CLOUD_REFUSED_MS;
 }
 
 bool

@@ -252,6 +252,8 @@ void cloud_account_unref(struct account *); /* NULL is a no-op; ops hold a refer
 /* code 0: credentials were renewed in place; else ops that waited fail with it. */
 void cloud_account_refreshed(struct cloud_runner *, struct account *, int code, const struct err *);
 bool cloud_copies_from(const struct account *to, const struct account *from);
+/* It tried, and was refused: for some minutes it is not tried again. */
+void cloud_refuse_copies(struct account *to, const struct account *from);
 /* Are the two paths one object, by all that the driver can tell? */
 bool
 cloud_is_same(const struct account *, const char *path, const struct account *, const char *path2);

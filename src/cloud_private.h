@@ -56,6 +56,8 @@ struct account_private {
 	struct op_queue queued[CLOUD_LANES], ready;
 	unsigned lanes[CLOUD_LANES]; /* in use */
 	struct event *wake; /* active or timed: account_on_wake() runs what can */
+	char refused[37]; /* the account that copies were last refused from */
+	uint64_t refused_until_ms; /* monotonic */
 	bool refreshing;
 	unsigned generation; /* of the credentials */
 };
@@ -69,7 +71,7 @@ struct cloud_runner {
 };
 
 static inline struct account_private *
-account_private(struct account *account)
+account_private(const struct account *account)
 {
 	return (struct account_private *)account;
 }

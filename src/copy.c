@@ -474,16 +474,24 @@ copy_written(struct copy *c, const struct entry *e)
 	return COPY_STAT_RESULT;
 }
 
+/* The source is there, since we have seen it: an account that may not see it is told that it is
+ * not.
+ */
 static bool
-copy_native_is_refused(int code)
+copy_native_is_refused(const struct copy *c, int code)
 {
-	return code == -EOPNOTSUPP || code == -EXDEV || code == -EACCES;
+	bool one = c->parts[0].account == c->to;
+
+	return code == -EOPNOTSUPP || code == -EXDEV || code == -EACCES ||
+	    (code == -ENOENT && !one);
 }
 
 static void
 copy_native_refused(struct copy *c, const struct err *err)
 {
 	c->native = false;
+	if (c->parts[0].account != c->to)
+		cloud_refuse_copies(c->to, c->parts[0].account);
 	free(c->result.route_reason);
 	c->result.route_reason = xasprintf("a native copy was refused: %s", err_text(err));
 	xstrset(&c->result.route, "relay");
@@ -518,7 +526,7 @@ copy_native_run(struct copy *c)
 	if (code == 0) {
 		copy_report(c, c->total);
 		next = copy_written(c, &c->await.op->entry);
-	} else if (copy_native_is_refused(code)) {
+	} else if (copy_native_is_refused(c, code)) {
 		copy_native_refused(c, &c->await.err);
 		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else if (code == -ESTALE) {
@@ -709,7 +717,7 @@ copy_upload_run(struct copy *c)
 	c->checkpoint = upload_free(TAKE(c->upload));
 	if (code == 0) {
 		next = COPY_STAT_RESULT;
-	} else if (c->native && copy_native_is_refused(code)) {
+	} else if (c->native && copy_native_is_refused(c, code)) {
 		copy_native_refused(c, &c->upload_err);
 		copy_wake(c); /* as it may be the same state again, which means to wait */
 		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;

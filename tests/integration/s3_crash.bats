@@ -66,13 +66,14 @@ uploads_left()
 
 originals_make()
 {
-	local i=0 size
+	local i=0 size names=()
 	for size in $sizes; do
-		content "$i" "$size" >"$home/original/f$((i++))"
+		content "$i" "$size" >"$home/original/f$i"
+		names+=("original:f$((i++))")
 	done
 	files=$i
 	sums "$home/original" >"$home/before"
-	skyferry cp -q -r original:. from:
+	skyferry cp -q "${names[@]}" from:
 }
 
 submit() # FIRST END: copies, every third moved
