@@ -58,7 +58,8 @@ close_local(struct subject *s)
 static json_t *
 s3_credentials(void)
 {
-	static const char *const optional[] = {"ca", "service", "style"};
+	static const char *const optional[] = {
+	    "ca", "checksum", "customerKey", "encryption", "service", "style"};
 	const char *text = getenv("SKYFERRY_TEST_S3");
 	json_t *server = text == NULL ? NULL : json_loads(text, 0, NULL);
 	json_t *credentials;
