@@ -2,6 +2,7 @@
 # Large objects between two real S3 servers (SKYFERRY_TEST_S3 and SKYFERRY_TEST_S3_OTHER; with one,
 # between a directory and it), and kill -9: every destination right by checksum, every moved source
 # gone and no other, no upload left at a server.
+bats_require_minimum_version 1.5.0
 load helpers
 
 setup()

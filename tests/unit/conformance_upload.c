@@ -298,6 +298,16 @@ case_parts(struct subject *s)
 	expect_content(&u, &entry);
 	find(s, "upload/file", u.id, &times);
 	assert_int_equal(times, 0);
+
+	/* The answer was lost, says its caller: it is done, also where nothing may be replaced. */
+	entry_fini(&made);
+	made = entry_none();
+	assert_int_equal(commit_with(&u, &u.parts, false, &made), 0);
+	assert_string_equal(entry.version, made.version);
+	assert_int_equal(commit_with(&u, &u.parts, true, NULL), 0);
+	/* Unless it is another file by now. */
+	free(put_text(s, "upload/file", "another"));
+	assert_int_equal(commit_with(&u, &u.parts, false, NULL), -ENOENT);
 	upload_fini(&u);
 }
 

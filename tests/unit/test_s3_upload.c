@@ -222,7 +222,6 @@ test_commit_errors(void **state)
 		CLOUD_STEP_RETRY},
 	    {XML "<Error><Code>SlowDown</Code></Error>", -EAGAIN, CLOUD_STEP_RETRY},
 	    {XML "<Error><Code>InvalidPart</Code></Error>", -EINVAL, CLOUD_STEP_FAIL},
-	    {XML "<Error><Code>NoSuchUpload</Code></Error>", -ENOENT, CLOUD_STEP_FAIL},
 	    {XML "<Error><Code>Unheard</Code></Error>", -EPROTO, CLOUD_STEP_FAIL},
 	    {XML "<CompleteMultipartUploadResult><ETag>", -EPROTO, CLOUD_STEP_FAIL},
 	    {"", -EPROTO, CLOUD_STEP_FAIL},
@@ -240,7 +239,9 @@ test_commit_errors(void **state)
 	    bench_answer(&b, 500, "", ERROR_BODY("InternalError", "busy")), CLOUD_STEP_RETRY);
 	bench_expect(&b, "GET", BOX "/d/k%20y?max-parts=1&uploadId=up%2F1%2B%3D");
 	assert_int_equal(
-	    bench_answer(&b, 404, "", ERROR_BODY("NoSuchUpload", "")), CLOUD_STEP_FAIL);
+	    bench_answer(&b, 404, "", ERROR_BODY("NoSuchUpload", "")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "HEAD", BOX "/d/k%20y");
+	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -ENOENT);
 	commit_op(&b);
 	assert_int_equal(
@@ -259,6 +260,9 @@ test_commit_guarded(void **state)
 	bench_open(&b, OWN);
 	commit_op(&b);
 	b.op.put.no_replace = true;
+	bench_expect(&b, "HEAD", BOX "/d/k%20y");
+	assert_int_equal(
+	    bench_answer(&b, 200, "Content-Length: 1\nETag: \"x\"\n", ""), CLOUD_STEP_NEXT);
 	bench_expect(&b, "HEAD", BOX "/d/k%20y");
 	assert_int_equal(
 	    bench_answer(&b, 200, "Content-Length: 1\nETag: \"x\"\n", ""), CLOUD_STEP_FAIL);
@@ -287,8 +291,41 @@ test_commit_guarded(void **state)
 	assert_int_equal(bench_answer(&b, 412, "",
 			     "<Error><Code>PreconditionFailed</Code>"
 			     "<Condition>If-None-Match</Condition></Error>"),
-	    CLOUD_STEP_FAIL);
+	    CLOUD_STEP_NEXT);
+	assert_int_equal(
+	    bench_answer(&b, 200, "Content-Length: 1\nETag: \"x\"\n", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -EEXIST);
+	bench_close(&b);
+}
+
+/* The answer was lost, and the upload is gone: what is there is looked at, and is what the parts
+   make, or not. */
+static void
+test_commit_proven(void **state)
+{
+	static const struct {
+		const char *head;
+		enum cloud_step step;
+	} cases[] = {
+	    {"Content-Length: 15\nETag: \"5873dd45edd01f09c1ef2e7819369e8e-2\"\n", CLOUD_STEP_DONE},
+	    {"Content-Length: 15\nETag: \"5873dd45edd01f09c1ef2e7819369e8e-3\"\n", CLOUD_STEP_FAIL},
+	    {"Content-Length: 15\nETag: \"d41d8cd98f00b204e9800998ecf8427e\"\n", CLOUD_STEP_FAIL},
+	};
+	struct bench b;
+
+	bench_open(&b, OWN);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		commit_op(&b);
+		assert_int_equal(b.op.parts.len, 2);
+		for (size_t k = 0; k < b.op.parts.len; k++)
+			snprintf(b.op.parts.items[k].tag, CLOUD_TAG_MAX,
+			    "d41d8cd98f00b204e9800998ecf8427e");
+		assert_int_equal(
+		    bench_answer(&b, 404, "", ERROR_BODY("NoSuchUpload", "")), CLOUD_STEP_NEXT);
+		bench_expect(&b, "HEAD", BOX "/d/k%20y");
+		assert_int_equal(bench_answer(&b, 200, cases[i].head, ""), cases[i].step);
+	}
+	assert_int_equal(b.err.code, -ENOENT);
 	bench_close(&b);
 }
 
@@ -622,6 +659,7 @@ main(void)
 	    cmocka_unit_test(test_commit),
 	    cmocka_unit_test(test_commit_errors),
 	    cmocka_unit_test(test_commit_guarded),
+	    cmocka_unit_test(test_commit_proven),
 	    cmocka_unit_test(test_abort),
 	    cmocka_unit_test(test_find),
 	    cmocka_unit_test(test_find_bounded),
