@@ -83,7 +83,8 @@ s3_stage_failed(struct cloud_op *op, int code)
 {
 	struct s3_op *s3 = op->data;
 
-	if (op->kind != CLOUD_UPLOAD_COMMIT || code != -EIO)
+	/* Once: a look that succeeds would make each failure the first. */
+	if (op->kind != CLOUD_UPLOAD_COMMIT || code != -EIO || s3->doubt)
 		return;
 	s3->doubt = true;
 	s3->stage = S3_CHECK_PATH;

@@ -24,6 +24,7 @@ enum copy_state {
 	COPY_RELAY,
 	COPY_UPLOAD,
 	COPY_STAT_RESULT,
+	COPY_REMOVE_WRONG,
 	COPY_SWEEP,
 	COPY_DROP, /* the upload of the checkpoint is not wanted any more */
 	COPY_END,
@@ -783,6 +784,37 @@ copy_has_common_hash(const struct copy *c)
 	    (c->whole && digests_common(&c->source.digests, &c->dest.digests) >= 0);
 }
 
+/* What is there is not what was sent: nobody may take it for that.  The error is in result.err. */
+static enum copy_state
+copy_wrong(struct copy *c, int code)
+{
+	c->result.code = code;
+	return c->dest.version != NULL ? COPY_REMOVE_WRONG : copy_fail(c, code);
+}
+
+/* Only the version that was written: somebody else may have written a right one since. */
+static enum copy_state
+copy_remove_wrong_run(struct copy *c)
+{
+	struct cloud_op *op;
+	int code;
+
+	if (c->await.op == NULL) {
+		op = cloud_op_new(c->to, CLOUD_REMOVE, c->path);
+		op->version = xstrdup(c->dest.version);
+		op->attempts_max = COPY_SWEEP_ATTEMPTS;
+		await_start(&c->await, c->runner, op);
+	}
+	if (!c->await.ended)
+		return COPY_REMOVE_WRONG;
+	code = c->await.code;
+	if (code != 0 && code != -ENOENT && code != -ESTALE)
+		log_warning("'%s' was written wrong, and may still be there: %s", c->path,
+		    err_text(&c->await.err));
+	await_drop(&c->await);
+	return copy_fail(c, c->result.code);
+}
+
 /* Size and hashes; a disagreement is an error, never a warning. */
 static enum copy_state
 copy_check(struct copy *c)
@@ -792,14 +824,15 @@ copy_check(struct copy *c)
 	int code;
 
 	if (c->dest.size != c->total)
-		return COPY_FAIL(c, -EBADMSG,
-		    "'%s' has %" PRIu64 " bytes after %" PRIu64 " were written to it", c->path,
-		    c->dest.size, c->total);
+		return copy_wrong(c,
+		    err_set(&c->result.err, -EBADMSG,
+			"'%s' has %" PRIu64 " bytes after %" PRIu64 " were written to it", c->path,
+			c->dest.size, c->total));
 	code = copy_compare(c, &c->computed, &compared);
 	if (code == 0 && c->whole)
 		code = copy_compare(c, &c->source.digests, &compared);
 	if (code != 0)
-		return copy_fail(c, code);
+		return copy_wrong(c, code);
 	if (c->whole) /* the relay has compared these before it let the last byte go */
 		compared |= c->computed.have & c->source.digests.have;
 	copy_add_verified(c, "size");
@@ -882,6 +915,7 @@ static const struct {
     [COPY_RELAY] = {copy_relay_run},
     [COPY_UPLOAD] = {copy_upload_run},
     [COPY_STAT_RESULT] = {copy_stat_result_run},
+    [COPY_REMOVE_WRONG] = {copy_remove_wrong_run},
     [COPY_SWEEP] = {copy_sweep_run},
     [COPY_DROP] = {copy_drop_run},
     [COPY_END] = {NULL},

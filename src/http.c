@@ -292,6 +292,7 @@ http_client_free(struct http_client *client)
 		http_multi_free(multi);
 	while (client->spare_len > 0)
 		curl_easy_cleanup(client->spare[--client->spare_len]);
+	free(client->sockets);
 	if (client->share != NULL)
 		curl_share_cleanup(client->share);
 	if (client->wake != NULL)

@@ -2,8 +2,10 @@
 #include "src/clock.h"
 #include "src/http_private.h"
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CURL_HAS_PROTOCOLS_STR (LIBCURL_VERSION_NUM >= 0x075500)
 #define CURL_HAS_QUICK_EXIT    (LIBCURL_VERSION_NUM >= 0x075700)
@@ -241,6 +243,57 @@ call_on_header(char *data, size_t size, size_t n, void *arg)
 	return good ? len : CURL_WRITEFUNC_ERROR;
 }
 
+/*
+ * Bytes beyond an answer's end would be taken for the next answer on that connection.  libcurl (at
+ * least until 7.88) notices only those that come together with the end, and has no way to ask for
+ * the socket of a connection that is used again: so sockets are noted as they are opened.  With TLS
+ * there may be other bytes.
+ */
+
+static curl_socket_t
+call_on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+	struct http_call *call = arg;
+	int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+
+	if (fd >= 0 && call->opened_len < HTTP_OPENED_MAX)
+		call->opened[call->opened_len++] = fd;
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static bool
+socket_has_port(int fd, int port)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof addr;
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+		return false;
+	if (addr.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&addr)->sin6_port) == port;
+	return addr.ss_family == AF_INET && ntohs(((struct sockaddr_in *)&addr)->sin_port) == port;
+}
+
+static bool
+call_has_stray_bytes(struct http_call *call, int port)
+{
+	struct http_client *client = call->client;
+	char byte;
+
+	if (strncmp(buf_str(&call->req->url), "http://", 7) != 0 || port <= 0 || port > UINT16_MAX)
+		return false;
+	if (client->sockets == NULL)
+		client->sockets = xcalloc(UINT16_MAX + 1, sizeof *client->sockets);
+	for (unsigned i = 0; i < call->opened_len; i++) {
+		if (socket_has_port(call->opened[i], port)) {
+			client->sockets[port] = call->opened[i];
+			return false; /* nothing was asked there yet */
+		}
+	}
+	return client->sockets[port] > 0 && socket_has_port(client->sockets[port], port) &&
+	    recv(client->sockets[port], &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* The connection is there, the request goes out now. */
 static int
 call_on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
@@ -249,6 +302,11 @@ call_on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
 
 	call->connected = true;
 	call->active_ms = clock_mono_ms();
+	if (call_has_stray_bytes(call, local_port)) {
+		http_call_fail(call, -ECONNRESET,
+		    "the connection had bytes beyond its last answer, and is not used again");
+		return CURL_PREREQFUNC_ABORT;
+	}
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -436,6 +494,12 @@ http_call_setup(struct http_call *call, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, call_on_connected);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, call_on_open);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+	/* When a connection that is used again breaks off, libcurl sends the request anew by
+	   itself. For POST that is not its to decide (RFC 9110, 9.2.2): it would begin two uploads.
+	 */
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, strcmp(req->method, "POST") == 0 ? 1L : 0L);
 	call_setup_body(call, easy);
 	return 0;
 }

@@ -27,6 +27,9 @@ struct http_multi {
 	unsigned calls;
 };
 
+/* Addresses that are tried at once to connect (two), and again. */
+#define HTTP_OPENED_MAX 8
+
 struct http_client {
 	struct loop *loop;
 	struct http_limits limits;
@@ -39,6 +42,7 @@ struct http_client {
 	size_t woken_len;
 	struct event *wake, *tick;
 	unsigned in_curl;
+	int *sockets; /* of the connections without TLS, by local port; may be closed since */
 	CURL *spare[HTTP_SPARE_MAX];
 	size_t spare_len;
 	uint64_t idle_since_ms;
@@ -65,6 +69,8 @@ struct http_call {
 	bool recv_paused, send_paused; /* by us */
 	bool overdue; /* the source has held a little for a while: send it */
 	bool connected;
+	int opened[HTTP_OPENED_MAX]; /* sockets that were opened for it */
+	unsigned opened_len;
 	bool is_woken, cancelled;
 	bool failed; /* code and err are set: by one of our callbacks, or before it began */
 	int code;

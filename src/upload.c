@@ -14,7 +14,8 @@
 #define UPLOAD_ROUND_MS     200 /* shorter ones say nothing */
 #define UPLOAD_PART_TRIES                                                                          \
 	6 /* in a row, of one part: then the attempt ends, and is repeated later */
-#define UPLOAD_ROUND ((uint64_t)1 << 20) /* part sizes are whole MiB where they are larger */
+#define UPLOAD_BEGIN_TRIES 5 /* of them too */
+#define UPLOAD_ROUND       ((uint64_t)1 << 20) /* part sizes are whole MiB where they are larger */
 
 enum upload_state {
 	UPLOAD_START,
@@ -63,6 +64,7 @@ struct upload {
 	struct checkpoint *checkpoint;
 	bool sweeping, noted;
 	bool began_again; /* the cloud had lost the upload: once, not for ever */
+	unsigned begins; /* that failed */
 	int suspect; /* why a part failed that may have failed because of that */
 	struct err suspect_err;
 
@@ -301,6 +303,7 @@ upload_lost_run(struct upload *u)
 	op = u->await.op;
 	if (code != 0)
 		upload_await_failed(u);
+	free(u->lost); /* of an earlier look: all its ids are gone */
 	u->lost = xcalloc(MAX(op->uploads_len, (size_t)1), sizeof *u->lost);
 	for (i = 0; code == 0 && i < op->uploads_len; i++) {
 		if (!checkpoint_is_before(u->checkpoint, op->uploads[i]))
@@ -415,14 +418,30 @@ upload_intent_run(struct upload *u)
 	return u->noted ? UPLOAD_BEGIN : UPLOAD_INTENT;
 }
 
+/* The answer may be lost to what was done: before it is tried again, that is looked for.  An op
+   that repeats itself would leave an upload behind that nobody knows. */
+static enum upload_state
+upload_begin_failed(struct upload *u, int code)
+{
+	if (!err_is_transient(code) || ++u->begins >= UPLOAD_BEGIN_TRIES)
+		return UPLOAD_END;
+	log_debug("'%s': the upload could not be begun, again: %s", u->path, err_text(&u->err));
+	u->code = 0;
+	err_clear(&u->err);
+	return UPLOAD_LOST;
+}
+
 static enum upload_state
 upload_begin_run(struct upload *u)
 {
+	struct cloud_op *op;
 	int code;
 
 	if (u->await.op == NULL) {
 		crash_point("upload.before_begin");
-		await_start(&u->await, u->runner, upload_op(u, CLOUD_UPLOAD_BEGIN, NULL));
+		op = upload_op(u, CLOUD_UPLOAD_BEGIN, NULL);
+		op->attempts_max = 1;
+		await_start(&u->await, u->runner, op);
 	}
 	if (!u->await.ended)
 		return UPLOAD_BEGIN;
@@ -434,7 +453,7 @@ upload_begin_run(struct upload *u)
 		u->checkpoint->upload = TAKE(u->await.op->upload);
 	await_drop(&u->await);
 	if (code != 0)
-		return UPLOAD_END;
+		return upload_begin_failed(u, code);
 	upload_note(u, CHECKPOINT_HEAD, NULL);
 	return UPLOAD_RUN;
 }

@@ -104,7 +104,7 @@ outcome_check()
 	(cd "$home/back/d" && sha256sum --quiet -c "$home/before")
 	for ((i = 0; i < files; i++)); do
 		if [ $((i % 3)) = 0 ]; then
-			run ! skyferry ls "from:f$i"
+			! skyferry ls "from:f$i" >/dev/null 2>&1 || { echo "f$i was moved and is still there"; return 1; }
 		else
 			skyferry ls "from:f$i" >/dev/null
 		fi
