@@ -191,6 +191,20 @@ remount()
 	skyferry unmount "$mounts"
 }
 
+@test "chmod and utimens of a file that is open for writing are durable when they return" {
+	mount_here
+	exec 6>"$to/open"
+	echo content >&6 # and durable when the next program has closed its copy of the descriptor
+	python3 -c 'import os, sys; os.utime(sys.argv[1], (7, 981173106)); os.chmod(sys.argv[1], 0o640)' "$to/open" 6>&-
+	mount_kill
+	! exec 6>&-
+	fusermount3 -u -z "$mounts"
+	outcome=$(timeout 60 sh -c "until [ -e '$home/to/open' ]; do :; done" && stat -c %a:%Y "$home/to/open")
+	[ "$outcome" = 640:981173106 ]
+	[ "$(cat "$home/to/open")" = content ]
+	spool_check
+}
+
 @test "kill -9 of the mount at random instants" {
 	local n each=100 worker
 	RANDOM=4711
