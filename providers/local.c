@@ -55,17 +55,12 @@ local_open(struct account *account, const json_t *credentials, struct err *err)
 	if (flush != NULL && strcmp(flush, "yes") != 0 && strcmp(flush, "no") != 0)
 		return err_set(err, -EINVAL, "fsync: '%s' is neither \"yes\" nor \"no\"", flush);
 	local->fsync = flush == NULL || strcmp(flush, "yes") == 0;
-	local->root = disk_open_root(root, err);
+	/* Whoever may write above the root could else put a symlink in its place. */
+	local->root = disk_open_real_root(root, err);
 	if (local->root < 0)
 		return local->root;
-	local->real = disk_real_path(local->root);
-	if (local->real != NULL && strcmp(local->real, root) == 0)
-		return 0;
-	/* Whoever may write above the root could else put a symlink in its place. */
-	err_set(err, -EPERM, "root: '%s' leads to '%s': make the account anew with that directory",
-	    root, local->real == NULL ? "" : local->real);
-	local_close(account); /* an account that was not opened is not closed */
-	return -EPERM;
+	local->real = xstrdup(root);
+	return 0;
 }
 
 static bool

@@ -85,6 +85,9 @@ char *disk_version(int fd);
 /* Opens the account's root: absolute, exists, is a directory, not inside a Skyferry mount (f_type
    FUSE with our subtype in mountinfo).  Returns the descriptor or a negative errno. */
 int disk_open_root(const char *path, struct err *);
+/* The same for a path that was resolved before.  What has been made a symlink since is -EPERM and
+ * is not followed: it may lead into our own mount, and a loop that looks there waits for itself. */
+int disk_open_real_root(const char *path, struct err *);
 /* Where an open directory is, symlinks followed; NULL and errno.  Caller frees. */
 char *disk_real_path(int fd);
 /* The umask for what is made in accounts' directories; the process's own may be stricter.  Before

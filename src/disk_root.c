@@ -2,10 +2,12 @@
 #include "src/disk.h"
 #include "src/path.h"
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SKYFERRY_FSTYPE "fuse.skyferry"
@@ -156,8 +158,35 @@ disk_real_path(int fd)
 	return len < 0 ? NULL : xstrndup(real, (size_t)len);
 }
 
-int
-disk_open_root(const char *path, struct err *err)
+/* Is each component a name?  Then what mountinfo says of the path by its name is true, if it has no
+   symlinks. */
+static bool
+path_is_plain(const char *path)
+{
+	size_t len;
+
+	if (strcmp(path, "/") == 0)
+		return true;
+	while (*path == '/') {
+		len = strcspn(++path, "/");
+		if (len == 0 || strncmp(path, ".", len) == 0 || strncmp(path, "..", len) == 0)
+			return false;
+		path += len;
+	}
+	return *path == '\0';
+}
+
+static int
+root_open(const char *path, bool is_real)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+	    .resolve = is_real ? RESOLVE_NO_SYMLINKS : 0};
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+}
+
+static int
+root_open_checked(const char *path, bool is_real, struct err *err)
 {
 	CLEANUP(cleanup_free) char *real = NULL;
 	CLEANUP(cleanup_close) int fd = -1;
@@ -169,7 +198,11 @@ disk_open_root(const char *path, struct err *err)
 	code = root_check(path, path, -1, err);
 	if (code != 0)
 		return code;
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = root_open(path, is_real);
+	if (fd < 0 && errno == ELOOP && is_real)
+		return err_set(err, -EPERM,
+		    "'%s' is reached through a symlink now: make the account anew with the directory that is meant",
+		    path);
 	if (fd < 0)
 		return err_sys(
 		    err, errno == EPERM ? -EACCES : -errno, "cannot open the directory '%s'", path);
@@ -183,4 +216,19 @@ disk_open_root(const char *path, struct err *err)
 	code = fd;
 	fd = -1;
 	return code;
+}
+
+int
+disk_open_root(const char *path, struct err *err)
+{
+	return root_open_checked(path, false, err);
+}
+
+int
+disk_open_real_root(const char *path, struct err *err)
+{
+	if (*path == '/' && !path_is_plain(path))
+		return err_set(err, -EPERM,
+		    "'%s' is not the real path of a directory: make the account anew", path);
+	return root_open_checked(path, true, err);
 }

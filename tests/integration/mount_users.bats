@@ -242,7 +242,8 @@ refused() # PATTERN COMMAND...
 	shift
 	run timeout 20 "$@"
 	echo "$output"
-	[ "$status" -ne 0 ] && [ "$status" -ne 124 ]
+	[ "$status" -ne 0 ] || return 1
+	[ "$status" -ne 124 ] || return 1
 	[[ $output =~ $pattern ]]
 }
 
@@ -297,18 +298,38 @@ refused() # PATTERN COMMAND...
 	ln -s "$home/a/sub" "$home/link"
 	refused "contain each other" skyferry mount "$home/link"
 	! grep -q " $home" /proc/self/mountinfo
-	# A root that leads into the mount only when that is there.
+	# A root that leads into the mount only when that is there: neither may look.
 	mkdir "$home/c"
-	ln -s "$home/c" "$home/later"
-	skyferry account add later local "$home/later" >/dev/null
+	skyferry account add later local "$home/c" >/dev/null
 	mount_here
-	ln -sfn "$a/sub" "$home/later"
+	rmdir "$home/c"
+	ln -s "$a/sub" "$home/c"
 	refused "" ls "$mounts/later"
 	daemon_stop
 	daemon_start
-	refused "inside the Skyferry mount" skyferry ls later:
+	refused "symlink" skyferry ls later:
 	timeout 20 ls "$a/sub"
 	kill -0 "$mounter" "$daemon"
+}
+
+@test "a root that leads into the mount does not keep the mount from being killed" {
+	mkdir -p "$home/a/sub"
+	daemon_start
+	accounts_add
+	mkdir -p "$home/c/deep"
+	mount_here --set mount.daemon_timeout=600s
+	skyferry account add later local "$home/c/deep" >/dev/null
+	timeout 20 sh -c "until [ -d '$mounts/later' ]; do :; done"
+	rm -r "$home/c"
+	ln -s "$a/sub" "$home/c"
+	kill -STOP "$daemon" # whoever looked into the mount for the root would stay there
+	ls "$mounts/later" >"$home/out" 2>&1 3>&- &
+	waiting=$!
+	[ "$(id -u)" != 0 ] || requests_held 1
+	dies mount "$mounter"
+	wait "$mounter" || true
+	mounter=
+	wait "$waiting" || true
 }
 
 # Is it gone, or a zombie, within a second?

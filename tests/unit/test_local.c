@@ -92,8 +92,8 @@ test_open(void **state)
 	    {"", "no", -EINVAL, "root"},
 	    {missing, "no", -ENOENT, missing},
 	    {file, "no", -ENOTDIR, file},
-	    {link, "no", -EPERM, "leads to"},
-	    {behind, "no", -EPERM, "leads to"},
+	    {link, "no", -EPERM, "symlink"},
+	    {behind, "no", -EPERM, "symlink"},
 	};
 	struct subject s = {.name = "test"};
 
