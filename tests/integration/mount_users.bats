@@ -468,6 +468,31 @@ all_die()
 	mounter=
 }
 
+@test "a mount that is told to end does not wait for a cloud that does not answer" {
+	[ "$(id -u)" = 0 ] || skip "needs root, to see who waits"
+	local whats=(write) pids=() s=$mounts/s
+	daemon_start
+	accounts_add
+	mount_here
+	origin_start copy/file
+	ls -l "$s/copy" >/dev/null
+	kill -STOP "$origin"
+	cp "$s/copy/file" "$b/copied"
+	timeout 30 sh -c "until curl -s --unix-socket '$socket' 'http://skyferry/api/transfers?status=running' | jq -e '.total > 0' >/dev/null; do :; done"
+	dd if=/etc/passwd of="$b/copied" conv=notrunc status=none 3>&- & pids+=($!)
+	requests_held 1
+	echo kept >"$b/kept"
+	kill -TERM "$mounter"
+	timeout 20 tail -s 0.1 -f --pid="$mounter" /dev/null
+	wait "$mounter"
+	mounter=
+	all_die
+	kill -CONT "$origin"
+	settled
+	[ "$(cat "$home/b/kept")" = kept ]
+	[ "$(wc -c <"$home/b/copied")" = 20000 ]
+}
+
 @test "notifications of an inode and its parent while requests for both are held" {
 	[ "$(id -u)" = 0 ] || skip "needs root, to see who waits"
 	local whats=() pids=() s=$mounts/s account from name dir
