@@ -13,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_JOIN         (1024 * 1024) /* pieces of a file that has too many are joined to this size, */
-#define FILE_JOIN_MAX     (64 * 1024 * 1024) /* or to more, while they are still too many */
-#define FILE_EXTENTS      2000 /* pieces that one pending write names, at most */
-#define FILE_JSON         (700 * 1024) /* bytes of its request, which may have 1 MiB */
-#define FILE_CHAIN        4 /* files that hold ranges of each other in a row, at most */
-#define FILE_SWEEP_MIN_MS 500
-#define FILE_SWEEP_MAX_MS 30000
+#define FILE_JOIN           (1024 * 1024) /* pieces of a file that has too many are joined to this size, */
+#define FILE_JOIN_MAX       (64 * 1024 * 1024) /* or to more, while they are still too many */
+#define FILE_EXTENTS        2000 /* pieces that one pending write names, at most */
+#define FILE_JSON           (700 * 1024) /* bytes of its request, which may have 1 MiB */
+#define FILE_CHAIN          4 /* files that hold ranges of each other in a row, at most */
+#define FILE_SETTLE_LONG_MS 5000 /* worth a call for each file when the mount ends */
+#define FILE_SWEEP_MIN_MS   500
+#define FILE_SWEEP_MAX_MS   30000
 
 static struct file *
 file_alloc(struct node *node)
@@ -1178,6 +1179,21 @@ files_check(struct fs *fs)
 		task_spawn(fs, files_check_run, NULL);
 }
 
+/* Nobody edits it any more, so it need not settle.  After a short time it has anyway. */
+static int
+file_hasten(struct task *task, struct file *file, struct err *err)
+{
+	int code = 0;
+
+	if (file->fs->settle_ms <= FILE_SETTLE_LONG_MS)
+		return 0;
+	if (file->state == FILE_COMMITTED && !file->frozen)
+		code = file_try_hold(task, file, err);
+	if (code == 0)
+		code = file_commit(task, file, 0, err);
+	return MIN(code, 0); /* 1: it runs */
+}
+
 int
 files_flush_all(struct task *task, struct err *err)
 {
@@ -1191,6 +1207,8 @@ files_flush_all(struct task *task, struct err *err)
 		code = lock_take(task, &files[i]->lock);
 		if (code == 0) {
 			code = file_flush(task, files[i], &why);
+			if (code == 0 && !daemon_is_away(first))
+				code = file_hasten(task, files[i], &why);
 			lock_drop(task, &files[i]->lock);
 		}
 		file_unref(files[i]);

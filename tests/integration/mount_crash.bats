@@ -364,6 +364,15 @@ remount()
 	[ ! -e "$home/to/gone" ]
 }
 
+@test "unmount --wait does not wait until what was written has settled" {
+	mount_here -o settle=1h
+	content 1 50000 >"$to/one"
+	timeout 20 skyferry unmount --wait "$mounts"
+	wait "$mounter"
+	mounter=
+	content 1 50000 | cmp - "$home/to/one"
+}
+
 @test "a mount that is in use is not unmounted, a lazy unmount ends when it is not any more" {
 	mount_here -o settle=200ms
 	exec 6>"$to/open"
