@@ -380,6 +380,17 @@ extents_to_json(const struct extents *extents)
 	return json;
 }
 
+/* Of the string in JSON: control characters take six bytes there. */
+static size_t
+json_size(const char *s)
+{
+	size_t size = 0;
+
+	for (; s != NULL && *s != '\0'; s++)
+		size += (unsigned char)*s < 0x20 ? 6 : *s == '"' || *s == '\\' ? 2 : 1;
+	return size;
+}
+
 size_t
 extents_json_size(const struct extents *extents)
 {
@@ -393,9 +404,9 @@ extents_json_size(const struct extents *extents)
 			continue;
 		if (source->spool != NULL)
 			size += strlen(spool_name(source->spool));
-		else /* a control character of a path takes six bytes in JSON; most take one */
-			size += strlen(source->account_id) + strlen(source->path) +
-			    (source->version == NULL ? 0 : strlen(source->version));
+		else
+			size += json_size(source->account_id) + json_size(source->path) +
+			    json_size(source->version);
 	}
 	return size;
 }

@@ -13,12 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_JOIN         (1024 * 1024) /* pieces of a file that has too many are joined to this size */
-#define FILE_EXTENTS      2000 /* pieces that one pending write names, at most */
-#define FILE_JSON         (700 * 1024) /* bytes of its request, which may have 1 MiB */
-#define FILE_CHAIN        4 /* files that hold ranges of each other in a row, at most */
-#define FILE_SWEEP_MIN_MS 500
-#define FILE_SWEEP_MAX_MS 30000
+#define FILE_JOIN           (1024 * 1024) /* pieces of a file that has too many are joined to this size, */
+#define FILE_JOIN_MAX       (64 * 1024 * 1024) /* or to more, while they are still too many */
+#define FILE_EXTENTS        2000 /* pieces that one pending write names, at most */
+#define FILE_JSON           (700 * 1024) /* bytes of its request, which may have 1 MiB */
+#define FILE_CHAIN          4 /* files that hold ranges of each other in a row, at most */
+#define FILE_SETTLE_LONG_MS 5000 /* worth a call for each file when the mount ends */
+#define FILE_SWEEP_MIN_MS   500
+#define FILE_SWEEP_MAX_MS   30000
 
 static struct file *
 file_alloc(struct node *node)
@@ -706,22 +708,31 @@ file_copy(struct task *task, struct file *to, uint64_t offset, struct node *src,
 
 /* -- making it durable */
 
-/* So many pieces that a pending write could not name them: joins neighbours by writing what they
-   hold to the spool, until each is about FILE_JOIN bytes. */
+static bool
+file_is_too_long(const struct file *file)
+{
+	return file->extents.len > FILE_EXTENTS || extents_json_size(&file->extents) > FILE_JSON;
+}
+
+/* Joins neighbours that are smaller by writing what they hold to the spool. */
 static int
-file_compact(struct task *task, struct file *file, struct err *err)
+file_join(struct task *task, struct file *file, uint64_t join, struct err *err)
 {
 	uint64_t size = file_size(file), at, len;
 	const struct extent *extent;
 	char *data;
 	int code;
 
+	/* All of it is written anew, at the end: where it would overwrite what is there, the pieces
+	 * would stay as scattered in the spool as they are. */
+	if (file->writing != NULL)
+		spool_seal(file->writing->spool);
 	for (at = 0; at < size; at += len) {
 		extent = extents_at(&file->extents, at);
 		len = extent->offset + extent->length - at;
-		if (len >= FILE_JOIN)
+		if (len >= join)
 			continue;
-		len = MIN(size - at, FILE_JOIN);
+		len = MIN(size - at, join);
 		data = xmalloc(len);
 		code = file_read_content(task, file, data, len, at, err);
 		if (code == 0)
@@ -731,6 +742,25 @@ file_compact(struct task *task, struct file *file, struct err *err)
 			return code;
 	}
 	return 0;
+}
+
+/* So many pieces that a pending write could not name them: they are joined until it can. */
+static int
+file_compact(struct task *task, struct file *file, struct err *err)
+{
+	int64_t mtime_ns = file->mtime_ns;
+	uint64_t join = FILE_JOIN;
+	int code = 0;
+
+	while (code == 0 && file_is_too_long(file)) {
+		if (join > FILE_JOIN_MAX)
+			return err_set(
+			    err, -EFBIG, "'%s' consists of too many pieces", file->node->name);
+		code = file_join(task, file, join, err);
+		join *= 2;
+	}
+	file->mtime_ns = mtime_ns; /* nothing of it has changed */
+	return code;
 }
 
 static int
@@ -829,8 +859,7 @@ file_flush(struct task *task, struct file *file, struct err *err)
 	code = node_settled(task, file->node);
 	if (code != 0)
 		return code;
-	if (file->extents.len > FILE_EXTENTS || extents_json_size(&file->extents) > FILE_JSON)
-		code = file_compact(task, file, err);
+	code = file_compact(task, file, err);
 	if (code == 0 && file->unnamed) {
 		code = extents_clone_spools(task, &file->extents, NULL);
 		source_unref(TAKE(file->writing));
@@ -1153,6 +1182,21 @@ files_check(struct fs *fs)
 		task_spawn(fs, files_check_run, NULL);
 }
 
+/* Nobody edits it any more, so it need not settle.  After a short time it has anyway. */
+static int
+file_hasten(struct task *task, struct file *file, struct err *err)
+{
+	int code = 0;
+
+	if (file->fs->settle_ms <= FILE_SETTLE_LONG_MS)
+		return 0;
+	if (file->state == FILE_COMMITTED && !file->frozen)
+		code = file_try_hold(task, file, err);
+	if (code == 0)
+		code = file_commit(task, file, 0, err);
+	return MIN(code, 0); /* 1: it runs */
+}
+
 int
 files_flush_all(struct task *task, struct err *err)
 {
@@ -1166,6 +1210,8 @@ files_flush_all(struct task *task, struct err *err)
 		code = lock_take(task, &files[i]->lock);
 		if (code == 0) {
 			code = file_flush(task, files[i], &why);
+			if (code == 0 && !daemon_is_away(first))
+				code = file_hasten(task, files[i], &why);
 			lock_drop(task, &files[i]->lock);
 		}
 		file_unref(files[i]);

@@ -107,9 +107,13 @@ lookup_pending(struct task *task, struct node *dir, const char *name, struct vie
 	code = overlay_content(task, view, &extents, &mtime_ns, err);
 	if (code == 0 && node_is_detached(dir))
 		code = -ENOENT;
+	/* Another lookup has taken it up, and it may have been renamed since. */
+	file = files_by_change(task->fs, change->id);
+	if (code == 0 && file != NULL && file->node != node_child(dir, name))
+		code = -EALREADY;
 	if (code == 0) {
 		*out = lookup_known(dir, name, NODE_FILE, NULL);
-		if ((*out)->file == NULL && files_by_change(task->fs, change->id) == NULL) {
+		if ((*out)->file == NULL && file == NULL) {
 			file = file_adopt(*out, change->id, &extents, mtime_ns, true);
 			if (change->mode != 0)
 				file->mode = change->mode;

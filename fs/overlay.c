@@ -17,6 +17,7 @@
 #define OVERLAY_RETRY_MS 5000 /* and does without them for this long, if they did not come */
 #define OVERLAY_ENDED    8192 /* ids of ended changes that are remembered */
 #define OVERLAY_TICK_MS  1000
+#define OVERLAY_DIRS     4096 /* that are remembered without a pending change in them */
 #define OVERLAY_POLL_MS  30000 /* an event that is waited for may have been missed: ask */
 
 enum effect_role { EFFECT_FILE, EFFECT_DIRECTORY, EFFECT_GONE, EFFECT_ATTRIBUTES };
@@ -38,6 +39,7 @@ struct spot { /* a name that pending changes touch */
 struct overlay_dir {
 	char *key;
 	bool known, loading;
+	bool used; /* since the last time that idle ones were dropped */
 	uint64_t retry_at; /* clock_mono_ms() */
 	struct table spots;
 	struct waitq waiting;
@@ -52,6 +54,7 @@ struct overlay_view { /* a view and where it is entered */
 struct overlay {
 	struct fs *fs;
 	struct table dirs; /* by account id and path */
+	size_t dirs_max; /* with more, idle ones are dropped */
 	struct table views; /* by id */
 	struct table ended; /* by id: when (as `touched`) */
 	struct table held; /* by id: struct held_event */
@@ -81,6 +84,7 @@ overlay_new(struct fs *fs)
 
 	overlay->fs = fs;
 	table_init(&overlay->dirs);
+	overlay->dirs_max = OVERLAY_DIRS;
 	table_init(&overlay->views);
 	table_init(&overlay->ended);
 	table_init(&overlay->held);
@@ -189,30 +193,88 @@ change_from_api(struct change **out, const json_t *json, bool *complete, struct 
 
 /* -- views and where they are entered */
 
+static void
+overlay_dir_free(struct overlay_dir *dir)
+{
+	table_fini(&dir->spots, NULL);
+	free(dir->key);
+	free(dir);
+}
+
+/* A directory that nothing pending touches, and that was not looked at for long, is asked for again
+   when it is.  One that somebody waits for stays. */
+static void
+overlay_dirs_drop(struct overlay *overlay)
+{
+	struct table_walk walk = {0};
+	struct overlay_dir *dir;
+	const char *key;
+	void *value;
+
+	while (table_next(&overlay->dirs, &walk, &key, &value)) {
+		dir = value;
+		if (!dir->used && !dir->loading && dir->spots.len == 0 &&
+		    TAILQ_EMPTY(&dir->waiting)) {
+			table_remove(&overlay->dirs, key);
+			overlay_dir_free(dir);
+		} else {
+			dir->used = false;
+		}
+	}
+	overlay->dirs_max = MAX(OVERLAY_DIRS, overlay->dirs.len * 2);
+}
+
+static char *
+overlay_dir_key(const char *account_id, const char *path, size_t len)
+{
+	return xasprintf("%s:%.*s", account_id, (int)len, path);
+}
+
+/* Good until the caller waits, or another is made. */
 static struct overlay_dir *
 overlay_dir(struct overlay *overlay, const char *account_id, const char *path, size_t len)
 {
-	char *key = xasprintf("%s:%.*s", account_id, (int)len, path);
+	char *key = overlay_dir_key(account_id, path, len);
 	struct overlay_dir *dir = table_get(&overlay->dirs, key);
 
 	if (dir != NULL) {
 		free(key);
+		dir->used = true;
 		return dir;
 	}
+	if (overlay->dirs.len >= overlay->dirs_max)
+		overlay_dirs_drop(overlay);
 	dir = xcalloc(1, sizeof(*dir));
 	dir->key = key;
+	dir->used = true;
 	table_init(&dir->spots);
 	TAILQ_INIT(&dir->waiting);
 	table_put(&overlay->dirs, key, dir);
 	return dir;
 }
 
-static struct overlay_dir *
-overlay_dir_of(struct overlay *overlay, const char *account_id, const char *path)
+static size_t
+path_dir_len(const char *path)
 {
 	const char *name = path_name(path);
 
-	return overlay_dir(overlay, account_id, path, name == path ? 0 : (size_t)(name - path) - 1);
+	return name == path ? 0 : (size_t)(name - path) - 1;
+}
+
+static struct overlay_dir *
+overlay_dir_of(struct overlay *overlay, const char *account_id, const char *path)
+{
+	return overlay_dir(overlay, account_id, path, path_dir_len(path));
+}
+
+/* What pending changes touch of the path, or NULL. */
+static struct spot *
+overlay_spot(const struct overlay *overlay, const char *account_id, const char *path)
+{
+	CLEANUP(cleanup_free) char *key = overlay_dir_key(account_id, path, path_dir_len(path));
+	const struct overlay_dir *dir = table_get(&overlay->dirs, key);
+
+	return dir == NULL ? NULL : table_get(&dir->spots, path_name(path));
 }
 
 static bool
@@ -323,7 +385,6 @@ void
 overlay_free(struct overlay *overlay)
 {
 	struct table_walk walk = {0};
-	struct overlay_dir *dir;
 	void *value;
 
 	if (overlay == NULL)
@@ -331,12 +392,8 @@ overlay_free(struct overlay *overlay)
 	while (table_next(&overlay->views, &walk, NULL, &value))
 		overlay_remove(overlay, value);
 	walk = (struct table_walk){0};
-	while (table_next(&overlay->dirs, &walk, NULL, &value)) {
-		dir = value;
-		table_fini(&dir->spots, NULL);
-		free(dir->key);
-		free(dir);
-	}
+	while (table_next(&overlay->dirs, &walk, NULL, &value))
+		overlay_dir_free(value);
 	table_fini(&overlay->dirs, NULL);
 	table_fini(&overlay->views, NULL);
 	table_fini(&overlay->ended, NULL);
@@ -734,6 +791,7 @@ overlay_load(struct task *task, struct remote *remote, const char *path)
 		if (dir->loading) {
 			if (waitq_wait(task, &dir->waiting, task_deadline(OVERLAY_LOAD_MS)) != 0)
 				return;
+			dir = overlay_dir(overlay, remote->id, path, strlen(path));
 			continue;
 		}
 		dir->loading = true;
@@ -781,8 +839,7 @@ void
 overlay_at(
     struct overlay *overlay, struct remote *remote, const char *path, struct overlay_name *out)
 {
-	struct overlay_dir *dir = overlay_dir_of(overlay, remote->id, path);
-	struct spot *spot = table_get(&dir->spots, path_name(path));
+	struct spot *spot = overlay_spot(overlay, remote->id, path);
 
 	*out = (struct overlay_name){.kind = OVERLAY_NONE, .mtime_ns = ENTRY_NO_TIME};
 	if (spot != NULL)
@@ -811,8 +868,7 @@ bool
 overlay_writes(
     struct overlay *overlay, const char *account_id, const char *path, const char *except)
 {
-	struct overlay_dir *dir = overlay_dir_of(overlay, account_id, path);
-	struct spot *spot = table_get(&dir->spots, path_name(path));
+	struct spot *spot = overlay_spot(overlay, account_id, path);
 	const struct effect *effect;
 
 	if (spot == NULL)
@@ -827,8 +883,7 @@ overlay_writes(
 struct view *
 overlay_writer(struct overlay *overlay, const char *account_id, const char *path)
 {
-	struct overlay_dir *dir = overlay_dir_of(overlay, account_id, path);
-	struct spot *spot = table_get(&dir->spots, path_name(path));
+	struct spot *spot = overlay_spot(overlay, account_id, path);
 
 	return spot == NULL ? NULL : TAILQ_LAST(&spot->effects, effects)->view;
 }
@@ -958,6 +1013,17 @@ overlay_ask_end(struct task *task, const char *id, struct change **out, struct e
 	return code;
 }
 
+/* An event, or a moment, has come.  Who ends the mount does not wait for clouds, nor behind those
+   who do. */
+static int
+overlay_wait_tick(struct task *task)
+{
+	int code = task->fs->stopping ? -ESHUTDOWN
+				      : daemon_wait_event(task, task_deadline(OVERLAY_TICK_MS));
+
+	return code == -ETIMEDOUT ? 0 : code;
+}
+
 /* 0: it has ended, or an event came; 1: ask the daemon; or an error. */
 static int
 overlay_wait_view(struct task *task, const struct view *view, uint64_t poll)
@@ -967,6 +1033,8 @@ overlay_wait_view(struct task *task, const struct view *view, uint64_t poll)
 	int code;
 
 	while (!view->ended && change_is_live(view->change)) {
+		if (fs->stopping)
+			return -ESHUTDOWN;
 		tick = task_deadline(OVERLAY_TICK_MS);
 		code = daemon_wait_event(task, MIN(tick, poll));
 		if (code == -ETIMEDOUT && view->change->state == CHANGE_QUEUED)
@@ -995,8 +1063,12 @@ overlay_wait_end(struct task *task, const char *id, struct change **out, struct 
 			if (code != 1)
 				return code;
 			view = overlay_view(fs->overlay, id);
-			if (view == NULL)
+			if (view == NULL) { /* it lives again, and its event has yet to say so */
+				code = overlay_wait_tick(task);
+				if (code != 0)
+					return code;
 				continue;
+			}
 		}
 		view->refs++;
 		code = overlay_wait_view(task, view, task_deadline(OVERLAY_POLL_MS));

@@ -139,8 +139,6 @@ remote_take(struct remotes *remotes, const json_t *json)
 	xstrset(&remote->name, name);
 	remote->driver = provider_find(provider);
 	remote->removed = false;
-	if (remote->root == NULL || root == NULL || strcmp(remote->root, root) != 0)
-		remote->checked = false;
 	xstrset(&remote->root,
 	    remote->driver != NULL && remote->driver->transport == CLOUD_DISK ? root : NULL);
 }
@@ -170,48 +168,30 @@ remotes_take(struct remotes *remotes, const json_t *body, struct err *err)
 	return 0;
 }
 
-/* Resolves the root: on the pool, because it may lead into the mount itself. */
-struct remote_root {
-	char *path, *resolved;
-};
-
-static void
-remote_root_work(void *arg)
-{
-	struct remote_root *root = arg;
-
-	root->resolved = realpath(root->path, NULL);
-}
-
-static void
-remote_root_free(void *arg)
-{
-	struct remote_root *root = arg;
-
-	free(root->path);
-	free(root->resolved);
-	free(root);
-}
-
-/* Both ways: a root above the mount would list us, one beneath it would read through us. */
+/* Both ways: a root above the mount would list us, one beneath it would read through us.  By the
+   names alone: the daemon has resolved the root, and its driver follows no symlink.  Whoever looks
+   into the mount from here waits for itself, and not even SIGKILL ends that. */
 static int
-remote_check_root(struct fs *fs, const struct remote *remote, const char *resolved, struct err *err)
+remote_check_root(struct fs *fs, const struct remote *remote, struct err *err)
 {
-	const char *root = resolved + 1, *directory = fs->options.directory + 1;
+	const char *root, *directory = fs->options.directory + 1;
 
+	if (remote->root == NULL ||
+	    remote->root[0] != '/') /* the driver says what is wrong with it */
+		return 0;
+	root = remote->root + 1;
 	if (!path_is_inside(directory, root) && !path_is_inside(root, directory))
 		return 0;
 	return err_set(err, -ELOOP,
 	    "the account '%s' (%s) and the mount at %s contain each other: mount outside of it, or "
 	    "remove the account",
-	    remote->name, resolved, fs->options.directory);
+	    remote->name, remote->root, fs->options.directory);
 }
 
 int
 remotes_load(struct remotes *remotes, struct err *err)
 {
 	json_t *body = NULL;
-	char *resolved;
 	size_t i;
 	int code;
 
@@ -220,16 +200,8 @@ remotes_load(struct remotes *remotes, struct err *err)
 	if (code == 0)
 		code = remotes_take(remotes, body, err);
 	json_decref(body);
-	for (i = 0; code == 0 && i < remotes->len; i++) {
-		if (remotes->items[i]->root == NULL)
-			continue;
-		resolved = realpath(remotes->items[i]->root, NULL);
-		if (resolved == NULL) /* said when it is used: it must not keep the others away */
-			continue;
-		code = remote_check_root(remotes->fs, remotes->items[i], resolved, err);
-		remotes->items[i]->checked = code == 0;
-		free(resolved);
-	}
+	for (i = 0; code == 0 && i < remotes->len; i++)
+		code = remote_check_root(remotes->fs, remotes->items[i], err);
 	return code;
 }
 
@@ -311,26 +283,6 @@ remote_fetch(struct task *task, struct remote *remote, struct err *err)
 	return code;
 }
 
-static int
-remote_resolve(struct task *task, struct remote *remote, struct err *err)
-{
-	struct remote_root *root;
-	int code;
-
-	if (remote->root == NULL || remote->checked)
-		return 0;
-	root = xcalloc(1, sizeof(*root));
-	root->path = xstrdup(remote->root);
-	code = task_work(task, remote_root_work, remote_root_free, root);
-	if (code != 0)
-		return code;
-	if (root->resolved != NULL)
-		code = remote_check_root(task->fs, remote, root->resolved, err);
-	remote->checked = root->resolved != NULL && code == 0;
-	remote_root_free(root);
-	return code;
-}
-
 int
 remote_open(struct task *task, struct remote *remote, struct account **out, struct err *err)
 {
@@ -351,7 +303,7 @@ remote_open(struct task *task, struct remote *remote, struct account **out, stru
 			continue;
 		}
 		remote->is_opening = true;
-		code = remote_resolve(task, remote, err);
+		code = remote_check_root(task->fs, remote, err);
 		if (code == 0)
 			code = remote_fetch(task, remote, err);
 		remote->is_opening = false;

@@ -12,9 +12,8 @@
 struct remote {
 	char *id, *name;
 	const struct cloud_driver *driver; /* NULL: this program does not know it */
-	char *root; /* of a local account */
+	char *root; /* of a local account: a real path */
 	bool removed;
-	bool checked; /* the root was compared with the mount's directory */
 	struct account *account; /* open, or NULL */
 	struct waitq *opening; /* being opened: wait here */
 	bool is_opening;

@@ -24,6 +24,11 @@ op_init(void *userdata, struct fuse_conn_info *conn)
 	 * affair. */
 	conn->want &=
 	    ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	/* (As far as libfuse passes it on: 3.14.0 does not.) Else the kernel lets one LOOKUP of a
+	 * directory through at a time, and whoever is behind one that waits for a cloud cannot even
+	 * be killed. */
+	if ((conn->capable & FUSE_CAP_PARALLEL_DIROPS) != 0)
+		conn->want |= FUSE_CAP_PARALLEL_DIROPS;
 	conn->max_background = SESSION_BACKGROUND;
 	conn->congestion_threshold = SESSION_BACKGROUND * 3 / 4;
 	fs->initialised = true;

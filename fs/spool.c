@@ -176,7 +176,8 @@ spool_open(struct task *task, struct spool **out, const char *name)
 	return spool_open_as(task, out, name);
 }
 
-/* The name is gone: the daemon has removed it, the last change that needed it has ended. */
+/* The name is gone (the daemon has removed it, the last change that needed it has ended), or the
+   file has as many as it may have. */
 static int
 spool_copy_bytes(int to, int from)
 {
@@ -198,7 +199,7 @@ spool_job_clone(void *arg)
 		job->code = spool_open_path(to, O_RDONLY);
 		return;
 	}
-	if (errno != ENOENT) {
+	if (errno != ENOENT && errno != EMLINK) {
 		job->code = -errno;
 		return;
 	}

@@ -1,11 +1,11 @@
 /*
  * task: one request of the kernel (or one piece of the mount's own work), carried out by a fiber.
  *
- * Every wait in the mount is one of the functions below.  Each is bounded by a deadline, and ends
- * with -EINTR as soon as the kernel says that the process that asked was sent a signal: so a
- * process that waits in the mount can always be killed.  What was started stays valid: a job on the
- * pool goes on alone and frees what it was given; a call of the daemon that was given up may have
- * been carried out.
+ * Every wait in the mount is one of the functions below.  Those for the daemon and the clouds are
+ * bounded by a deadline; a lock is held as long as its holder waits.  Each ends with -EINTR as soon
+ * as the kernel says that the process that asked was sent a signal: so a process that waits in the
+ * mount can always be killed.  What was started stays valid: a job on the pool goes on alone and
+ * frees what it was given; a call of the daemon that was given up may have been carried out.
  *
  * A task that has a request replies exactly once, through the functions at the end.
  */

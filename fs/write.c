@@ -411,8 +411,9 @@ setattr_edit(struct task *task, struct file *file, struct err *err)
 		file->mtime_ns = attr_mtime(task);
 	if ((task->flags & FUSE_SET_ATTR_MODE) != 0)
 		file->mode = task->attr.st_mode & 0777;
-	/* Nobody will FLUSH what nobody has open: durable before it is answered. */
-	if (file->writers == 0)
+	/* Durable before it is answered, also while somebody writes.  Only a size waits for the
+	 * FLUSH of who has it open, as what is written does. */
+	if (file->writers == 0 || (task->flags & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MODE)) != 0)
 		code = file_flush(task, file, err);
 	return code;
 }

@@ -158,6 +158,24 @@ disk_real_path(int fd)
 	return len < 0 ? NULL : xstrndup(real, (size_t)len);
 }
 
+/* Is each component a name?  Then what mountinfo says of the path by its name is true, if it has no
+   symlinks. */
+static bool
+path_is_plain(const char *path)
+{
+	size_t len;
+
+	if (strcmp(path, "/") == 0)
+		return true;
+	while (*path == '/') {
+		len = strcspn(++path, "/");
+		if (len == 0 || strncmp(path, ".", len) == 0 || strncmp(path, "..", len) == 0)
+			return false;
+		path += len;
+	}
+	return *path == '\0';
+}
+
 /* Without `follow` not even a look behind a symlink, which may lead into our own mount. */
 static int
 root_open(const char *path, bool follow)
@@ -179,6 +197,9 @@ disk_open_root(const char *path, bool follow, struct err *err)
 
 	if (*path != '/')
 		return err_set(err, -EINVAL, "'%s' is not an absolute path", path);
+	if (!follow && !path_is_plain(path))
+		return err_set(err, -EPERM,
+		    "'%s' is not the real path of a directory: make the account anew", path);
 	/* First by its name alone: looking at a mount whose process is gone may take for ever. */
 	code = root_check(path, path, -1, err);
 	if (code != 0)

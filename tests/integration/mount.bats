@@ -21,6 +21,7 @@ teardown()
 		wait "$mounter" 2>/dev/null || true
 	fi
 	[ -z "$daemon" ] || kill -CONT "$daemon"
+	[ -z "${small:-}" ] || umount -l "$small"
 	home_remove
 }
 
@@ -593,9 +594,11 @@ sub" ]
 	mount_here
 	spool=$(api GET /api/mounts | jq -r '.mounts[0].id' >/dev/null && find "$state/spool" -mindepth 1 -maxdepth 1 -type d | head -1)
 	mount -t tmpfs -o size=1m,mode=700 tmpfs "$spool" || skip "no tmpfs"
+	small=$spool
 	run ! dd if=/dev/zero of="$a/large" bs=64k count=64
 	[[ $output == *"No space left"* ]]
 	umount -l "$spool"
+	small=
 	rm -f "$a/large"
 	echo fits >"$a/small"
 	settled

@@ -191,6 +191,20 @@ remount()
 	skyferry unmount "$mounts"
 }
 
+@test "chmod and utimens of a file that is open for writing are durable when they return" {
+	mount_here
+	exec 6>"$to/open"
+	echo content >&6 # and durable when the next program has closed its copy of the descriptor
+	python3 -c 'import os, sys; os.utime(sys.argv[1], (7, 981173106)); os.chmod(sys.argv[1], 0o640)' "$to/open" 6>&-
+	mount_kill
+	! exec 6>&-
+	fusermount3 -u -z "$mounts"
+	outcome=$(timeout 60 sh -c "until [ -e '$home/to/open' ]; do :; done" && stat -c %a:%Y "$home/to/open")
+	[ "$outcome" = 640:981173106 ]
+	[ "$(cat "$home/to/open")" = content ]
+	spool_check
+}
+
 @test "kill -9 of the mount at random instants" {
 	local n each=100 worker
 	RANDOM=4711
@@ -348,6 +362,15 @@ remount()
 	wait "$mounter"
 	mounter=
 	[ ! -e "$home/to/gone" ]
+}
+
+@test "unmount --wait does not wait until what was written has settled" {
+	mount_here -o settle=1h
+	content 1 50000 >"$to/one"
+	timeout 20 skyferry unmount --wait "$mounts"
+	wait "$mounter"
+	mounter=
+	content 1 50000 | cmp - "$home/to/one"
 }
 
 @test "a mount that is in use is not unmounted, a lazy unmount ends when it is not any more" {

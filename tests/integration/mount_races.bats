@@ -140,3 +140,37 @@ os.close(fd)' "$1" "$home/go" "$2" "$3" 3>&- &
 		[ "$(cat "$home/a/$i")" = "$i" ]
 	done
 }
+
+@test "a file of so many large pieces that no request could name them is closed" {
+	local deep=. i
+	# The longer the source's path, the fewer pieces are needed; in JSON these take six times as much.
+	for i in {1..11}; do deep=$deep/$(printf '\1%.0s' {1..250}); done
+	mkdir -p "$home/a/$deep"
+	cd "$home/a/$deep"
+	truncate -s 170M source
+	cp --sparse=always source "$home/expected"
+	cd /
+	mount_here -o settle=0
+	cat >"$home/pieces" <<-'END'
+	import os, sys
+	if sys.argv[1] != "-":
+	    os.chdir(sys.argv[1])
+	    source = os.open("source", os.O_RDONLY)
+	    to = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+	    size = os.fstat(source).st_size
+	    done = 0
+	    while done < size:
+	        done += os.copy_file_range(source, to, size - done)
+	else:
+	    to = os.open(sys.argv[2], os.O_WRONLY)
+	for at in range(0, 170 << 20, (2 << 20) + 50000):
+	    os.pwrite(to, b"piece %d" % at, at)
+	os.close(to)
+	END
+	python3 "$home/pieces" "$a/$deep" "$b/pieces"
+	python3 "$home/pieces" - "$home/expected"
+	cmp "$home/expected" "$b/pieces"
+	settled
+	cmp "$home/expected" "$home/b/pieces"
+	[ "$(failures)" = 0 ]
+}

@@ -15,8 +15,9 @@ setup()
 teardown()
 {
 	local pid
+	[ -z "${origin:-}" ] || kill -CONT "$origin"
 	home_remove
-	for pid in ${keeper:-} "${loops[@]}"; do
+	for pid in ${keeper:-} ${origin:-} "${loops[@]}"; do
 		kill "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
@@ -242,7 +243,8 @@ refused() # PATTERN COMMAND...
 	shift
 	run timeout 20 "$@"
 	echo "$output"
-	[ "$status" -ne 0 ] && [ "$status" -ne 124 ]
+	[ "$status" -ne 0 ] || return 1
+	[ "$status" -ne 124 ] || return 1
 	[[ $output =~ $pattern ]]
 }
 
@@ -297,7 +299,7 @@ refused() # PATTERN COMMAND...
 	ln -s "$home/a/sub" "$home/link"
 	refused "contain each other" skyferry mount "$home/link"
 	! grep -q " $home" /proc/self/mountinfo
-	# A root that leads into the mount only when that is there.
+	# A root that leads into the mount only when that is there: neither may look.
 	mkdir "$home/c"
 	skyferry account add later local "$home/c" >/dev/null
 	mount_here
@@ -310,6 +312,26 @@ refused() # PATTERN COMMAND...
 	refused "behind a symlink" skyferry ls later:
 	timeout 20 ls "$a/sub"
 	kill -0 "$mounter" "$daemon"
+}
+
+@test "a root that leads into the mount does not keep the mount from being killed" {
+	mkdir -p "$home/a/sub"
+	daemon_start
+	accounts_add
+	mkdir -p "$home/c/deep"
+	mount_here --set mount.daemon_timeout=600s
+	skyferry account add later local "$home/c/deep" >/dev/null
+	timeout 20 sh -c "until [ -d '$mounts/later' ]; do :; done"
+	rm -r "$home/c"
+	ln -s "$a/sub" "$home/c"
+	kill -STOP "$daemon" # whoever looked into the mount for the root would stay there
+	ls "$mounts/later" >"$home/out" 2>&1 3>&- &
+	waiting=$!
+	[ "$(id -u)" != 0 ] || requests_held 1
+	dies mount "$mounter"
+	wait "$mounter" || true
+	mounter=
+	wait "$waiting" || true
 }
 
 # Is it gone, or a zombie, within a second?
@@ -382,6 +404,145 @@ dies() # WHAT PID
 	[ ! -e "$home/b/mv/file" ] || [ ! -e "$home/a/mv/file" ]
 	cmp "$home/a/cp/file" <(content cp 20000)
 	[ "$(api GET '/api/transfers?limit=1&status=failed' | jq .total)" = 0 ]
+	timeout 20 skyferry unmount "$mounts"
+	wait "$mounter"
+	mounter=
+}
+
+# origin_start KEY...: account s, with these objects, of a server that can be stopped: $origin.  The mount
+# is there, and hears of it.
+origin_start()
+{
+	local port
+	mkfifo "$home/port"
+	python3 "$BATS_TEST_DIRNAME/../tools/origin.py" "$home/port" "$@" 2>"$home/origin.log" 3>&- &
+	origin=$!
+	read -r port <"$home/port"
+	api POST /api/accounts "{\"name\":\"s\",\"provider\":\"s3\",\"credentials\":{\"endpoint\":\"http://127.0.0.1:$port\",\"bucket\":\"pail\",\"accessKeyId\":\"k\",\"secretAccessKey\":\"s\"}}" >/dev/null
+	timeout 20 sh -c "until [ -d '$mounts/s' ]; do :; done"
+}
+
+# Whoever waits ($pids, and $whats it does) can be killed.
+all_die()
+{
+	local i status=0
+	for i in "${!pids[@]}"; do
+		dies "${whats[$i]}" "${pids[$i]}" || status=1
+		wait "${pids[$i]}" || true
+	done
+	return $status
+}
+
+@test "whoever waits in the mount for a cloud that does not answer can be killed" {
+	[ "$(id -u)" = 0 ] || skip "needs root, to see who waits"
+	local whats=() pids=() s=$mounts/s
+	content 1 20000 >"$home/a/file"
+	daemon_start
+	accounts_add
+	mount_here
+	origin_start read/file copy/file rename/dir/file fsync/file unseen/deep unknown/deep create/deep
+	ls -l "$s" >/dev/null
+	ls -lR "$s/read" "$s/copy" "$s/rename" "$s/fsync" "$a" "$b" >/dev/null
+	kill -STOP "$origin"
+	cat "$s/read/file" >/dev/null 3>&- & whats+=(cat) pids+=($!)
+	dd if=/etc/passwd of="$s/fsync/new" conv=fsync status=none 3>&- & whats+=(fsync) pids+=($!)
+	mv "$s/rename/dir" "$s/rename/other" 3>&- & whats+=(rename) pids+=($!)
+	ls "$s/unseen" 3>&- & whats+=(ls) pids+=($!)
+	stat "$s/unknown/deep" 3>&- & whats+=(stat) pids+=($!)
+	cp /etc/passwd "$s/create/new" 3>&- & whats+=(create) pids+=($!)
+	requests_held 6
+	# An upload that runs, and who wants to go on from what it makes.
+	cp "$s/copy/file" "$b/copied"
+	timeout 30 sh -c "until curl -s --unix-socket '$socket' 'http://skyferry/api/transfers?status=running' | jq -e '.transfers[] | select(.destinationPath == \"copied\")' >/dev/null; do :; done"
+	dd if=/etc/passwd of="$b/copied" conv=notrunc status=none 3>&- & whats+=(write) pids+=($!)
+	requests_held 7
+	all_die
+	kill -0 "$mounter"
+	# What does not need that cloud has gone on.
+	cmp "$home/a/file" "$a/file"
+	kill -CONT "$origin"
+	[ "$(timeout 60 ls "$s/unseen")" = deep ]
+	[ "$(timeout 60 cat "$s/read/file" | wc -c)" = 20000 ]
+	settled
+	timeout 20 skyferry unmount "$mounts"
+	wait "$mounter"
+	mounter=
+}
+
+@test "a mount that is told to end does not wait for a cloud that does not answer" {
+	[ "$(id -u)" = 0 ] || skip "needs root, to see who waits"
+	local whats=(write) pids=() s=$mounts/s
+	daemon_start
+	accounts_add
+	mount_here
+	origin_start copy/file
+	ls -l "$s/copy" >/dev/null
+	kill -STOP "$origin"
+	cp "$s/copy/file" "$b/copied"
+	timeout 30 sh -c "until curl -s --unix-socket '$socket' 'http://skyferry/api/transfers?status=running' | jq -e '.total > 0' >/dev/null; do :; done"
+	dd if=/etc/passwd of="$b/copied" conv=notrunc status=none 3>&- & pids+=($!)
+	requests_held 1
+	echo kept >"$b/kept"
+	kill -TERM "$mounter"
+	timeout 20 tail -s 0.1 -f --pid="$mounter" /dev/null
+	wait "$mounter"
+	mounter=
+	all_die
+	kill -CONT "$origin"
+	settled
+	[ "$(cat "$home/b/kept")" = kept ]
+	[ "$(wc -c <"$home/b/copied")" = 20000 ]
+}
+
+@test "notifications of an inode and its parent while requests for both are held" {
+	[ "$(id -u)" = 0 ] || skip "needs root, to see who waits"
+	local whats=() pids=() s=$mounts/s account from name dir
+	content 1 20000 >"$home/a/file"
+	daemon_start
+	accounts_add
+	mount_here
+	origin_start read/file set/dir/file rename/file lookup/file create/file
+	ls -l "$s" >/dev/null
+	ls -lR "$s/read" "$s/set" "$s/rename" "$a" "$b" >/dev/null
+	account=$(api GET /api/accounts | jq -r '.accounts[] | select(.name == "s").id')
+	from=$(api GET /api/accounts | jq -r '.accounts[] | select(.name == "a").id')
+	# It holds what is in set/dir while that is renamed; opened before.
+	mkfifo "$home/go"
+	python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+open(sys.argv[2]).read()
+os.fchmod(fd, 0o600)' "$s/set/dir/file" "$home/go" 3>&- & whats+=(setattr) pids+=($!)
+	exec 6>"$home/go"
+	kill -STOP "$origin"
+	mv "$s/set/dir" "$s/set/other" 3>&- 6>&- & whats+=(rename) pids+=($!)
+	requests_held 1
+	cat "$s/read/file" >/dev/null 3>&- 6>&- & whats+=(read) pids+=($!)
+	stat "$s/lookup/file" 3>&- 6>&- & whats+=(lookup) pids+=($!)
+	cp /etc/passwd "$s/create/new" 3>&- 6>&- & whats+=(create) pids+=($!)
+	exec 6>&- # and now fchmod
+	requests_held 5
+	# With the mount stopped the kernel has not even delivered these, when the events come.
+	[ ! -e "$b/new" ] # the kernel remembers that: CREATE, not LOOKUP
+	kill -STOP "$mounter"
+	mv "$s/rename/file" "$s/rename/other" 3>&- & whats+=(rename) pids+=($!)
+	chmod 600 "$a/file" 3>&- & whats+=(setattr) pids+=($!)
+	touch "$b/new" 3>&- & whats+=(create) pids+=($!)
+	requests_held 8
+	for name in read/file set/dir/file lookup/file create/new create/file rename/file rename/other; do
+		api POST /api/transfers "{\"sourceAccountId\":\"$from\",\"sourcePath\":\"file\",\"destinationAccountId\":\"$account\",\"destinationPath\":\"$name\"}" >/dev/null
+	done
+	for dir in set/dir read create lookup rename; do
+		api POST /api/changes "{\"kind\":\"mkdir\",\"accountId\":\"$account\",\"path\":\"$dir/told\"}" >/dev/null
+	done
+	kill -CONT "$mounter"
+	# The events are in: they are shown, though their cloud has not answered.
+	timeout 20 sh -c "until [ -d '$s/read/told' ]; do :; done"
+	timeout 20 sh -c "until [ -e '$b/new' ]; do :; done"
+	echo after >"$b/after"
+	all_die
+	kill -CONT "$origin"
+	[ "$(timeout 60 ls "$s/lookup" | tr '\n' ' ')" = "file told " ]
+	# It ends only when the thread that notifies has.
 	timeout 20 skyferry unmount "$mounts"
 	wait "$mounter"
 	mounter=

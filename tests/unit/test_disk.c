@@ -580,7 +580,13 @@ look_at_mount(void)
 		return 2;
 	if (disk_open_root(dir, true, &err) != -EINVAL || strstr(err.msg, "contains") == NULL)
 		return 3;
-	return disk_open_root(in("mnt-not"), true, &err) >= 0 ? 0 : 4;
+	/* A root that has become a way into the mount is not followed. */
+	if (symlink(inside, in("way")) != 0 || disk_open_root(in("way"), false, &err) != -EPERM)
+		return 4;
+	if (disk_open_root(in("way/further"), false, &err) != -EPERM ||
+	    disk_open_root(in("mnt-not/../mnt/account"), false, &err) != -EPERM)
+		return 5;
+	return disk_open_root(in("mnt-not"), true, &err) >= 0 ? 0 : 6;
 }
 
 static void
