@@ -44,7 +44,7 @@ stub autoreconf <<<'ln -sf "$DIR/bin/configure" configure'
 stub configure <<<': >Makefile'
 stub make <<'END'
 case " $* " in
-*" print-s3 "*) echo tests/unit/test_one ;;
+*" print-s3 "* | *" print-s3-pair "*) echo tests/unit/test_one ;;
 *" print-unit "*) echo tests/unit/test_one tests/unit/test_two tests/unit/three.sh ;;
 *" install "*)
 	for root; do :; done # the last word
@@ -99,12 +99,12 @@ echo : >"$dir/tests"
 expect "fails when a step shows nothing" fails
 
 echo "echo 'PASS: tests/unit/test_one 1 - alpha'" >"$dir/tests"
-# shellcheck disable=SC2016 # the stubs expand it
-stub /tests/servers/start-radosgw.sh <<<'mkdir -p "$1" && echo "{}" | tee "$DIR/running"'
-# shellcheck disable=SC2016 # the stub expands it
-stub /tests/servers/stop-radosgw.sh <<<'[ -d "$1" ] && rm "$DIR/running"'
-expect "runs the tests with a server" check s3
-expect "no server goes on" [ ! -e "$dir/running" ]
+for server in radosgw swift; do
+	stub /tests/servers/start-$server.sh <<<"mkdir -p \"\$1\" && echo '{}' && touch \"\$DIR/running.$server\""
+	stub /tests/servers/stop-$server.sh <<<"[ -d \"\$1\" ] && rm \"\$DIR/running.$server\""
+done
+expect "runs the tests with each server, and with both" check s3
+expect "no server goes on" [ -z "$(compgen -G "$dir/running.*")" ]
 
 # Somebody listens at the fourth of the first ten ports.
 coproc { python3 -c 'import socket, sys
@@ -114,7 +114,7 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 read -r -u "${COPROC[0]}" busy
 stub shuf <<<"printf '%s\n' $((busy - 3)) $((busy < 40000 ? busy + 100 : busy - 100))"
 # shellcheck disable=SC2016 # the stub expands it
-stub /tests/servers/start-radosgw.sh <<<'echo "$2" >"$DIR/port" && mkdir -p "$1" && touch "$DIR/running" && echo "{}"'
+stub /tests/servers/start-radosgw.sh <<<'echo "$2" >"$DIR/port" && mkdir -p "$1" && touch "$DIR/running.radosgw" && echo "{}"'
 free_port() { check s3 && [ "$(cat "$dir/port")" != $((busy - 3)) ]; }
 expect "a server gets ports of which all ten are free" free_port
 server=$COPROC_PID # bash forgets it when it ends
