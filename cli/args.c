@@ -1,5 +1,6 @@
 #include "cli/args.h"
 #include "src/mem.h"
+#include "src/settings.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,15 @@ args_number(const struct args *args, const char *name, long value, long min, lon
 	}
 	*out = value;
 	return 0;
+}
+
+int
+rate_parse(int64_t *out, const char *what, const char *text, struct err *err)
+{
+	if (size_parse(out, text) == 0)
+		return 0;
+	return err_set(err, -EINVAL,
+	    "%s takes bytes a second such as 500K, 10M or 1G (0: no limit), not '%s'", what, text);
 }
 
 size_t

@@ -33,6 +33,8 @@ bool args_has(const struct args *, const char *name);
 const char *args_value(const struct args *, const char *name); /* the last one, or NULL */
 const char *args_value_at(const struct args *, const char *name, size_t i); /* the i-th, or NULL */
 /* A whole number min..max, `value` if the option is absent; -EINVAL names the option. */
+/* Bytes a second, as "10M"; "0": no limit.  `what` names it in the message. */
+int rate_parse(int64_t *out, const char *what, const char *text, struct err *err);
 int args_number(
     const struct args *, const char *name, long value, long min, long max, long *out, struct err *);
 

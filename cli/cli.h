@@ -94,6 +94,8 @@ int cmd_transfer_show(struct cli *, struct args *);
 int cmd_transfer_cancel(struct cli *, struct args *);
 int cmd_transfer_retry(struct cli *, struct args *);
 int cmd_transfer_wait(struct cli *, struct args *);
+int cmd_transfer_limit(struct cli *, struct args *);
+int cmd_account_limit(struct cli *, struct args *);
 int cmd_mount(struct cli *, struct args *);
 int cmd_unmount(struct cli *, struct args *);
 int cmd_user_add(struct cli *, struct args *);

@@ -341,6 +341,21 @@ cmd_account_rename(struct cli *cli, struct args *args)
 }
 
 int
+cmd_account_limit(struct cli *cli, struct args *args)
+{
+	CLEANUP(cleanup_free) char *name = uri_encode(args_operand(args, 0));
+	struct err err = ERR_INIT;
+	int64_t rate;
+
+	if (rate_parse(&rate, "RATE", args_operand(args, 1), &err) < 0)
+		return cli_usage(cli, "%s", err_text(&err));
+	if (cli_call(cli, NULL, "PUT", json_pack("{s:I}", "bandwidth", (json_int_t)rate), &err,
+		"/api/accounts/%s", name) < 0)
+		return cli_fail(&err);
+	return EXIT_OK;
+}
+
+int
 cmd_account_remove(struct cli *cli, struct args *args)
 {
 	struct err err = ERR_INIT;

@@ -15,6 +15,7 @@ const struct option_def copy_options[] = {
     {'f', "force", NULL, "replace what is at the destination (the default)"},
     {'n', "no-overwrite", NULL, "what exists at the destination is kept, and named as failed"},
     {0, "priority", "N", "0 to 10, 10 first (default 5)"},
+    {0, "bandwidth", "RATE", "bytes a second of each transfer at most, such as 10M"},
     {0, "detach", NULL, "do not wait; print the id of each transfer"},
     {'q', "quiet", NULL, "print failures only"},
     {0},
@@ -25,6 +26,7 @@ struct copy {
 	struct batch *batch;
 	bool move, recursive, overwrite, detach;
 	long priority; /* -1: the daemon's default */
+	int64_t bandwidth; /* 0: no limit */
 	struct remote to;
 	bool into; /* sources keep their names, in `to` */
 	json_t *taken; /* set of the paths that sources go to */
@@ -43,6 +45,8 @@ copy_file(struct copy *c, const struct remote *from, const char *to_path)
 
 	if (c->priority >= 0)
 		json_object_set_new(body, "priority", json_integer(c->priority));
+	if (c->bandwidth > 0)
+		json_object_set_new(body, "bandwidth", json_integer(c->bandwidth));
 	return batch_post(c->batch, "/api/transfers", body, label, 0);
 }
 
@@ -256,7 +260,9 @@ copy_run(struct cli *cli, struct args *args, bool move)
 
 	if (!c.overwrite && args_has(args, "force"))
 		return cli_usage(cli, "--force and --no-overwrite contradict each other");
-	if (args_number(args, "priority", -1, 0, CHANGE_PRIORITY_MAX, &c.priority, &err) < 0)
+	if (args_number(args, "priority", -1, 0, CHANGE_PRIORITY_MAX, &c.priority, &err) < 0 ||
+	    (args_has(args, "bandwidth") &&
+		rate_parse(&c.bandwidth, "--bandwidth", args_value(args, "bandwidth"), &err) < 0))
 		return cli_usage(cli, "%s", err_text(&err));
 	/* all of them before any is acted upon; the last one stays in `to` */
 	for (size_t i = 0; i <= sources; i++) {

@@ -209,6 +209,28 @@ cmd_transfer_retry(struct cli *cli, struct args *args)
 	return act(cli, args, "failed", "retry");
 }
 
+/* ID... RATE */
+int
+cmd_transfer_limit(struct cli *cli, struct args *args)
+{
+	size_t ids = args_count(args) - 1;
+	struct err err = ERR_INIT;
+	int status = EXIT_OK;
+	int64_t rate;
+
+	if (rate_parse(&rate, "RATE", args_operand(args, ids), &err) < 0)
+		return cli_usage(cli, "%s", err_text(&err));
+	for (size_t i = 0; i < ids; i++) {
+		char id[ID_LEN + 1];
+
+		if (change_resolve(cli, id, args_operand(args, i), &err) < 0 ||
+		    cli_call(cli, NULL, "PUT", json_pack("{s:I}", "bandwidth", (json_int_t)rate),
+			&err, "/api/transfers/%s", id) < 0)
+			status = cli_fail(&err);
+	}
+	return status;
+}
+
 int
 cmd_transfer_wait(struct cli *cli, struct args *args)
 {

@@ -27,6 +27,12 @@ struct accounts_cached {
 struct accounts {
 	struct daemon *daemon;
 	struct idmap cached; /* accounts_cached by id */
+	struct idmap buckets; /* accounts_bucket by id: one for all that run, whatever changes */
+};
+
+struct accounts_bucket {
+	char id[37];
+	struct bucket *bucket;
 };
 
 /* -- credentials in clear */
@@ -207,6 +213,32 @@ accounts_open(struct accounts *a, const char *account_id, struct account **out, 
 	return code;
 }
 
+static struct bucket *
+accounts_bucket(struct accounts *a, const struct account_record *record)
+{
+	struct accounts_bucket *b = idmap_get(&a->buckets, record->id);
+
+	if (b == NULL) {
+		b = xcalloc(1, sizeof *b);
+		memcpy(b->id, record->id, sizeof b->id);
+		b->bucket = bucket_new(record->bandwidth);
+		idmap_put(&a->buckets, b->id, b);
+	}
+	return b->bucket;
+}
+
+static void
+accounts_bucket_drop(struct accounts *a, const char *id)
+{
+	struct accounts_bucket *b = idmap_get(&a->buckets, id);
+
+	if (b == NULL)
+		return;
+	idmap_remove(&a->buckets, b->id);
+	bucket_unref(b->bucket);
+	free(b);
+}
+
 static int
 accounts_make_snapshot(struct accounts *a, const struct account_record *record,
     struct account_snapshot **out, struct err *err)
@@ -224,6 +256,7 @@ accounts_make_snapshot(struct accounts *a, const struct account_record *record,
 	s->name = xstrdup(record->name);
 	s->driver = provider_find(record->driver);
 	s->revision = record->revision;
+	s->bandwidth = bucket_ref(accounts_bucket(a, record));
 	s->credentials = (struct buf)BUF_INIT(ACCOUNTS_CREDENTIALS_MAX);
 	s->credentials.secret = true;
 	credentials_to_text(&s->credentials, credentials);
@@ -401,7 +434,13 @@ accounts_seal(struct accounts *a, struct account_record *record, const json_t *c
 void
 accounts_changed(struct accounts *a, const struct account_record *record, const char *event)
 {
+	struct accounts_bucket *b = idmap_get(&a->buckets, record->id);
+
 	accounts_drop(a, record->id);
+	if (strcmp(event, "removed") == 0)
+		accounts_bucket_drop(a, record->id);
+	else if (b != NULL && bucket_rate(b->bucket) != record->bandwidth)
+		bucket_set_rate(b->bucket, record->bandwidth);
 	queue_account_changed(a->daemon->queue, record->id);
 	events_account(a->daemon->events, record->user_id, record->id, record->name, event);
 }
@@ -460,9 +499,13 @@ void
 accounts_free(struct accounts *a)
 {
 	struct accounts_cached *c;
+	struct accounts_bucket *b;
 
 	if (a == NULL)
 		return;
+	while ((b = idmap_any(&a->buckets)) != NULL)
+		accounts_bucket_drop(a, b->id);
+	idmap_fini(&a->buckets);
 	while ((c = idmap_any(&a->cached)) != NULL)
 		accounts_drop(a, c->id);
 	idmap_fini(&a->cached);

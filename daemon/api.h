@@ -31,6 +31,7 @@ void api_accounts_usage(struct call *);
 void api_transfers_add(struct call *);
 void api_transfers_list(struct call *);
 void api_transfers_get(struct call *);
+void api_transfers_update(struct call *);
 void api_transfers_cancel(struct call *);
 void api_transfers_retry(struct call *);
 void api_changes_add(struct call *);

@@ -169,6 +169,7 @@ api_accounts_add(struct call *c)
 	    {"name", CHECK_STRING, true, 1, 64},
 	    {"provider", CHECK_STRING, true, 1, 64},
 	    {"credentials", CHECK_OBJECT, true},
+	    {"bandwidth", CHECK_INT, false, 0, INT64_MAX},
 	    {NULL},
 	};
 	struct account_record *record;
@@ -186,6 +187,7 @@ api_accounts_add(struct call *c)
 	record->driver = xstrdup(get_str(c->body, "provider"));
 	xstrset(&record->status, "ok");
 	record->created_ms = clock_ms();
+	record->bandwidth = (uint64_t)get_int(c->body, "bandwidth", 0);
 	if (record_set_name(record, get_str(c->body, "name"), &err) != 0 ||
 	    record_seal(c, record, &err) != 0) {
 		call_fail(c, err.code, &err);
@@ -200,15 +202,17 @@ api_accounts_update(struct call *c)
 	static const struct check_field fields[] = {
 	    {"name", CHECK_STRING, false, 1, 64},
 	    {"credentials", CHECK_OBJECT},
+	    {"bandwidth", CHECK_INT, false, 0, INT64_MAX},
 	    {NULL},
 	};
 	const char *name = get_str(c->body, "name");
 	bool credentials = get_has(c->body, "credentials");
+	bool bandwidth = get_has(c->body, "bandwidth");
 	struct account_record *record;
 	struct err err = ERR_INIT;
 
-	if (check_object(c->body, fields, &err) == 0 && name == NULL && !credentials)
-		err_set(&err, -EINVAL, "give a new 'name' or new 'credentials'");
+	if (check_object(c->body, fields, &err) == 0 && name == NULL && !credentials && !bandwidth)
+		err_set(&err, -EINVAL, "give a new 'name', 'bandwidth' or new 'credentials'");
 	if (err.code != 0) {
 		call_fail(c, err.code, &err);
 		return;
@@ -220,6 +224,8 @@ api_accounts_update(struct call *c)
 		call_fail(c, err.code, &err);
 		return;
 	}
+	if (bandwidth)
+		record->bandwidth = (uint64_t)get_int(c->body, "bandwidth", 0);
 	if (credentials) {
 		xstrset(&record->status, "ok");
 		xstrset(&record->status_text, NULL);

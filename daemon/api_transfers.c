@@ -2,6 +2,7 @@
 #include "daemon/api.h"
 #include "daemon/check.h"
 #include "daemon/events.h"
+#include "daemon/queue.h"
 #include "daemon/submit.h"
 #include "daemon/view.h"
 #include "src/field.h"
@@ -119,6 +120,7 @@ static const struct check_field transfer_fields[] = {
     {"preserveMetadata", CHECK_BOOL},
     {"priority", CHECK_INT, false, 0, CHANGE_PRIORITY_MAX},
     {"maxRetries", CHECK_INT, false, 0, RETRIES_MAX},
+    {"bandwidth", CHECK_INT, false, 0, INT64_MAX},
     {"notBefore", CHECK_TIME},
     {"sourceVersion", CHECK_STRING, false, 1, VERSION_MAX},
     {NULL},
@@ -153,6 +155,7 @@ transfer_read(struct change *change, struct call *c, struct err *err)
 	change->preserve = get_bool(body, "preserveMetadata", true);
 	change->priority = (unsigned)get_int(body, "priority", change->priority);
 	change->retries_max = (unsigned)get_int(body, "maxRetries", change->retries_max);
+	change->bandwidth = (uint64_t)get_int(body, "bandwidth", 0);
 	change->not_before_ms = get_time(body, "notBefore");
 	return 0;
 }
@@ -223,6 +226,37 @@ api_transfers_get(struct call *c)
 	if (change == NULL)
 		return;
 	call_reply(c, 200, view_change(c->daemon, change, VIEW_SEGMENTS_NEEDED));
+	change_free(change);
+}
+
+static void
+transfers_on_limited(void *arg, struct store_result *res)
+{
+	struct call *c = arg;
+
+	if (res->code == 0 && c->daemon->server != NULL)
+		queue_limit(c->daemon->queue, res->change);
+	submit_done(c, res);
+}
+
+void
+api_transfers_update(struct call *c)
+{
+	static const struct check_field fields[] = {
+	    {"bandwidth", CHECK_INT, true, 0, INT64_MAX},
+	    {NULL},
+	};
+	struct err err = ERR_INIT;
+	struct change *change;
+
+	if (check_object(c->body, fields, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	if ((change = change_begin(c)) == NULL)
+		return;
+	store_change_limit(c->daemon->store, c->user->id, change->id,
+	    (uint64_t)get_int(c->body, "bandwidth", 0), transfers_on_limited, c);
 	change_free(change);
 }
 

@@ -54,6 +54,7 @@ struct queue {
 	struct queue_worker *workers;
 	size_t workers_len;
 	unsigned max;
+	struct bucket *bandwidth;
 	TAILQ_HEAD(, running) running;
 	unsigned running_len;
 	struct idmap by_id;
@@ -752,6 +753,18 @@ queue_cancel(struct queue *q, const char *change_id)
 }
 
 void
+queue_limit(struct queue *q, const struct change *c)
+{
+	struct running *r = idmap_get(&q->by_id, c->id);
+
+	if (r == NULL || r->sweeping)
+		return;
+	r->change->bandwidth = c->bandwidth;
+	if (r->job != NULL)
+		worker_set_bandwidth(r->job, c->bandwidth);
+}
+
+void
 queue_changed(struct queue *q, const struct change *c)
 {
 	if (c->state == CHANGE_QUEUED && c->not_before_ms > clock_ms())
@@ -784,6 +797,7 @@ queue_reconfigure(struct queue *q)
 	size_t i;
 
 	q->max = settings_int(s, "transfer.max");
+	bucket_set_rate(q->bandwidth, settings_int(s, "transfer.bandwidth"));
 	/* The scheduler bounds the changes of an account; a loop must not bound them lower. */
 	for (i = 0; i < q->workers_len; i++)
 		worker_set_concurrency(
@@ -829,6 +843,7 @@ queue_start_workers(struct queue *q, struct err *err)
 	    .http = daemon_http_limits(q->daemon),
 	    .ring = settings_int(s, "transfer.ring"),
 	    .memory = queue_memory(s),
+	    .bandwidth = q->bandwidth,
 	    .concurrency = settings_int(s, "account.concurrency"),
 	};
 
@@ -855,6 +870,7 @@ queue_new(struct daemon *d, struct err *err)
 	q->daemon = d;
 	TAILQ_INIT(&q->running);
 	q->max = settings_int(d->settings, "transfer.max");
+	q->bandwidth = bucket_new(settings_int(d->settings, "transfer.bandwidth"));
 	q->claim_event = evtimer_new(base, queue_claim, q);
 	q->renew_timer = evtimer_new(base, queue_on_renew, q);
 	q->expire_timer = evtimer_new(base, queue_on_expire, q);
@@ -886,6 +902,7 @@ queue_free(struct queue *q)
 	for (i = 0; i < q->workers_len; i++)
 		worker_free(q->workers[i].worker);
 	free(q->workers);
+	bucket_unref(q->bandwidth);
 	spool_free(q->spool);
 	event_free(q->claim_event);
 	event_free(q->renew_timer);

@@ -16,6 +16,8 @@ void queue_drain(struct queue *, uint64_t drain_ms, loop_fn done, void *arg);
 /* Credentials or settings of an account are new: the transfer loops open it afresh for new
  * attempts. */
 void queue_account_changed(struct queue *, const char *account_id);
+/* A running change may pass so many bytes a second from now on. */
+void queue_limit(struct queue *, const struct change *);
 void queue_reconfigure(struct queue *); /* daemon->settings is new */
 
 struct queue_progress {

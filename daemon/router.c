@@ -41,6 +41,7 @@ static const struct route routes[] = {
     {POST, "/api/transfers", api_transfers_add, ROUTE_CHANGES},
     {GET, "/api/transfers", api_transfers_list, 0},
     {GET, "/api/transfers/:id", api_transfers_get, 0},
+    {PUT, "/api/transfers/:id", api_transfers_update, ROUTE_CHANGES},
     {POST, "/api/transfers/:id/cancel", api_transfers_cancel, ROUTE_CHANGES},
     {POST, "/api/transfers/:id/retry", api_transfers_retry, ROUTE_CHANGES},
     {POST, "/api/changes", api_changes_add, ROUTE_CHANGES},

@@ -48,6 +48,7 @@ struct account_record {
 	char *status; /* "ok" or "error" */
 	char *status_text;
 	uint64_t created_ms, revision;
+	uint64_t bandwidth; /* bytes a second at most; 0: no limit */
 };
 struct account_record *account_record_new(void);
 void account_record_free(struct account_record *);
@@ -169,6 +170,9 @@ store_change_dismiss(struct store *, const char *user_id, const char *id, store_
 /* FAILED or CANCELLED -> QUEUED at the end of the order, attempts = 0; -EALREADY otherwise. */
 void
 store_change_retry(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);
+/* Its bandwidth, also while it runs; -EALREADY if it has ended. */
+void store_change_limit(struct store *, const char *user_id, const char *id, uint64_t bandwidth,
+    store_done_fn, void *arg);
 /* Ended ones beyond history_days / history_max (0: no bound) are dropped, a bounded number a call;
    result->next_ms is the present if there are more, else UINT64_MAX. */
 void store_expire(struct store *, store_done_fn, void *arg);

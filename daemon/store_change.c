@@ -431,6 +431,33 @@ store_change_dismiss(
 	change_cancel_submit(s, user_id, id, true, done, arg);
 }
 
+static int
+op_change_limit(struct store_tx *t, struct op *op)
+{
+	struct item it;
+	int code;
+
+	if ((code = item_find(t, op->user_id, op->id, &it, op)) != 0)
+		return code;
+	if (!change_is_live(it.c))
+		return already_ended(&it, op);
+	it.c->bandwidth = op->number;
+	item_save(&t->tx, &it);
+	return item_result(t, &it, op);
+}
+
+void
+store_change_limit(struct store *s, const char *user_id, const char *id, uint64_t bandwidth,
+    store_done_fn done, void *arg)
+{
+	struct op *op = op_new(op_change_limit, done, arg);
+
+	op->user_id = xstrdup(user_id);
+	op->id = xstrdup(id);
+	op->number = bandwidth;
+	op_submit(s, op);
+}
+
 /* The copy is made anew: what the destination was when the last attempt saw it counts no more. */
 static int
 op_change_retry(struct store_tx *t, struct op *op)

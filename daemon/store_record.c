@@ -362,6 +362,7 @@ account_read(struct account_record *a, const json_t *json, struct err *err)
 	    (code = field_str(&a->status_text, json, "statusText", TEXT_MAX, err)) != 0 ||
 	    (code = field_str(&sealed, json, "sealed", 2 * SETTINGS_MAX, err)) != 0 ||
 	    (code = field_u64(&a->created_ms, json, "createdMs", INT64_MAX, err)) != 0 ||
+	    (code = field_u64(&a->bandwidth, json, "bandwidth", INT64_MAX, err)) != 0 ||
 	    (code = field_u64(&a->revision, json, "revision", INT64_MAX, err)) != 0)
 		return code;
 	if (a->user_id[0] == '\0' || a->name == NULL || a->driver == NULL)
@@ -420,6 +421,8 @@ record_put_account(struct tx *tx, const struct id *id, const struct account_reco
 	}
 	field_set_int(json, "createdMs", (int64_t)a->created_ms);
 	field_set_int(json, "revision", (int64_t)a->revision);
+	if (a->bandwidth != 0)
+		field_set_int(json, "bandwidth", (int64_t)a->bandwidth);
 	record_put(tx, DB_ACCOUNTS, id, json);
 }
 

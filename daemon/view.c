@@ -41,6 +41,8 @@ view_options(json_t *out, const struct change *c)
 		field_set_bool(out, "overwrite", c->overwrite);
 	field_set_int(out, "priority", c->priority);
 	field_set_int(out, "maxRetries", c->retries_max);
+	if (c->bandwidth != 0)
+		field_set_int(out, "bandwidth", (int64_t)c->bandwidth);
 	if (c->mtime_ns != ENTRY_NO_TIME)
 		field_set_int(out, "mtimeNs", c->mtime_ns);
 	if (c->mode != 0)
@@ -152,6 +154,8 @@ view_account(const struct account_record *a)
 	field_set(out, "settings", a->settings != NULL ? json_incref(a->settings) : json_object());
 	field_set_str(out, "status", a->status != NULL ? a->status : "ok");
 	field_set_str(out, "message", a->status_text);
+	if (a->bandwidth != 0)
+		field_set_int(out, "bandwidth", (int64_t)a->bandwidth);
 	field_set(out, "createdAt", view_time(a->created_ms));
 	return out;
 }

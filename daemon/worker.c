@@ -34,6 +34,7 @@ struct worker_job {
 	bool done;
 	bool reported; /* on the list of those with news */
 	struct worker_progress progress;
+	struct bucket *buckets[2]; /* of all transfers, borrowed; its own */
 	TAILQ_ENTRY(worker_job) next;
 };
 
@@ -64,6 +65,7 @@ account_snapshot_unref(struct account_snapshot *s)
 		return;
 	free(s->id);
 	free(s->name);
+	bucket_unref(s->bandwidth);
 	buf_free(&s->credentials);
 	free(s);
 }
@@ -298,6 +300,7 @@ worker_account_open(
 	account_credentials_free(credentials);
 	if (code != 0)
 		return code;
+	account->bandwidth = bucket_ref(s->bandwidth);
 	wa = xcalloc(1, sizeof *wa);
 	wa->id = xstrdup(s->id);
 	wa->revision = s->revision;
@@ -351,6 +354,8 @@ worker_run_job(void *arg)
 	    .progress_ms = WORKER_PROGRESS_MS,
 	    .spool_dir = job->spool_dir,
 	    .memory = &w->memory,
+	    .buckets = job->buckets,
+	    .buckets_len = ARRAY_LEN(job->buckets),
 	};
 	struct err err = ERR_INIT;
 	size_t i;
@@ -416,6 +421,7 @@ worker_release_job(void *arg)
 	struct worker_job *job = arg;
 
 	assert(job->done && job->attempt == NULL);
+	bucket_unref(job->buckets[1]);
 	free(job->snapshots);
 	free(job->spool_dir);
 	free(job);
@@ -431,12 +437,21 @@ worker_run(struct worker *w, struct change *change, struct checkpoint *checkpoin
 	job->owner = owner;
 	job->change = change;
 	job->checkpoint = checkpoint;
+	job->buckets[0] = w->config.bandwidth;
+	job->buckets[1] = bucket_new(change->bandwidth);
 	job->snapshots = xcalloc(len + 1, sizeof *job->snapshots);
 	memcpy(job->snapshots, snapshots, len * sizeof *snapshots);
 	job->snapshots_len = len;
 	job->spool_dir = xstrdup_null(spool_dir);
 	loop_post(w->loop, worker_run_job, job);
 	return job;
+}
+
+/* A bucket belongs to no loop. */
+void
+worker_set_bandwidth(struct worker_job *job, uint64_t rate)
+{
+	bucket_set_rate(job->buckets[1], rate);
 }
 
 void

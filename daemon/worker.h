@@ -21,6 +21,7 @@ struct account_snapshot {
 	char *id, *name;
 	const struct cloud_driver *driver;
 	uint64_t revision;
+	struct bucket *bandwidth; /* a reference */
 	struct buf credentials; /* JSON; secret */
 };
 struct account_snapshot *account_snapshot_ref(struct account_snapshot *); /* any thread */
@@ -54,6 +55,7 @@ struct worker_config {
 	struct http_limits http; /* strings borrowed for the worker's life */
 	size_t ring;
 	size_t memory; /* of all rings, bytes */
+	struct bucket *bandwidth; /* of all transfers of all workers; borrowed */
 	unsigned concurrency; /* changes at once on one account */
 };
 
@@ -67,6 +69,7 @@ void worker_free(struct worker *); /* after worker_stop() */
    copied. */
 struct worker_job *worker_run(struct worker *, struct change *, struct checkpoint *,
     struct account_snapshot **, size_t len, const char *spool_dir, void *owner);
+void worker_set_bandwidth(struct worker_job *, uint64_t rate); /* at once; 0: no limit */
 void worker_noted(struct worker_job *); /* the checkpoint's head is on disk */
 void worker_continue(struct worker_job *); /* what it verified is on disk */
 void

@@ -69,6 +69,7 @@ struct change {
 	unsigned mode; /* 0: the source's if preserve */
 	char *content_type; /* NULL: the source's */
 
+	uint64_t bandwidth; /* bytes a second at most; 0: no limit of its own */
 	unsigned priority; /* 0..10, 10 first; default 5 */
 	unsigned attempts, retries_max;
 	uint64_t created_ms, not_before_ms, started_ms, finished_ms;

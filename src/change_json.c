@@ -54,6 +54,7 @@ change_to_json(const struct change *c)
 
 	if (c->priority != CHANGE_PRIORITY_DEFAULT)
 		field_set_int(json, "priority", c->priority);
+	change_set_count(json, "bandwidth", c->bandwidth);
 	change_set_count(json, "attempts", c->attempts);
 	change_set_count(json, "retriesMax", c->retries_max);
 	change_set_count(json, "createdMs", c->created_ms);
@@ -169,6 +170,7 @@ change_read_progress(struct change *c, const json_t *json, struct err *err)
 
 	if ((code = change_read_count(&c->priority, json, "priority", CHANGE_PRIORITY_MAX, err)) !=
 		0 ||
+	    (code = field_u64(&c->bandwidth, json, "bandwidth", INT64_MAX, err)) != 0 ||
 	    (code = change_read_count(&c->attempts, json, "attempts", UINT_MAX, err)) != 0 ||
 	    (code = change_read_count(&c->retries_max, json, "retriesMax", UINT_MAX, err)) != 0 ||
 	    (code = field_u64(&c->created_ms, json, "createdMs", INT64_MAX, err)) != 0 ||

@@ -131,6 +131,7 @@ account_free(struct account_private *a)
 	free(a->account.id);
 	free(a->account.name);
 	free(a->account.data);
+	bucket_unref(a->account.bandwidth);
 	if (a->wake != NULL)
 		event_free(a->wake);
 	free(a);

@@ -149,8 +149,8 @@ struct account {
 	void *data; /* driver->account_size bytes */
 	unsigned hashes; /* HASH_BIT()s that PUT and parts are answered with; the driver's, unless
 			    open() knows better */
-	struct bucket *bandwidth; /* of what passes through us, or NULL; whoever opened it sets it,
-				     and owns it */
+	struct bucket *bandwidth; /* limits what passes through us; a reference, set by whoever
+				     opened it; or NULL */
 	struct cloud_limits limits; /* the driver's, which its open() may narrow */
 	/* runner's: */
 	unsigned running; /* ops under way on this loop */

@@ -114,6 +114,12 @@ setting_parse_number(int64_t *out, const char *text, const struct unit *units)
 	return -EINVAL;
 }
 
+int
+size_parse(int64_t *out, const char *text)
+{
+	return setting_parse_number(out, text, size_units);
+}
+
 static bool
 setting_is_choice(const char *choices, const char *text)
 {

@@ -58,3 +58,6 @@ int64_t settings_int(const struct settings *, const char *name); /* INT SIZE TIM
 const char *settings_list(const struct settings *, const char *name, size_t i);
 
 const struct setting *settings_table(size_t i); /* NULL ends it */
+
+/* A size as settings have it: "65536", "64K", "16M"; -EINVAL, -ERANGE. */
+int size_parse(int64_t *out, const char *text);

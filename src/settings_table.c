@@ -42,6 +42,8 @@ static const struct setting table[] = {
     {"transfer.memory", SETTING_SIZE, "0", 0, TIB,
 	.help =
 	    "memory of all those buffers; 0: a quarter of the machine's, and not more than 256M"},
+    {"transfer.bandwidth", SETTING_SIZE, "0", 0, TIB, .reload = true,
+	.help = "bytes a second of all transfers together; 0: no limit"},
     {"transfer.retries", SETTING_INT, "8", 0, 100,
 	.help = "attempts after the first one, unless a change says otherwise"},
     {"transfer.backoff", SETTING_TIME, "1s", 1, HOUR,

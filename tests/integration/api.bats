@@ -873,3 +873,46 @@ os.kill(int(sys.argv[2]), signal.SIGTERM)' "$socket" "$daemon"
 	api POST /api/accounts/comes/test
 	[ "$(api GET /api/accounts/comes | jq -r .status)" = ok ]
 }
+
+@test "bandwidth: of all, of an account, of a transfer; changed while they run" {
+	local id
+	mkdir -p "$XDG_CONFIG_HOME/skyferry"
+	printf '[transfer]\nbandwidth = 1K\n' >"$XDG_CONFIG_HOME/skyferry/skyferry.conf"
+	start --set drivers.test=yes
+	api POST /api/accounts '{"name":"m","provider":"memory","credentials":{"server":"m"}}' >/dev/null
+	content 1 2000000 >"$home/a/large"
+
+	id=$(slow '')
+	printf '[transfer]\nbandwidth = 0\n' >"$XDG_CONFIG_HOME/skyferry/skyferry.conf"
+	kill -HUP "$daemon"
+	skyferry transfer wait "$id" --timeout 60 --quiet
+
+	ask 200 PUT /api/accounts/m '{"bandwidth":1000}'
+	[ "$(jq .bandwidth <<<"$body")" = 1000 ]
+	id=$(slow '')
+	skyferry account limit m 0
+	skyferry transfer wait "$id" --timeout 60 --quiet
+
+	id=$(slow ',"bandwidth":1000')
+	[ "$(api GET "/api/transfers/$id" | jq .bandwidth)" = 1000 ]
+	ask 400 PUT "/api/transfers/$id" '{"bandwidth":-1}'
+	skyferry transfer limit "$id" 1G
+	skyferry transfer wait "$id" --timeout 60 --quiet
+	ask 409 PUT "/api/transfers/$id" '{"bandwidth":0}'
+	run -2 skyferry transfer limit "$id" fast
+	[[ $output == *"bytes a second"* ]]
+}
+
+# A transfer with a limit, which holds: others have come and gone, and it still runs.  Its id; MORE: members
+# of the request.
+slow()
+{
+	local id
+	id=$(api POST /api/transfers '{"sourceAccountId":"a","sourcePath":"large","destinationAccountId":"m",
+	    "destinationPath":"large"'"$1"'}' | jq -r .id)
+	for _ in 1 2 3; do
+		skyferry cp -q a:large b:large >&2
+	done
+	[ "$(api GET "/api/transfers/$id" | jq -r .status)" = running ]
+	echo "$id"
+}
