@@ -437,7 +437,7 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask 400 POST /api/accounts "{\"name\":\"x\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/none\"}}"
 	ask 400 POST /api/accounts "{\"name\":\"x\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/a\",\"colour\":\"x\"}}"
 	[[ $(get .message) == *colour* ]]
-	refused PUT /api/accounts/a '{}' "give a new 'name' or new 'credentials'"
+	refused PUT /api/accounts/a '{}' "give a new 'name', 'bandwidth' or new 'credentials'"
 	refused POST /api/auth/register '{"username":"a b","password":"12345678"}' "'username' must be 1 to 64 characters of a-z 0-9 . _ - @"
 	refused POST /api/auth/register '{"username":"x","password":"1234567"}' "'password' must have from 8 to 1024 bytes"
 	refused POST /api/changes '{"kind":"transfer","accountId":"a","path":"x"}' "'kind' must be remove, rmdir, mkdir, rename or setattr, not 'transfer' (transfers go to /api/transfers)"

@@ -221,6 +221,8 @@ await_prompt()
 	echo hunter2 >&9
 	await_prompt "$out" 'Session token (empty: none): '
 	echo >&9
+	await_prompt "$out" 'Customer key (empty: none): '
+	echo >&9
 	terminal_end
 	grep -q 's: added' "$out"
 	run ! grep -q hunter2 "$out"
@@ -604,7 +606,7 @@ complete_line()
 	run complete_line 'skyferry '
 	[[ $'\n'$output$'\n' == *$'\naccount\n'* && $output == *transfers* && $output == *unmount* ]]
 	run complete_line 'skyferry transfer '
-	[ "$(sort <<<"$output" | xargs)" = 'cancel retry show wait' ]
+	[ "$(sort <<<"$output" | xargs)" = 'cancel limit retry show wait' ]
 	run complete_line 'skyferry cp --pr'
 	[ "$output" = --priority ]
 	run complete_line 'skyferry --c'
