@@ -2,7 +2,8 @@
  * origin: an object server that is never the bottleneck of a benchmark.  It speaks as much S3 as a
  * relay needs and stores nothing: an object's size is the number after the last '-' of its name
  * ("/bucket/big-4294967296"), its content repeats a pattern that GET sends by sendfile(2) from
- * memory, and what PUT brings is dropped inside the kernel (MSG_TRUNC).  One thread, one epoll.
+ * memory, and what PUT brings is dropped inside the kernel (MSG_TRUNC).  Uploads in parts are taken
+ * like that; copies are refused, since a relay is what is measured.  One thread, one epoll.
  *
  *   origin [--port N] [--rate BYTES]
  *
@@ -45,7 +46,7 @@ struct connection {
 	uint64_t offset;
 	uint64_t allowance;
 	bool waiting; /* for its share of the rate */
-	bool answer; /* a PUT's answer is due when its body has come */
+	const char *answer; /* due when the request's body has come */
 	struct connection *next;
 };
 
@@ -100,6 +101,30 @@ object_size(const char *path, size_t len)
 	return 0;
 }
 
+#define ANSWER(status, headers, len)                                                               \
+	"HTTP/1.1 " status "\r\nContent-Length: " len "\r\n" headers "\r\n"
+static const char written[] = ANSWER("200 OK", "ETag: \"origin-put\"\r\n", "0");
+static const char no_copies[] = ANSWER("501 Not Implemented", "", "0");
+static const char uploads[] =
+    ANSWER("200 OK", "", "57") "<ListMultipartUploadsResult></ListMultipartUploadsResult>";
+static const char begun[] = ANSWER("200 OK", "",
+    "86") "<InitiateMultipartUploadResult><UploadId>up</UploadId></InitiateMultipartUploadResult>";
+static const char committed[] = ANSWER("200 OK", "",
+    "82") "<CompleteMultipartUploadResult><ETag>origin</ETag></CompleteMultipartUploadResult>";
+
+/* What comes with a body, or needs none: the answer, or NULL. */
+static const char *
+request_answer(const char *head, const char *query)
+{
+	if (strncmp(head, "PUT ", 4) == 0)
+		return header_find(head, "\r\nx-amz-copy-source:") != NULL ? no_copies : written;
+	if (strncmp(head, "POST ", 5) == 0)
+		return strncmp(query, "?uploads", 8) == 0 ? begun : committed;
+	if (strncmp(head, "DELETE ", 7) == 0)
+		return "HTTP/1.1 204 No Content\r\n\r\n";
+	return strncmp(query, "?uploads", 8) == 0 ? uploads : NULL;
+}
+
 static bool
 connection_request(struct connection *c)
 {
@@ -114,15 +139,11 @@ connection_request(struct connection *c)
 	if (end == NULL)
 		return false;
 	size = object_size(path, (size_t)(end - path));
-	if (strncmp(c->head, "PUT ", 4) == 0) {
+	c->answer = request_answer(c->head, end);
+	if (c->answer != NULL) {
 		length = header_find(c->head, "\r\nContent-Length:");
 		c->take = length == NULL ? 0 : strtoull(length, NULL, 10);
-		c->answer = true;
 		return true;
-	}
-	if (strncmp(c->head, "DELETE ", 7) == 0) {
-		n = snprintf(answer, sizeof(answer), "HTTP/1.1 204 No Content\r\n\r\n");
-		return connection_say(c, answer, n);
 	}
 	if (*end == '?' && strstr(end, "list-type=2") != NULL) {
 		static const char list[] =
@@ -245,20 +266,18 @@ connection_read_head(struct connection *c)
 static bool
 connection_step(struct connection *c)
 {
-	char answer[128];
-	int n;
+	const char *answer;
 
 	if (c->send > 0)
 		return connection_send(c);
-	if (c->take == 0 && !c->answer && !connection_read_head(c))
+	if (c->take == 0 && c->answer == NULL && !connection_read_head(c))
 		return false;
 	if (c->take > 0 && !connection_take(c))
 		return false;
-	if (c->answer && c->take == 0) {
-		c->answer = false;
-		n = snprintf(answer, sizeof(answer),
-		    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: \"origin-put\"\r\n\r\n");
-		return connection_say(c, answer, n);
+	if (c->answer != NULL && c->take == 0) {
+		answer = c->answer;
+		c->answer = NULL;
+		return connection_say(c, answer, (int)strlen(answer));
 	}
 	return true;
 }
