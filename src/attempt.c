@@ -299,11 +299,11 @@ attempt_copy_start(struct attempt *a)
 	    .buckets = a->buckets,
 	    .buckets_len = a->buckets_len,
 	    .will_retry = attempt_will_retry(a),
-	    .checkpoint = TAKE(a->checkpoint),
 	};
 	static const struct copy_handler handler = {
 	    .progress = attempt_on_progress, .note = attempt_on_note, .done = attempt_on_copied};
 
+	spec.checkpoint = TAKE(a->checkpoint);
 	a->copy_ended = false;
 	a->copy = copy_start(a->runner, &spec, &handler, a);
 }
@@ -560,8 +560,8 @@ attempt_tree_run(struct attempt *a)
 		    .memory = a->memory,
 		    .buckets = a->buckets,
 		    .buckets_len = a->buckets_len,
-		    .checkpoint = TAKE(a->checkpoint),
 		};
+		spec.checkpoint = TAKE(a->checkpoint);
 		a->tree = tree_start(a->runner, &spec, &handler, a);
 	}
 	return a->tree_ended ? ATTEMPT_END : ATTEMPT_TREE;

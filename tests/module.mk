@@ -6,6 +6,7 @@
 # integration_tests    bats files; part of make check
 # sanitized_tests      the bats files that the build with ASan and UBSan runs as well
 # thread_tests         those that the build with TSan runs as well
+# fakes_tests          with a server that misbehaves; not part of make check, which would take too long
 # full_tests           what only `contrib/check --full` runs
 # s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
 # s3_pair_tests        what needs SKYFERRY_TEST_S3_OTHER as well
@@ -25,6 +26,7 @@ script_tests = tests/documents.sh tests/check.sh
 integration_tests =
 sanitized_tests =
 thread_tests =
+fakes_tests =
 full_tests =
 s3_tests =
 s3_pair_tests =
@@ -46,10 +48,10 @@ dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
-EXTRA_DIST += $(integration_tests) $(full_tests) tests/integration/s3.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-thread print-full print-s3 print-s3-pair
+.PHONY: check-programs print-unit print-integration print-sanitized print-thread print-fakes print-full print-s3 print-s3-pair
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -59,6 +61,8 @@ print-sanitized:
 	@echo $(sanitized_tests)
 print-thread:
 	@echo $(thread_tests)
+print-fakes:
+	@echo $(fakes_tests)
 print-full:
 	@echo $(full_tests)
 print-s3:

@@ -204,8 +204,7 @@ on_done(void *arg, int code, struct http_response *res, const struct err *err)
 	loop_stop(loop);
 }
 
-static int
-get(const char *ca_file, const char *fmt, ...)
+static int PRINTF(2, 3) get(const char *ca_file, const char *fmt, ...)
 {
 	static const struct http_handler handler = {.head = on_head, .done = on_done};
 	struct http_request req;
