@@ -549,7 +549,11 @@ checkpoints_are_kept(void **state)
 
 	json = upload_part_to_json(&part);
 	assert_int_equal(upload_part_from_json(&again, json, &err), 0);
-	assert_memory_equal(&again, &part, sizeof part);
+	assert_int_equal(again.number, part.number);
+	assert_int_equal(again.length, part.length);
+	assert_string_equal(again.tag, part.tag);
+	assert_true(again.has_crc32c);
+	assert_int_equal(again.crc32c, part.crc32c);
 	json_array_set_new(json, 0, json_integer(0));
 	assert_int_equal(upload_part_from_json(&again, json, &err), -EBADMSG);
 	json_decref(json);
