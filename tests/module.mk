@@ -5,6 +5,7 @@
 # script_tests         what is tested of the tree itself
 # integration_tests    bats files; part of make check
 # sanitized_tests      the bats files that the build with ASan and UBSan runs as well
+# sanitized_full_tests and, with `contrib/check --full`, these
 # thread_tests         those that the build with TSan runs as well
 # fakes_tests          with a server that misbehaves; not part of make check, which would take too long
 # full_tests           what only `contrib/check --full` runs
@@ -25,6 +26,7 @@ unit_programs =
 script_tests = tests/documents.sh tests/check.sh
 integration_tests =
 sanitized_tests =
+sanitized_full_tests =
 thread_tests =
 fakes_tests =
 full_tests =
@@ -51,7 +53,7 @@ endif
 EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-thread print-fakes print-full print-s3 print-s3-pair
+.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -59,6 +61,8 @@ print-integration:
 	@echo $(integration_tests)
 print-sanitized:
 	@echo $(sanitized_tests)
+print-sanitized-full:
+	@echo $(sanitized_full_tests)
 print-thread:
 	@echo $(thread_tests)
 print-fakes:

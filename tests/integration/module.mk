@@ -1,6 +1,6 @@
 # integration tests, the longest first
 integration_tests += tests/integration/mount.bats
-sanitized_tests += tests/integration/mount.bats
+sanitized_full_tests += tests/integration/mount.bats tests/integration/cli.bats
 integration_tests += tests/integration/cli.bats
 integration_tests += tests/integration/api.bats
 sanitized_tests += tests/integration/api.bats
