@@ -537,6 +537,7 @@ queue_sweep(struct queue *q, struct change *c)
 {
 	struct err err = ERR_INIT;
 	struct running *r;
+	int code;
 
 	if (idmap_get(&q->by_id, c->id) != NULL) {
 		change_free(c);
@@ -545,12 +546,17 @@ queue_sweep(struct queue *q, struct change *c)
 	c->cancel = true;
 	r = running_new(q, c);
 	r->sweeping = true;
-	if (queue_hand_over(r, &err) == 0)
+	code = queue_hand_over(r, &err);
+	if (code == 0)
 		return;
 	log_warning(
 	    "%s: what it left at '%s' cannot be removed: %s", c->id, c->path, err_text(&err));
 	r->stopped = true;
-	queue_on_note(q, r, CHECKPOINT_GONE, NULL, NULL);
+	/* Credentials that cannot be read now may be put right: then it is tried again. */
+	if (code == -ENOENT)
+		queue_on_note(q, r, CHECKPOINT_GONE, NULL, NULL);
+	else
+		queue_remove_stopped(r);
 }
 
 static void

@@ -49,7 +49,8 @@ relay_wake(void *arg)
 
 /* -- bandwidth */
 
-/* The i-th limit that holds for the bytes that pass now, or NULL; SIZE_MAX more never come. */
+/* The i-th limit that holds for the bytes that pass now: the spec's, then the destination's
+   account, then the source's; NULL: none. */
 static struct bucket *
 relay_limit(const struct relay *r, size_t i)
 {
