@@ -98,6 +98,21 @@ expect "that is one failure" last "3 passed, 1 failed"
 echo : >"$dir/tests"
 expect "fails when a step shows nothing" fails
 
+# A lane is a background job, which the terminal's ^C does not reach.
+# shellcheck disable=SC2016 # the stub expands it
+echo 'echo $$ >"$DIR/waits" && exec tail -f /dev/null' >"$dir/tests"
+stopped()
+{
+	local check waits=
+	mkfifo "$dir/waits"
+	PATH=$dir/bin:$PATH TMPDIR=$dir DIR=$dir "$dir/tree/contrib/check" unit >"$dir/out" 2>&1 &
+	check=$!
+	read -r -t 60 waits <>"$dir/waits"
+	kill "$check" && wait "$check"
+	[ -n "$waits" ] && ! readlink -q "/proc/$waits/exe" && [ -z "$(compgen -G "$dir/skyferry-check.*")" ]
+}
+expect "a run that is told to end leaves no process and no file" stopped
+
 echo "echo 'PASS: tests/unit/test_one 1 - alpha'" >"$dir/tests"
 for server in radosgw swift; do
 	stub /tests/servers/start-$server.sh <<<"mkdir -p \"\$1\" && echo '{}' && touch \"\$DIR/running.$server\""
