@@ -250,6 +250,7 @@ s3_open_keys(struct s3_account *s3, const json_t *credentials, struct err *err)
 		    err, -EINVAL, "sessionToken: it has blanks or control characters in it");
 	s3->id = xstrdup_null(id);
 	s3->secret = xstrdup_null(secret);
+	s3->derived = xcalloc(1, sizeof *s3->derived);
 	s3->token = xstrdup_null(token);
 	return 0;
 }
@@ -431,6 +432,9 @@ s3_close(struct account *account)
 	free(s3->bucket);
 	free(s3->id);
 	mem_wipe_free(s3->secret);
+	if (s3->derived != NULL)
+		mem_wipe(s3->derived, sizeof *s3->derived);
+	free(s3->derived);
 	mem_wipe_free(s3->token);
 	free(s3->ca);
 	free(s3->storage_class);

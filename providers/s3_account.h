@@ -3,6 +3,7 @@
  */
 #pragma once
 #include "providers/s3_service.h"
+#include "providers/sigv4.h"
 #include "src/cloud.h"
 
 #define S3_BUCKET_MAX 255
@@ -27,6 +28,7 @@ struct s3_account {
 	bool endpoint_is_made; /* from the region: it may be learned */
 	char *bucket; /* NULL: the first component of a path is the bucket */
 	char *id, *secret; /* NULL: anonymous */
+	struct sigv4_derived *derived; /* of the secret */
 	char *token; /* or NULL */
 	char *ca; /* or NULL */
 	bool is_virtual; /* bucket.host, where the bucket's name allows it */

@@ -201,7 +201,7 @@ s3_sign(struct http_request *req, const struct s3_account *s3, const char *path,
 	    .headers = &req->headers,
 	    .payload = payload,
 	};
-	const struct sigv4_keys keys = {s3->id, s3->secret};
+	const struct sigv4_keys keys = {s3->id, s3->secret, s3->derived};
 
 	if (s3->id == NULL)
 		return 0;
@@ -257,7 +257,7 @@ s3_presign(struct buf *out, const struct account *account, const char *path, uin
 	CLEANUP(buf_free) struct buf encoded = BUF_INIT(HTTP_URL_MAX);
 	CLEANUP(cleanup_free) char *host = NULL;
 	const struct s3_account *s3 = account->data;
-	const struct sigv4_keys keys = {s3->id, s3->secret};
+	const struct sigv4_keys keys = {s3->id, s3->secret, s3->derived};
 	struct http_headers headers = TAILQ_HEAD_INITIALIZER(headers);
 	struct sigv4_request req = {
 	    .method = "GET", .headers = &headers, .payload = SIGV4_UNSIGNED, .query = ""};

@@ -124,25 +124,34 @@ sigv4_time(char *out, size_t size, uint64_t now_ms)
 	return out;
 }
 
-static void
-sigv4_key(unsigned char key[32], const char *secret, const char *date, const char *region,
-    const char *service)
-{
-	char *first = xasprintf("AWS4%s", secret);
-
-	hmac_sha256(key, first, strlen(first), date, strlen(date));
-	hmac_sha256(key, key, 32, region, strlen(region));
-	hmac_sha256(key, key, 32, service, strlen(service));
-	hmac_sha256(key, key, 32, "aws4_request", strlen("aws4_request"));
-	mem_wipe_free(first);
-}
-
 struct signing {
 	const struct sigv4_keys *keys;
 	char *scope; /* "date/region/service/aws4_request" */
 	char when[17];
 	const char *region, *service;
 };
+
+static void
+signing_key(unsigned char key[32], const struct signing *s)
+{
+	struct sigv4_derived *derived = s->keys->derived;
+	char *first;
+
+	if (derived != NULL && strcmp(derived->scope, s->scope) == 0) {
+		memcpy(key, derived->key, 32);
+		return;
+	}
+	first = xasprintf("AWS4%s", s->keys->secret);
+	hmac_sha256(key, first, strlen(first), s->when, strlen("YYYYMMDD"));
+	hmac_sha256(key, key, 32, s->region, strlen(s->region));
+	hmac_sha256(key, key, 32, s->service, strlen(s->service));
+	hmac_sha256(key, key, 32, "aws4_request", strlen("aws4_request"));
+	mem_wipe_free(first);
+	if (derived != NULL && strlen(s->scope) < sizeof derived->scope) {
+		memcpy(derived->scope, s->scope, strlen(s->scope) + 1);
+		memcpy(derived->key, key, 32);
+	}
+}
 
 static void
 signing_init(struct signing *s, const struct sigv4_keys *keys, const char *region,
@@ -159,7 +168,6 @@ signing_make(unsigned char out[32], struct buf *names, const struct signing *s,
     const struct sigv4_request *req)
 {
 	CLEANUP(buf_free) struct buf text = BUF_INIT(SIGV4_CANONICAL_MAX);
-	char date[9];
 
 	text.secret = true;
 	buf_printf(&text, "%s\n%s\n", req->method, req->path);
@@ -174,8 +182,7 @@ signing_make(unsigned char out[32], struct buf *names, const struct signing *s,
 	buf_reset(&text);
 	buf_printf(&text, "AWS4-HMAC-SHA256\n%s\n%s\n", s->when, s->scope);
 	buf_put_hex(&text, out, 32);
-	snprintf(date, sizeof date, "%.8s", s->when);
-	sigv4_key(out, s->keys->secret, date, s->region, s->service);
+	signing_key(out, s);
 	hmac_sha256(out, out, 32, text.data, text.len);
 	return true;
 }

@@ -12,8 +12,16 @@
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" /* SHA-256 of nothing   \
 									    */
 
+/* The key that signs a day's requests: five hashes spared for each of them.  Zeroed by its owner,
+ * and wiped. */
+struct sigv4_derived {
+	char scope[128]; /* what it signs: "date/region/service/aws4_request"; "": none yet */
+	unsigned char key[32];
+};
+
 struct sigv4_keys {
 	const char *id, *secret;
+	struct sigv4_derived *derived; /* of this secret, kept between calls; NULL: not kept */
 };
 
 struct sigv4_request {

@@ -1,10 +1,9 @@
 #include "src/hash.h"
 #include <assert.h>
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +32,22 @@ static const struct {
 
 /* Fetched once: OpenSSL 3 looks an algorithm up anew at each use otherwise. */
 static EVP_MD *algorithms[HASH_TYPES];
+static EVP_MAC_CTX *hmac; /* HMAC of SHA-256 without a key: copied for each use */
 static pthread_once_t algorithms_once = PTHREAD_ONCE_INIT;
 
 static void
 hash_fetch(void)
 {
-	int t;
+	OSSL_PARAM params[] = {
+	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA2-256", 0),
+	    OSSL_PARAM_construct_end()};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	int t, ok;
+
+	hmac = EVP_MAC_CTX_new(mac);
+	EVP_MAC_free(mac);
+	ok = hmac != NULL && EVP_MAC_CTX_set_params(hmac, params);
+	assert(ok);
 
 	for (t = 0; t < HASH_TYPES; t++) {
 		if (hashes[t].algorithm == NULL)
@@ -243,18 +252,26 @@ digests_equal(const struct digests *a, const struct digests *b, enum hash_type t
 void
 hmac_sha256(unsigned char out[32], const void *key, size_t key_len, const void *data, size_t len)
 {
-	unsigned n = 32;
-	unsigned char *ok;
+	EVP_MAC_CTX *ctx;
+	size_t n = 0;
+	int ok;
 
-	assert(key_len <= INT32_MAX);
-	ok = HMAC(EVP_sha256(), key, (int)key_len, data, len, out, &n);
-	assert(ok != NULL && n == 32);
+	pthread_once(&algorithms_once, hash_fetch);
+	ctx = EVP_MAC_CTX_dup(hmac);
+	ok = ctx != NULL && EVP_MAC_init(ctx, key, key_len, NULL) &&
+	    EVP_MAC_update(ctx, data, len) && EVP_MAC_final(ctx, out, &n, 32);
+	assert(ok && n == 32);
+	EVP_MAC_CTX_free(ctx);
 }
 
 void
 sha256(unsigned char out[32], const void *data, size_t len)
 {
-	SHA256(data, len, out);
+	int ok;
+
+	pthread_once(&algorithms_once, hash_fetch);
+	ok = EVP_Digest(data, len, out, NULL, algorithms[HASH_SHA256], NULL);
+	assert(ok);
 }
 
 bool

@@ -195,12 +195,35 @@ test_full(void **state)
 	http_headers_free(&headers);
 }
 
+/* Another service, another day, and the first again: a kept key signs only what it was made for. */
+static void
+test_derived(void **state)
+{
+	struct sigv4_derived derived = {.scope = ""};
+	struct sigv4_keys kept = s3_keys;
+
+	kept.derived = &derived;
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_LEN(s3_examples); i++)
+			check_vector(
+			    &s3_examples[i], "examplebucket.s3.amazonaws.com", &kept, "s3", S3_MS);
+		assert_string_equal(derived.scope, "20130524/us-east-1/s3/aws4_request");
+		kept.secret = round == 0 ? "of no use any more" : s3_keys.secret;
+	}
+	kept = suite_keys;
+	kept.derived = &derived;
+	for (size_t i = 0; i < ARRAY_LEN(suite); i++)
+		check_vector(&suite[i], "example.amazonaws.com", &kept, "service", SUITE_MS);
+	assert_string_equal(derived.scope, "20150830/us-east-1/service/aws4_request");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_suite),
 	    cmocka_unit_test(test_s3_examples),
+	    cmocka_unit_test(test_derived),
 	    cmocka_unit_test(test_time),
 	    cmocka_unit_test(test_full),
 	};
