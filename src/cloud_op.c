@@ -94,6 +94,9 @@ op_on_head(void *arg, struct http_response *res, struct ring **sink, size_t *col
 	switch (step) {
 	case CLOUD_STEP_STREAM:
 		assert(p->op.kind == CLOUD_READ && p->op.ring != NULL);
+		if (p->op.head != NULL && !p->head_told)
+			p->op.head(p->op.head_arg, &p->op);
+		p->head_told = true;
 		*sink = p->op.ring;
 		return HTTP_STREAM;
 	case CLOUD_STEP_COLLECT: *collect_max = CLOUD_COLLECT_MAX; return HTTP_COLLECT;
@@ -383,7 +386,7 @@ cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn d
 	p->done = done;
 	p->arg = arg;
 	p->failures = 0;
-	p->was_refreshed = p->ring_used = p->restart = false;
+	p->was_refreshed = p->ring_used = p->restart = p->head_told = false;
 	p->refused = 0;
 	free(op->data);
 	op->data = xcalloc(1, MAX(op->account->driver->op_size, 1));

@@ -41,6 +41,7 @@ struct op_private {
 	unsigned generation; /* of the credentials that the request used */
 	int refused; /* the refresh it waited for failed, with refused_err */
 	struct err refused_err;
+	bool head_told; /* READ: op->head was called */
 	bool ring_used; /* PUT: bytes may have been taken from the ring */
 	bool restart; /* PUT: to be started again by its caller, with the new credentials */
 	bool aborted; /* `head` did not want the body, and said so: */

@@ -48,6 +48,8 @@ struct copy {
 
 	size_t part; /* being stat'ed */
 	bool whole; /* the source is one whole entry: `source` says what it is */
+	bool known; /* what the source is, and `total` */
+	bool asked; /* reading it did not tell */
 	struct entry source, dest;
 	bool dest_is_exact; /* dest came from the written file itself: nothing to ask again */
 	uint64_t total;
@@ -203,7 +205,7 @@ copy_stat_is_known(struct copy *c, struct segment *s)
 }
 
 static int
-copy_take_source(struct copy *c, struct segment *s, struct entry *e)
+copy_take_source(struct copy *c, struct segment *s, const struct entry *e)
 {
 	if (e->kind == ENTRY_DIRECTORY)
 		return err_set(&c->result.err, -EISDIR, "the source '%s' is a directory", s->path);
@@ -294,12 +296,59 @@ copy_size_max(const struct cloud_limits *l)
 	return MAX(l->put_max > 0 ? l->put_max : UINT64_MAX, upload);
 }
 
+static void
+copy_choose_route(struct copy *c)
+{
+	const struct cloud_driver *from = c->whole ? c->parts[0].account->driver : NULL;
+
+	if (from == NULL)
+		c->result.route_reason = xstrdup("the source is not one whole file");
+	else if (from != c->to->driver)
+		c->result.route_reason =
+		    xasprintf("%s cannot copy from %s", c->to->driver->name, from->name);
+	else if (!(from->features & CLOUD_CAN_COPY))
+		c->result.route_reason = xasprintf("%s has no copy of its own", from->name);
+	else if (!cloud_copies_from(c->to, c->parts[0].account))
+		c->result.route_reason =
+		    xasprintf("%s cannot copy between these accounts", from->name);
+	c->native = c->result.route_reason == NULL;
+	c->result.route = xstrdup(c->native ? "native" : "relay");
+}
+
+/* All parts are known. */
+static int
+copy_check_total(struct copy *c)
+{
+	if (c->total > copy_size_max(&c->to->limits))
+		return err_set(&c->result.err, -EFBIG,
+		    "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64, c->path, c->total,
+		    c->to->driver->title, copy_size_max(&c->to->limits));
+	c->known = true;
+	c->result.size = c->total;
+	return 0;
+}
+
+/*
+ * A GET tells all that a HEAD would: a file that is relayed in one piece, as most are, costs no
+ * question.  Not where the destination must be looked at first: meanwhile the answer would wait.
+ */
+static bool
+copy_reads_at_once(const struct copy *c)
+{
+	return c->whole && !c->asked && !c->native && c->overwrite && c->checkpoint == NULL &&
+	    c->parts[0].account->driver->transport != CLOUD_DISK;
+}
+
 static enum copy_state
 copy_stat_source_run(struct copy *c)
 {
 	struct segment *s;
 	int code;
 
+	if (c->result.route == NULL)
+		copy_choose_route(c);
+	if (copy_reads_at_once(c))
+		return COPY_RELAY;
 	for (; c->part < c->len; c->part++) {
 		s = &c->segments[c->part];
 		code = 1;
@@ -313,10 +362,9 @@ copy_stat_source_run(struct copy *c)
 		if (__builtin_add_overflow(c->total, s->length, &c->total))
 			return COPY_FAIL(c, -EFBIG, "'%s' would be larger than any file", c->path);
 	}
-	if (c->total > copy_size_max(&c->to->limits))
-		return COPY_FAIL(c, -EFBIG, "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64,
-		    c->path, c->total, c->to->driver->title, copy_size_max(&c->to->limits));
-	c->result.size = c->total;
+	code = copy_check_total(c);
+	if (code != 0)
+		return copy_fail(c, code);
 	return c->overwrite ? COPY_ROUTE : COPY_STAT_TARGET;
 }
 
@@ -425,21 +473,6 @@ copy_is_upload(const struct copy *c)
 static enum copy_state
 copy_route_run(struct copy *c)
 {
-	const struct cloud_driver *from = c->whole ? c->parts[0].account->driver : NULL;
-
-	xstrset(&c->result.route_reason, NULL); /* after COPY_DROP, again */
-	if (from == NULL)
-		c->result.route_reason = xstrdup("the source is not one whole file");
-	else if (from != c->to->driver)
-		c->result.route_reason =
-		    xasprintf("%s cannot copy from %s", c->to->driver->name, from->name);
-	else if (!(from->features & CLOUD_CAN_COPY))
-		c->result.route_reason = xasprintf("%s has no copy of its own", from->name);
-	else if (!cloud_copies_from(c->to, c->parts[0].account))
-		c->result.route_reason =
-		    xasprintf("%s cannot copy between these accounts", from->name);
-	c->native = c->result.route_reason == NULL;
-	xstrset(&c->result.route, c->native ? "native" : "relay");
 	copy_report(c, 0);
 	if (copy_is_upload(c))
 		return COPY_UPLOAD;
@@ -579,35 +612,79 @@ copy_on_relay_done(void *arg, int code, const struct err *err)
 	copy_wake(c);
 }
 
+/* The source's answer has begun: what it is, and so what is to be written.  NULL if not by one PUT;
+   the error, if it is one, is in result. */
+static struct cloud_op *
+copy_on_pinned(void *arg, const struct entry *entry, unsigned *hashes)
+{
+	struct copy *c = arg;
+	int code = copy_take_source(c, &c->segments[0], entry);
+
+	if (code == 0) {
+		c->total = c->segments[0].length;
+		code = copy_check_total(c);
+	}
+	c->result.code = code;
+	if (code != 0 || copy_is_upload(c)) {
+		copy_wake(c);
+		return NULL;
+	}
+	copy_report(c, 0);
+	*hashes = copy_hashes(c);
+	return copy_op_new(c, CLOUD_PUT);
+}
+
+static void
+copy_relay_start(struct copy *c)
+{
+	const struct relay_spec spec = {
+	    .parts = c->parts,
+	    .parts_len = c->len,
+	    .spool = c->spool,
+	    .ring = c->ring,
+	    .hashes = c->known ? copy_hashes(c) : 0,
+	    .expected = c->whole ? &c->source.digests : NULL,
+	    .pinned = c->known ? NULL : copy_on_pinned,
+	    .buckets = c->buckets,
+	    .buckets_len = c->buckets_len,
+	};
+
+	c->relay_ended = false;
+	c->relay = relay_start(c->runner, &spec, c->known ? copy_op_new(c, CLOUD_PUT) : NULL,
+	    copy_on_relay_progress, copy_on_relay_done, c);
+}
+
+/* The relay has failed.  A read that found nothing tells less than a stat: a directory is none. */
+static enum copy_state
+copy_relay_failed(struct copy *c)
+{
+	if (!relay_is_pinned(c->relay) && c->relay_code == -ENOENT) {
+		c->asked = true;
+		return COPY_STAT_SOURCE;
+	}
+	c->result.err = c->relay_err;
+	return copy_fail(c, c->relay_code);
+}
+
 static enum copy_state
 copy_relay_run(struct copy *c)
 {
 	enum copy_state next;
-	struct relay_spec spec;
 
-	if (c->relay == NULL) {
-		spec = (struct relay_spec){
-		    .parts = c->parts,
-		    .parts_len = c->len,
-		    .spool = c->spool,
-		    .ring = c->ring,
-		    .hashes = copy_hashes(c),
-		    .expected = c->whole ? &c->source.digests : NULL,
-		    .buckets = c->buckets,
-		    .buckets_len = c->buckets_len,
-		};
-		c->relay = relay_start(c->runner, &spec, copy_op_new(c, CLOUD_PUT),
-		    copy_on_relay_progress, copy_on_relay_done, c);
-	}
-	if (!c->relay_ended)
-		return COPY_RELAY;
+	if (c->relay == NULL)
+		copy_relay_start(c);
 	c->begun |= relay_has_begun(c->relay);
-	if (c->relay_code == 0) {
+	if (c->result.code != 0) {
+		next = copy_fail(c, c->result.code); /* what came was not what is to be copied */
+	} else if (c->known && copy_is_upload(c)) {
+		next = COPY_ROUTE;
+	} else if (!c->relay_ended) {
+		return COPY_RELAY;
+	} else if (c->relay_code == 0) {
 		c->computed = *relay_digests(c->relay);
 		next = copy_written(c, &relay_op(c->relay)->entry);
 	} else {
-		c->result.err = c->relay_err;
-		next = copy_fail(c, c->relay_code);
+		next = copy_relay_failed(c);
 	}
 	relay_free(TAKE(c->relay));
 	return next;
@@ -754,7 +831,7 @@ copy_drop_run(struct copy *c)
 		c->result.code = code;
 		return COPY_END;
 	}
-	return c->part == 0 ? COPY_START : COPY_ROUTE;
+	return c->known ? COPY_ROUTE : COPY_START;
 }
 
 /* -- what was written */

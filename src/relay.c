@@ -18,7 +18,7 @@ struct relay {
 	size_t part; /* being read */
 	uint64_t part_start; /* bytes_in when it began */
 	uint64_t bytes_in, total;
-	bool source_ended, put_started, finished;
+	bool pinned, source_ended, put_started, finished;
 	struct await read, put;
 	struct cloud_op *put_op; /* until it is started */
 	const struct account *put_account;
@@ -148,6 +148,9 @@ relay_part_ended(struct relay *r, const struct relay_part *p)
 	uint64_t got = r->bytes_in - r->part_start;
 
 	ring_on_output(r->ring, NULL, NULL);
+	if (!r->pinned)
+		return err_set(&r->err, -EPROTO, "the source '%s' came without a word of its size",
+		    relay_part_name(p));
 	if (got != p->segment->length)
 		return err_set(&r->err, -ESTALE,
 		    "the source '%s' changed while it was copied: %llu bytes came instead of %llu",
@@ -156,6 +159,36 @@ relay_part_ended(struct relay *r, const struct relay_part *p)
 	r->part++;
 	r->part_start = r->bytes_in;
 	return 0;
+}
+
+/* What is copied, and where to, begins to be known. */
+static void
+relay_take_put(struct relay *r, struct cloud_op *put, unsigned hashes)
+{
+	size_t i;
+
+	assert(put->kind == CLOUD_PUT || put->kind == CLOUD_UPLOAD_PART);
+	r->hash = hash_new(hashes);
+	for (i = 0; i < r->spec.parts_len; i++)
+		r->total += r->spec.parts[i].segment->length;
+	r->put_account = put->account;
+	put->length = r->total;
+	put->ring = r->ring;
+	r->put_op = put;
+}
+
+static void
+relay_on_head(void *arg, const struct cloud_op *op)
+{
+	struct relay *r = arg;
+	unsigned hashes = 0;
+	struct cloud_op *put = r->spec.pinned(r->arg, &op->entry, &hashes);
+
+	r->pinned = true;
+	if (put != NULL)
+		relay_take_put(r, put, hashes);
+	else
+		ring_shut(r->ring, true);
 }
 
 /* Each reader: 1 when the part is done (on to the next), 0 to wait, or a negative errno. */
@@ -175,6 +208,10 @@ relay_read_entry(struct relay *r, const struct relay_part *p)
 		/* Waiting for a lane with a PUT in hand, for readers that wait for PUTs: for ever.
 		 */
 		op->goes_on = r->put_started;
+		if (!r->pinned) {
+			op->head = relay_on_head;
+			op->head_arg = r;
+		}
 		await_start(&r->read, r->runner, op);
 	}
 	if (!r->read.ended)
@@ -271,7 +308,7 @@ relay_feed(struct relay *r)
 		if (r->part == r->spec.parts_len)
 			return relay_end_source(r);
 		p = &r->spec.parts[r->part];
-		if (p->segment->length == 0)
+		if (p->segment->length == 0 && r->read.op == NULL)
 			code = relay_part_ended(r, p) == 0 ? 1 : r->err.code;
 		else if (p->segment->kind == SEGMENT_ENTRY)
 			code = relay_read_entry(r, p);
@@ -290,7 +327,7 @@ static int
 relay_drain(struct relay *r)
 {
 	if (!r->put_started) {
-		if (!relay_may_begin(r))
+		if (r->put_op == NULL || !relay_may_begin(r))
 			return 0;
 		r->put_started = true;
 		await_start(&r->put, r->runner, TAKE(r->put_op));
@@ -330,9 +367,8 @@ relay_start(struct cloud_runner *runner, const struct relay_spec *spec, struct c
     relay_progress_fn progress, relay_done_fn done, void *arg)
 {
 	struct relay *r = xcalloc(1, sizeof *r);
-	size_t i;
 
-	assert(put->kind == CLOUD_PUT || put->kind == CLOUD_UPLOAD_PART);
+	assert((put == NULL) == (spec->pinned != NULL));
 	r->runner = runner;
 	r->spec = *spec;
 	r->progress = progress;
@@ -345,14 +381,10 @@ relay_start(struct cloud_runner *runner, const struct relay_spec *spec, struct c
 	r->ring = ring_new(spec->ring, MAX(spec->ring / 2, 1));
 	ring_hold_last(r->ring);
 	ring_tap(r->ring, relay_on_bytes, r);
-	r->hash = hash_new(spec->hashes);
-	for (i = 0; i < spec->parts_len; i++)
-		r->total += spec->parts[i].segment->length;
-	r->put_account = put->account;
 	r->pause = evtimer_new(loop_base(cloud_runner_loop(runner)), relay_on_pause, r);
-	put->length = r->total;
-	put->ring = r->ring;
-	r->put_op = put;
+	r->pinned = put != NULL;
+	if (put != NULL)
+		relay_take_put(r, put, spec->hashes);
 	relay_wake(r);
 	return r;
 }
@@ -368,6 +400,12 @@ const struct digests *
 relay_digests(const struct relay *r)
 {
 	return &r->digests;
+}
+
+bool
+relay_is_pinned(const struct relay *r)
+{
+	return r->pinned;
 }
 
 bool

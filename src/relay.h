@@ -9,6 +9,9 @@
  * The PUT begins when RELAY_BEGIN bytes or all are there: a source that cannot be read costs the
  * destination nothing, and a slow one is not waited for.
  *
+ * A source that is one whole entry need not be known beforehand: its GET tells what it is
+ * (`pinned`), and saves the question.
+ *
  * Bandwidth limits hold the reader back: the ring is shut until what has passed is paid for.
  *
  * Belongs to the loop of its runner.
@@ -34,6 +37,11 @@ struct relay_spec {
 	size_t ring; /* bytes */
 	unsigned hashes; /* HASH_BIT()s to compute */
 	const struct digests *expected; /* what the source's cloud says; borrowed; NULL: nothing */
+	/* The only part is a whole entry of which nothing is known: now `entry` tells.  Fills in
+	   the part's segment, and returns the PUT as relay_start() takes it, with the hashes to
+	   compute; or NULL: it is to be written otherwise, and relay_free() comes.  Not from
+	   here.  NULL: everything is known, and relay_start() takes the PUT. */
+	struct cloud_op *(*pinned)(void *arg, const struct entry *entry, unsigned *hashes);
 	struct bucket *const
 	    *buckets; /* of bandwidth, besides the accounts'; borrowed until the end */
 	size_t buckets_len;
@@ -45,11 +53,12 @@ typedef void (*relay_progress_fn)(void *arg, uint64_t bytes);
  */
 typedef void (*relay_done_fn)(void *arg, int code, const struct err *err);
 
-/* Takes `put`: a PUT or UPLOAD_PART op, whole but for its ring.  Never calls back before it
-   returns. */
+/* Takes `put`: a PUT or UPLOAD_PART op, whole but for its ring and length; with `pinned`, NULL.
+   Never calls back before it returns. */
 struct relay *relay_start(struct cloud_runner *, const struct relay_spec *, struct cloud_op *put,
     relay_progress_fn, relay_done_fn, void *arg);
 const struct cloud_op *relay_op(const struct relay *); /* after done(0): `put`, with its results */
 const struct digests *relay_digests(const struct relay *);
+bool relay_is_pinned(const struct relay *); /* is it known what the source is? */
 bool relay_has_begun(const struct relay *); /* was anything sent to the destination? */
 void relay_free(struct relay *); /* stops it if it runs, without a callback; NULL is a no-op */

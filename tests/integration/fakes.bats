@@ -196,7 +196,7 @@ down()
 
 @test "connections reset in answers: read on from there" {
 	play reset-answer
-	down
+	down '{overwrite:false}' # asks first what is there
 	counted '.sent.get < 1500000'
 	object large large
 	play close-answer
@@ -227,9 +227,9 @@ down()
 @test "bytes beyond an answer's end are not another answer" {
 	play long-answer
 	completed from:small s3:small
-	down
+	down '{overwrite:false}'
 	object again small
-	completed s3:again to:again
+	completed s3:again to:again '{overwrite:false}'
 	here again small
 	there small small
 }
@@ -241,7 +241,7 @@ down()
 		object source small
 		failed source s3:source to:source '{move:true}'
 		[ ! -e "$home/to/source" ]
-		failed source other:source s3:copy '{move:true}'
+		failed 'source|BadDigest' other:source s3:copy '{move:true}' # whoever sees it first
 		absent copy
 		there source small
 	done

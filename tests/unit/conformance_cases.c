@@ -496,6 +496,67 @@ case_stream(struct subject *s)
 	cloud_op_free(op);
 }
 
+struct head_seen {
+	struct entry entry;
+	unsigned times;
+	size_t held; /* in the ring by then */
+};
+
+static void
+see_head(void *arg, const struct cloud_op *op)
+{
+	struct head_seen *seen = arg;
+
+	entry_copy(&seen->entry, &op->entry);
+	seen->held += ring_held(op->ring);
+	seen->times++;
+}
+
+/* So a file that is read from its beginning need not be asked for first. */
+static void
+case_head(struct subject *s)
+{
+	static const char *const texts[] = {"", "content"};
+	struct cloud_put put = {.mtime_ns = 1700000000 * INT64_C(1000000000)};
+	enum hash_type type;
+
+	if (s->account->driver->transport == CLOUD_DISK)
+		return; /* asking a disk costs nothing */
+	make_directory(s, "head");
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		CLEANUP(entry_fini) struct entry entry = entry_none();
+		struct content content = {.text = texts[i], .put = put};
+		struct head_seen seen = {.entry = entry_none()};
+		struct cloud_op *op = cloud_op_new(s->account, CLOUD_READ, "head/file");
+		struct flow flow;
+
+		assert_int_equal(put_content(s, "head/file", &content, NULL, NULL), 0);
+		assert_int_equal(stat_entry(s, "head/file", &entry), 0);
+		op->head = see_head;
+		op->head_arg = &seen;
+		flow_init(&flow, op);
+		assert_int_equal(run(s, op), 0);
+		flow_fini(&flow, NULL);
+		op->ring = NULL;
+		assert_int_equal(seen.times, 1);
+		assert_int_equal(seen.held, 0);
+		assert_int_equal(seen.entry.kind, ENTRY_FILE);
+		assert_int_equal(seen.entry.size, strlen(texts[i]));
+		assert_string_equal(seen.entry.version, entry.version);
+		assert_true(seen.entry.mtime_ns == entry.mtime_ns);
+		assert_int_equal(seen.entry.mode, entry.mode);
+		if (entry.content_type != NULL)
+			assert_string_equal(seen.entry.content_type, entry.content_type);
+		for (type = 0; type < HASH_TYPES; type++) {
+			if (entry.digests.have & HASH_BIT(type))
+				assert_true(
+				    digests_equal(&seen.entry.digests, &entry.digests, type));
+		}
+		entry_fini(&seen.entry);
+		cloud_op_free(op);
+	}
+}
+
 const struct conformance_case conformance_cases[] = {
     {"put, stat, list, read", case_put_and_read},
     {"the top", case_top},
@@ -503,6 +564,7 @@ const struct conformance_case conformance_cases[] = {
     {"ranges", case_ranges},
     {"empty files", case_empty},
     {"pinned reads", case_pinned},
+    {"what a read tells", case_head},
     {"no replacement", case_no_replace},
     {"what is not there", case_not_found},
     {"odd names", case_odd_names},

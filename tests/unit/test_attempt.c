@@ -350,6 +350,55 @@ a_lost_answer_is_found_out(void **state)
 	change_free(c);
 }
 
+/* -- a source that nobody has asked for */
+
+static void
+a_small_file_costs_one_get(void **state)
+{
+	static const uint64_t sizes[] = {0, 1, 1000, 200000};
+	uint64_t requests;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
+		fixture_put(MEMORY_A, "small", 1, sizes[i]);
+		requests = memory_requests("memory-a", NULL);
+		assert_int_equal(fixture_run_free(transfer(MEMORY_A, "small", MEMORY_B, "d")), 0);
+		assert_int_equal(memory_requests("memory-a", NULL), requests + 1);
+		assert_int_equal(fx.result.bytes_done, sizes[i]);
+		fixture_expect(MEMORY_B, "d", 1, sizes[i]);
+	}
+}
+
+static void
+a_source_that_cannot_be_read(void **state)
+{
+	struct change *c;
+	uint64_t puts = memory_requests("memory-b", "PUT");
+
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, "none", MEMORY_B, "d")), -ENOENT);
+	assert_int_equal(fixture_simple(CLOUD_MKDIR, MEMORY_A, "dir"), 0);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, "dir", MEMORY_B, "d")), -EISDIR);
+	fixture_put(MEMORY_A, "s", 1, 1000);
+	c = transfer(MEMORY_A, "s", MEMORY_B, "d");
+	c->segments[0].version = xstrdup("another one");
+	assert_int_equal(fixture_run_free(c), -ESTALE);
+	memory_fault("memory-a", "GET", 1, 403, 0, 0);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, "s", MEMORY_B, "d")), -EACCES);
+	assert_int_equal(memory_requests("memory-b", "PUT"), puts);
+	assert_false(fixture_exists(MEMORY_B, "d"));
+}
+
+static void
+a_source_that_breaks_off_at_first(void **state)
+{
+	fixture_put(MEMORY_A, "s", 1, 200000);
+	memory_fault("memory-a", "GET", 1, 503, 0, 0);
+	memory_fault("memory-a", "GET", 1, 0, 0, 0);
+	memory_fault("memory-a", "GET", 1, 0, 70000, 0);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, "s", MEMORY_B, "d")), 0);
+	fixture_expect(MEMORY_B, "d", 1, 200000);
+}
+
 /* -- clouds that lie */
 
 static bool
@@ -381,6 +430,15 @@ lie_about_stat(struct cloud_op *op, const struct http_response *res, struct err 
 	return step;
 }
 
+static enum cloud_step
+lie_about_read(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	enum cloud_step step = memory_driver.head(op, res, err);
+
+	lie(op, CLOUD_READ);
+	return step;
+}
+
 static void
 a_wrong_hash_of_the_destination(void **state)
 {
@@ -403,6 +461,7 @@ a_wrong_hash_of_the_source_never_arrives(void **state)
 	size_t i;
 
 	liar.response = lie_about_stat;
+	liar.head = lie_about_read;
 	fixture_replace(0, &liar);
 	for (i = 0; i < ARRAY_LEN(sizes); i++) {
 		fixture_put(MEMORY_A, "s", 1, sizes[i]);
@@ -1087,6 +1146,9 @@ main(void)
 	    CASE(a_read_that_keeps_failing_leaves_nothing),
 	    CASE(a_write_that_fails_is_repeated_by_the_caller),
 	    CASE(a_lost_answer_is_found_out),
+	    CASE(a_small_file_costs_one_get),
+	    CASE(a_source_that_cannot_be_read),
+	    CASE(a_source_that_breaks_off_at_first),
 	    CASE(a_wrong_hash_of_the_destination),
 	    CASE(a_wrong_hash_of_the_source_never_arrives),
 	    CASE(a_refused_native_copy_is_relayed),

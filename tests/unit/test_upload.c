@@ -313,6 +313,13 @@ answers_that_are_lost(void **state)
 	fixture_expect(MEMORY_B, "dst/large", 13, SIZE);
 }
 
+static void
+break_source_once_begun(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind == CHECKPOINT_HEAD)
+		memory_fault("memory-a", "GET", 1000, 500, 0, 0);
+}
+
 /* Kept for the repetition that comes; a permanent failure aborts it. */
 static void
 a_failure_that_passes_keeps_the_upload(void **state)
@@ -322,9 +329,9 @@ a_failure_that_passes_keeps_the_upload(void **state)
 	size_t done;
 
 	fixture_put(MEMORY_A, "large", 14, SIZE);
-	stop_after = 4;
-	memory_fault("memory-a", "GET", 1000, 500, 0, 0);
+	fx.on_note = break_source_once_begun;
 	assert_int_equal(fixture_run(c), -EIO);
+	fx.on_note = NULL;
 	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
 	assert_non_null(fx.checkpoint);
 	memory_forget("memory-a");
