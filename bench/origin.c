@@ -3,13 +3,16 @@
  * relay needs and stores nothing: an object's size is the number after the last '-' of its name
  * ("/bucket/big-4294967296"), its content repeats a pattern that GET sends by sendfile(2) from
  * memory, and what PUT brings is dropped inside the kernel (MSG_TRUNC).  Uploads in parts are taken
- * like that; copies are refused, since a relay is what is measured.  One thread, one epoll.
+ * like that; copies are refused, since a relay is what is measured.  Whoever asks gets CRC32Cs, as
+ * from Amazon: that of the content from GET and HEAD, and from PUT what its trailer says.  One
+ * thread, one epoll.
  *
  *   origin [--port N] [--rate BYTES]
  *
  * Prints the port it listens on (127.0.0.1).  --rate limits each connection, in both directions.
  * It ends on SIGTERM and prints what it did: requests, bytes sent and taken, CPU seconds.
  */
+#include "src/hash.h"
 #include "src/mem.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,6 +20,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +39,7 @@
 #define PATTERN  (64u << 20)
 #define HEAD_MAX 16384
 #define SLICE    (1u << 20) /* bytes a connection moves before the next has its turn */
+#define TAIL     64 /* of a body, kept: an aws-chunked one ends with its trailer */
 #define TICK_MS  50 /* how often throttled connections get their share */
 
 struct connection {
@@ -45,12 +50,16 @@ struct connection {
 	uint64_t send; /* of a GET's body, still to go */
 	uint64_t offset;
 	uint64_t allowance;
+	char tail[TAIL + 1]; /* the last bytes that came of the body */
+	size_t tail_len;
 	bool waiting; /* for its share of the rate */
 	const char *answer; /* due when the request's body has come */
 	struct connection *next;
 };
 
 static int epoll_fd, pattern_fd;
+static const unsigned char *pattern; /* PATTERN bytes */
+static uint32_t pattern_crc;
 static uint64_t rate, requests, sent, taken;
 static struct connection *connections;
 
@@ -103,7 +112,8 @@ object_size(const char *path, size_t len)
 
 #define ANSWER(status, headers, len)                                                               \
 	"HTTP/1.1 " status "\r\nContent-Length: " len "\r\n" headers "\r\n"
-static const char written[] = ANSWER("200 OK", "ETag: \"origin-put\"\r\n", "0");
+#define WRITTEN "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: \"origin-put\"\r\n"
+static const char written[] = WRITTEN "\r\n";
 static const char no_copies[] = ANSWER("501 Not Implemented", "", "0");
 static const char uploads[] =
     ANSWER("200 OK", "", "57") "<ListMultipartUploadsResult></ListMultipartUploadsResult>";
@@ -123,6 +133,34 @@ request_answer(const char *head, const char *query)
 	if (strncmp(head, "DELETE ", 7) == 0)
 		return "HTTP/1.1 204 No Content\r\n\r\n";
 	return strncmp(query, "?uploads", 8) == 0 ? uploads : NULL;
+}
+
+/* Of the first `size` bytes of the pattern, again and again. */
+static uint32_t
+content_crc(uint64_t size)
+{
+	static uint64_t known_size;
+	static uint32_t known;
+	uint64_t i;
+
+	if (size == known_size)
+		return known;
+	known = 0;
+	for (i = 0; i < size / PATTERN; i++)
+		known = crc32c_combine(known, pattern_crc, PATTERN);
+	known = crc32c(known, pattern, size % PATTERN);
+	known_size = size;
+	return known;
+}
+
+static int
+put_crc(char *out, size_t size, uint32_t crc)
+{
+	const unsigned char sum[4] = {crc >> 24, crc >> 16, crc >> 8, crc};
+	unsigned char text[9];
+
+	EVP_EncodeBlock(text, sum, sizeof sum);
+	return snprintf(out, size, "x-amz-checksum-crc32c: %s\r\n", text);
 }
 
 static bool
@@ -167,8 +205,11 @@ connection_request(struct connection *c)
 	}
 	n += snprintf(answer + n, sizeof(answer) - (size_t)n,
 	    "Content-Length: %" PRIu64 "\r\nETag: \"origin-%" PRIu64 "\"\r\n"
-	    "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n",
+	    "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n",
 	    size == 0 ? 0 : last - first + 1, size);
+	if (range == NULL && header_find(c->head, "\r\nx-amz-checksum-mode:") != NULL)
+		n += put_crc(answer + n, sizeof(answer) - (size_t)n, content_crc(size));
+	n += snprintf(answer + n, sizeof(answer) - (size_t)n, "\r\n");
 	if (strncmp(c->head, "GET ", 4) == 0 && size > 0) {
 		c->offset = first;
 		c->send = last - first + 1;
@@ -193,6 +234,36 @@ connection_moved(struct connection *c, uint64_t n)
 {
 	if (rate != 0)
 		c->allowance -= n;
+}
+
+/* The last bytes of what has come. */
+static void
+connection_keep_tail(struct connection *c, const char *bytes, size_t len)
+{
+	size_t new = MIN(len, (size_t)TAIL), old = MIN(c->tail_len, TAIL - new);
+
+	memmove(c->tail, c->tail + c->tail_len - old, old);
+	memcpy(c->tail + old, bytes + len - new, new);
+	c->tail_len = old + new;
+	c->tail[c->tail_len] = '\0';
+}
+
+/* The body has come: the answer that was due, with what the trailer says of the body. */
+static bool
+connection_answer(struct connection *c)
+{
+	const char *due = c->answer, *trailer = strcasestr(c->tail, "x-amz-checksum-crc32c:");
+	char answer[256];
+	int n;
+
+	c->answer = NULL;
+	c->tail_len = 0;
+	c->tail[0] = '\0';
+	if (due != written || trailer == NULL)
+		return connection_say(c, due, (int)strlen(due));
+	n = snprintf(
+	    answer, sizeof(answer), WRITTEN "%.*s\r\n\r\n", (int)strcspn(trailer, "\r\n"), trailer);
+	return connection_say(c, answer, n);
 }
 
 /* false: close it. */
@@ -225,11 +296,16 @@ connection_take(struct connection *c)
 
 	if (n == 0)
 		return true;
-	moved = recv(c->fd, sink, n, MSG_TRUNC | MSG_DONTWAIT);
+	if (c->take > TAIL)
+		moved = recv(c->fd, sink, MIN(n, c->take - TAIL), MSG_TRUNC | MSG_DONTWAIT);
+	else
+		moved = recv(c->fd, sink, n, MSG_DONTWAIT);
 	if (moved == 0)
 		return false;
 	if (moved < 0)
 		return errno == EAGAIN;
+	if (c->take <= TAIL)
+		connection_keep_tail(c, sink, (size_t)moved);
 	c->take -= (uint64_t)moved;
 	taken += (uint64_t)moved;
 	connection_moved(c, (uint64_t)moved);
@@ -257,6 +333,7 @@ connection_read_head(struct connection *c)
 	if (!connection_request(c))
 		return false;
 	kept = (size_t)MIN((uint64_t)rest, c->take); /* the body's first bytes came with the head */
+	connection_keep_tail(c, end + 4, kept);
 	c->take -= kept;
 	taken += kept;
 	c->head_len = 0;
@@ -266,20 +343,13 @@ connection_read_head(struct connection *c)
 static bool
 connection_step(struct connection *c)
 {
-	const char *answer;
-
 	if (c->send > 0)
 		return connection_send(c);
 	if (c->take == 0 && c->answer == NULL && !connection_read_head(c))
 		return false;
 	if (c->take > 0 && !connection_take(c))
 		return false;
-	if (c->answer != NULL && c->take == 0) {
-		answer = c->answer;
-		c->answer = NULL;
-		return connection_say(c, answer, (int)strlen(answer));
-	}
-	return true;
+	return c->answer == NULL || c->take > 0 || connection_answer(c);
 }
 
 static void
@@ -363,7 +433,8 @@ pattern_make(void)
 		x ^= x << 17;
 		p[i] = x;
 	}
-	munmap(p, PATTERN);
+	pattern = (const unsigned char *)p;
+	pattern_crc = crc32c(0, pattern, PATTERN);
 }
 
 static int
