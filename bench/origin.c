@@ -7,10 +7,11 @@
  * from Amazon: that of the content from GET and HEAD, and from PUT what its trailer says.  One
  * thread, one epoll.
  *
- *   origin [--port N] [--rate BYTES]
+ *   origin [--port N] [--rate BYTES [--tick MS]]
  *
- * Prints the port it listens on (127.0.0.1).  --rate limits each connection, in both directions.
- * It ends on SIGTERM and prints what it did: requests, bytes sent and taken, CPU seconds.
+ * Prints the port it listens on (127.0.0.1).  --rate limits each connection, in both directions:
+ * every MS (50) it may move its share, so that longer ticks mean larger pieces. It ends on SIGTERM
+ * and prints what it did: requests, bytes sent and taken, CPU seconds.
  */
 #include "src/hash.h"
 #include "src/mem.h"
@@ -40,7 +41,6 @@
 #define HEAD_MAX 16384
 #define SLICE    (1u << 20) /* bytes a connection moves before the next has its turn */
 #define TAIL     64 /* of a body, kept: an aws-chunked one ends with its trailer */
-#define TICK_MS  50 /* how often throttled connections get their share */
 
 struct connection {
 	int fd;
@@ -60,7 +60,7 @@ struct connection {
 static int epoll_fd, pattern_fd;
 static const unsigned char *pattern; /* PATTERN bytes */
 static uint32_t pattern_crc;
-static uint64_t rate, requests, sent, taken;
+static uint64_t rate, tick_ms = 50, requests, sent, taken;
 static struct connection *connections;
 
 static _Noreturn void
@@ -388,7 +388,7 @@ tick(int timer)
 	if (read(timer, &n, sizeof(n)) != sizeof(n))
 		return;
 	for (c = connections; c != NULL; c = c->next) {
-		c->allowance = MIN(c->allowance + rate * n * TICK_MS / 1000, rate);
+		c->allowance = MIN(c->allowance + rate * n * tick_ms / 1000, rate);
 		if (c->waiting) {
 			c->waiting = false;
 			connection_watch(c, EPOLL_CTL_MOD);
@@ -463,9 +463,10 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {{"port", required_argument, NULL, 'p'},
-	    {"rate", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+	    {"rate", required_argument, NULL, 'r'}, {"tick", required_argument, NULL, 't'},
+	    {NULL, 0, NULL, 0}};
 	static char listener_tag, timer_tag, signal_tag;
-	struct itimerspec every = {{0, TICK_MS * 1000000L}, {0, TICK_MS * 1000000L}};
+	struct itimerspec every;
 	struct rlimit files;
 	struct epoll_event events[256];
 	unsigned long port = 0;
@@ -477,6 +478,8 @@ main(int argc, char **argv)
 			port = strtoul(optarg, NULL, 10);
 		else if (option == 'r')
 			rate = strtoull(optarg, NULL, 10);
+		else if (option == 't')
+			tick_ms = strtoull(optarg, NULL, 10);
 		else
 			return 2;
 	}
@@ -492,6 +495,8 @@ main(int argc, char **argv)
 	listener = watch(listener_open((uint16_t)port), &listener_tag);
 	signals = watch(signalfd(-1, &set, SFD_CLOEXEC), &signal_tag);
 	timer = watch(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), &timer_tag);
+	every.it_value = every.it_interval = (struct timespec){
+	    .tv_sec = (time_t)(tick_ms / 1000), .tv_nsec = (long)(tick_ms % 1000 * 1000000)};
 	if (rate != 0)
 		timerfd_settime(timer, 0, &every, NULL);
 	for (;;) {

@@ -146,6 +146,11 @@ call_on_write(char *data, size_t size, size_t n, void *arg)
 		http_call_fail(call, -EPROTO, "the body goes on after its sink was ended");
 		return CURL_WRITEFUNC_ERROR;
 	}
+	/* Before the next piece comes: libcurl would keep a copy of one that is refused.  (Of a
+	   larger buffer it would keep the rest in any case.) */
+	if (call->buffer <= CURL_MAX_WRITE_SIZE && ring_room(call->sink) < HTTP_SINK_MIN &&
+	    curl_easy_pause(call->easy, CURLPAUSE_RECV) == CURLE_OK)
+		call->recv_paused = true;
 	return len;
 }
 
@@ -428,7 +433,9 @@ call_setup_buffers(struct http_call *call, CURL *easy)
 	client->buffers += share;
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
 	    (long)(call->source != NULL ? MIN(share, HTTP_BUFFER_ANSWER) : share));
-	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)share);
+	if (call->source != NULL)
+		curl_easy_setopt(
+		    easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)MAX(share, HTTP_BUFFER_SEND_MIN));
 }
 
 static void

@@ -3,7 +3,7 @@
  * options, its curl callbacks, its end) share.  Nobody else includes it.
  *
  * curl calls back from inside curl_multi_socket_action(), curl_easy_pause() and the like
- * (client->in_curl > 0).  There a call is never freed or paused: it is marked and put on
+ * (client->in_curl > 0).  There a call is never freed or resumed: it is marked and put on
  * client->woken, and the client's wake event does the rest.
  */
 #pragma once
@@ -13,11 +13,12 @@
 
 #define HTTP_SPARE_MAX 64 /* easy handles kept for reuse */
 /* Buffers of all calls together: few have large ones, many small ones (limits.buffer at most). */
-#define HTTP_BUFFERS_MAX   ((size_t)8 << 20)
-#define HTTP_BUFFER_ANSWER ((size_t)4 << 10) /* for the answer to an upload */
-#define HTTP_SEND_MIN      ((size_t)8 << 10) /* what a paused upload goes on for */
-#define HTTP_BUFFERS_PART  8
-#define HTTP_BUFFER_MIN    ((size_t)16 << 10) /* libcurl's smallest for what is sent */
+#define HTTP_BUFFERS_MAX     ((size_t)8 << 20)
+#define HTTP_BUFFER_ANSWER   ((size_t)4 << 10) /* for the answer to an upload */
+#define HTTP_SEND_MIN        ((size_t)8 << 10) /* what a paused upload goes on for */
+#define HTTP_BUFFERS_PART    8
+#define HTTP_BUFFER_MIN      ((size_t)8 << 10)
+#define HTTP_BUFFER_SEND_MIN ((size_t)16 << 10) /* libcurl's smallest for what is sent */
 
 struct http_multi {
 	TAILQ_ENTRY(http_multi) next;

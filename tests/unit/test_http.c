@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #define MIB      (1024 * 1024)
+#define LARGE    ((size_t)512 * 1024) /* a buffer of libcurl's */
 #define HASTY_MS 150 /* the stall limit of some tests */
 
 /* one request of a test */
@@ -48,12 +49,12 @@ pattern(uint64_t at)
 }
 
 static void
-make_client(uint64_t stall_ms)
+make_client(uint64_t stall_ms, size_t buffer)
 {
 	struct err err = ERR_INIT;
 	const struct http_limits limits = {.connect_timeout_ms = 5000,
 	    .stall_timeout_ms = stall_ms,
-	    .buffer = 512 * 1024,
+	    .buffer = buffer,
 	    .user_agent = "probe/1"};
 
 	loop = loop_new("test", &err);
@@ -65,14 +66,22 @@ make_client(uint64_t stall_ms)
 static int
 setup(void **state)
 {
-	make_client(10000);
+	make_client(10000, LARGE);
+	return 0;
+}
+
+/* As one call of thousands has it. */
+static int
+setup_crowded(void **state)
+{
+	make_client(10000, 8192);
 	return 0;
 }
 
 static int
 setup_hasty(void **state)
 {
-	make_client(HASTY_MS);
+	make_client(HASTY_MS, LARGE);
 	return 0;
 }
 
@@ -1097,13 +1106,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(fn)  cmocka_unit_test_setup_teardown(fn, setup, teardown)
-#define HASTY(fn) cmocka_unit_test_setup_teardown(fn, setup_hasty, teardown)
+#define TEST(fn)    cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CROWDED(fn) {#fn " (small buffers)", fn, setup_crowded, teardown, NULL}
+#define HASTY(fn)   cmocka_unit_test_setup_teardown(fn, setup_hasty, teardown)
 	    TEST(collects_an_answer_and_keeps_the_connection),
 	    TEST(sends_the_headers_that_were_given_and_no_others),
 	    TEST(sends_bodies_of_every_kind),
 	    TEST(a_slow_sink_holds_back_the_sender),
+	    CROWDED(a_slow_sink_holds_back_the_sender),
 	    TEST(a_slow_source_is_waited_for),
+	    CROWDED(a_slow_source_is_waited_for),
 	    TEST(a_body_with_a_trailer_arrives),
 	    HASTY(a_dripping_source_is_sent),
 	    TEST(buffers_change_between_calls),
@@ -1123,6 +1135,7 @@ main(void)
 	    TEST(calls_can_be_cancelled_from_everywhere),
 	    HASTY(a_tick_passes_by_what_was_just_cancelled),
 	    TEST(many_calls_at_once),
+	    CROWDED(many_calls_at_once),
 	    TEST(retry_after_is_understood),
 	};
 
