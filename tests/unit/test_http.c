@@ -401,6 +401,9 @@ a_slow_sink_holds_back_the_sender(void **state)
 {
 	static struct slow s; /* the server counts in it until teardown */
 
+	atomic_store(&s.sent, 0);
+	s.lag = 0;
+	s.turns = 0;
 	server = server_start(serve_big, &s.sent);
 	probe_init(&s.p, "GET", "/");
 	probe_sink(&s.p, 65536);
