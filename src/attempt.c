@@ -5,6 +5,7 @@
 #include "src/crash.h"
 #include "src/log.h"
 #include "src/path.h"
+#include "src/source.h"
 #include "src/tree.h"
 #include "src/upload.h"
 #include <assert.h>

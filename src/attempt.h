@@ -15,7 +15,8 @@
  * file by file (tree.h) and is repeated by beginning again, since what was moved is gone from the
  * source.
  *
- * Parts: copy.h (one destination file, by route), relay.h (the bytes through us), tree.h, await.h.
+ * Parts: copy.h (one destination file, by route), source.h (what it reads), relay.h (the bytes
+ * through us), tree.h, await.h.
  */
 #pragma once
 #include "src/copy.h"

@@ -1,7 +1,7 @@
 #include "src/copy.h"
 #include "src/await.h"
 #include "src/log.h"
-#include "src/path.h"
+#include "src/source.h"
 #include "src/upload.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -35,10 +35,7 @@ struct copy {
 	struct event *wake;
 	enum copy_state state;
 
-	struct segment *segments; /* lengths and versions are filled in as they become known */
-	struct relay_part *parts;
-	size_t len;
-	int spool;
+	struct source source;
 	struct account *to;
 	char *path, *temp_id, *content_type;
 	bool overwrite, preserve, repeated;
@@ -46,22 +43,12 @@ struct copy {
 	unsigned mode;
 	size_t ring;
 
-	size_t part; /* being stat'ed */
-	bool whole; /* the source is one whole entry: `source` says what it is */
-	bool known; /* what the source is, and `total` */
-	bool asked; /* reading it did not tell */
-	struct entry source, dest;
+	bool asked; /* reading the source did not tell what it is */
+	struct entry dest;
 	bool dest_is_exact; /* dest came from the written file itself: nothing to ask again */
-	uint64_t total;
 	struct digests computed;
 
 	struct await await;
-	struct disk_request spool_request;
-	struct disk_call *spool_call;
-	bool spool_busy, spool_ended;
-	int spool_code;
-	struct err spool_err;
-	uint64_t spool_size;
 	struct relay *relay;
 	bool relay_ended;
 	int relay_code;
@@ -97,18 +84,6 @@ copy_result_fini(struct copy_result *r)
 	*r = (struct copy_result){};
 }
 
-struct account *
-accounts_by_id(struct account **accounts, size_t len, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		if (id != NULL && strcmp(accounts[i]->id, id) == 0)
-			return accounts[i];
-	}
-	return NULL;
-}
-
 static void
 copy_wake(struct copy *c)
 {
@@ -140,150 +115,21 @@ copy_fail(struct copy *c, int code)
 static enum copy_state
 copy_start_run(struct copy *c)
 {
-	size_t i;
+	const struct relay_part *first = &c->source.parts[0];
+	int code = source_check(&c->source, &c->result.err);
 
-	for (i = 0; i < c->len; i++) {
-		const struct segment *s = &c->segments[i];
-
-		if (s->kind == SEGMENT_ENTRY && c->parts[i].account == NULL)
-			return COPY_FAIL(c, -ENOENT,
-			    "the account of the source '%s' is not there any more", s->path);
-		if (s->kind == SEGMENT_SPOOL && c->spool < 0)
-			return COPY_FAIL(
-			    c, -ENOENT, "the spool with '%s' is not there any more", s->path);
-		if (s->kind == SEGMENT_ZERO && s->length == SEGMENT_TO_END)
-			return COPY_FAIL(c, -EINVAL, "a run of zeros needs a length");
-		/* Only a whole file may be written over itself by ranges of it: that is the mount's
-		 * business. */
-		if (c->whole && cloud_is_same(c->parts[i].account, s->path, c->to, c->path))
-			return COPY_FAIL(c, -EINVAL,
-			    "the source '%s' of the account '%s' and the destination '%s' of '%s' are "
-			    "the same object; nothing was done",
-			    s->path, c->parts[i].account->name, c->path, c->to->name);
-	}
+	if (code != 0)
+		return copy_fail(c, code);
+	/* Only a whole file may be written over itself by ranges of it: that is the mount's
+	 * business. */
+	if (c->source.whole && cloud_is_same(first->account, first->segment->path, c->to, c->path))
+		return COPY_FAIL(c, -EINVAL,
+		    "the source '%s' of the account '%s' and the destination '%s' of '%s' are "
+		    "the same object; nothing was done",
+		    first->segment->path, first->account->name, c->path, c->to->name);
 	if (c->checkpoint != NULL && strcmp(c->checkpoint->path, c->path) != 0)
 		return COPY_DROP;
 	return c->repeated ? COPY_SWEEP : COPY_STAT_SOURCE;
-}
-
-/* The source's range is [offset, offset + length) of `size` bytes. */
-static int
-copy_fit(struct copy *c, struct segment *s, uint64_t size)
-{
-	if (s->length == SEGMENT_TO_END && s->offset <= size)
-		s->length = size - s->offset;
-	if (s->offset > size || s->length > size - s->offset)
-		return err_set(&c->result.err, -ESTALE,
-		    "the source '%s' changed: it has %" PRIu64
-		    " bytes, and others were to be copied",
-		    s->path, size);
-	return 0;
-}
-
-static bool
-copy_needs_stat(const struct copy *c, const struct segment *s)
-{
-	if (s->kind == SEGMENT_ZERO)
-		return false;
-	return c->whole || s->length == SEGMENT_TO_END || s->kind == SEGMENT_SPOOL ||
-	    s->version == NULL;
-}
-
-/* Many ranges of one file cost one stat: 0 if the range before told what is needed. */
-static bool
-copy_stat_is_known(struct copy *c, struct segment *s)
-{
-	const struct segment *before = c->part > 0 ? s - 1 : NULL;
-
-	if (before == NULL || s->kind != SEGMENT_ENTRY || before->kind != SEGMENT_ENTRY ||
-	    s->version != NULL || s->length == SEGMENT_TO_END || before->version == NULL ||
-	    c->parts[c->part].account != c->parts[c->part - 1].account ||
-	    strcmp(s->path, before->path) != 0)
-		return false;
-	s->version = xstrdup(before->version);
-	return true;
-}
-
-static int
-copy_take_source(struct copy *c, struct segment *s, const struct entry *e)
-{
-	if (e->kind == ENTRY_DIRECTORY)
-		return err_set(&c->result.err, -EISDIR, "the source '%s' is a directory", s->path);
-	if (s->version != NULL && e->version != NULL && strcmp(s->version, e->version) != 0)
-		return err_set(&c->result.err, -ESTALE,
-		    "the source '%s' changed after the copy was asked for", s->path);
-	if (s->version == NULL)
-		s->version = xstrdup_null(e->version);
-	if (c->whole) {
-		entry_fini(&c->source);
-		entry_init(&c->source);
-		entry_copy(&c->source, e);
-		xstrset(&c->result.source_version, s->version);
-	}
-	return copy_fit(c, s, e->size);
-}
-
-static void
-copy_on_spool(void *arg, struct disk_response *res)
-{
-	struct copy *c = arg;
-
-	c->spool_call = NULL;
-	c->spool_ended = true;
-	c->spool_code = res->code;
-	c->spool_err = res->err;
-	c->spool_size = res->entry.size;
-	copy_wake(c);
-}
-
-/* Both: 1 when the part is known, 0 to wait, or a negative errno. */
-static int
-copy_stat_spool(struct copy *c, struct segment *s)
-{
-	int code;
-
-	if (!c->spool_busy) {
-		disk_request_init(&c->spool_request);
-		c->spool_request.verb = DISK_STAT;
-		c->spool_request.root = c->spool;
-		c->spool_request.path = xstrdup(s->path);
-		c->spool_busy = true;
-		c->spool_ended = false;
-		c->spool_call = disk_start(cloud_runner_loop(c->runner),
-		    cloud_runner_pool(c->runner), &c->spool_request, NULL, copy_on_spool, NULL, c);
-	}
-	if (!c->spool_ended)
-		return 0;
-	disk_request_fini(&c->spool_request);
-	c->spool_busy = false;
-	code = c->spool_code;
-	if (code != 0)
-		c->result.err = c->spool_err;
-	else
-		code = copy_fit(c, s, c->spool_size);
-	return code != 0 ? code : 1;
-}
-
-static int
-copy_stat_entry(struct copy *c, struct segment *s)
-{
-	int code;
-
-	if (c->await.op == NULL) {
-		if (copy_stat_is_known(c, s))
-			return 1;
-		await_start(&c->await, c->runner,
-		    cloud_op_new(c->parts[c->part].account, CLOUD_STAT, s->path));
-	}
-	if (!c->await.ended)
-		return 0;
-	code = c->await.code;
-	if (code != 0)
-		c->result.err = c->await.err;
-	else
-		code = copy_take_source(c, s, &c->await.op->entry);
-	await_drop(&c->await);
-	return code != 0 ? code : 1;
 }
 
 static uint64_t
@@ -299,7 +145,8 @@ copy_size_max(const struct cloud_limits *l)
 static void
 copy_choose_route(struct copy *c)
 {
-	const struct cloud_driver *from = c->whole ? c->parts[0].account->driver : NULL;
+	const struct cloud_driver *from =
+	    c->source.whole ? c->source.parts[0].account->driver : NULL;
 
 	if (from == NULL)
 		c->result.route_reason = xstrdup("the source is not one whole file");
@@ -308,23 +155,26 @@ copy_choose_route(struct copy *c)
 		    xasprintf("%s cannot copy from %s", c->to->driver->name, from->name);
 	else if (!(from->features & CLOUD_CAN_COPY))
 		c->result.route_reason = xasprintf("%s has no copy of its own", from->name);
-	else if (!cloud_copies_from(c->to, c->parts[0].account))
+	else if (!cloud_copies_from(c->to, c->source.parts[0].account))
 		c->result.route_reason =
 		    xasprintf("%s cannot copy between these accounts", from->name);
 	c->native = c->result.route_reason == NULL;
 	c->result.route = xstrdup(c->native ? "native" : "relay");
 }
 
-/* All parts are known. */
+/* What the source is has become known. */
 static int
-copy_check_total(struct copy *c)
+copy_check_source(struct copy *c)
 {
-	if (c->total > copy_size_max(&c->to->limits))
+	uint64_t most = copy_size_max(&c->to->limits);
+
+	if (c->source.total > most)
 		return err_set(&c->result.err, -EFBIG,
-		    "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64, c->path, c->total,
-		    c->to->driver->title, copy_size_max(&c->to->limits));
-	c->known = true;
-	c->result.size = c->total;
+		    "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64, c->path,
+		    c->source.total, c->to->driver->title, most);
+	c->result.size = c->source.total;
+	if (c->source.whole)
+		xstrset(&c->result.source_version, c->source.segments[0].version);
 	return 0;
 }
 
@@ -335,34 +185,24 @@ copy_check_total(struct copy *c)
 static bool
 copy_reads_at_once(const struct copy *c)
 {
-	return c->whole && !c->asked && !c->native && c->overwrite && c->checkpoint == NULL &&
-	    c->parts[0].account->driver->transport != CLOUD_DISK;
+	return c->source.whole && !c->asked && !c->native && c->overwrite &&
+	    c->checkpoint == NULL && c->source.parts[0].account->driver->transport != CLOUD_DISK;
 }
 
 static enum copy_state
 copy_stat_source_run(struct copy *c)
 {
-	struct segment *s;
 	int code;
 
 	if (c->result.route == NULL)
 		copy_choose_route(c);
 	if (copy_reads_at_once(c))
 		return COPY_RELAY;
-	for (; c->part < c->len; c->part++) {
-		s = &c->segments[c->part];
-		code = 1;
-		if (copy_needs_stat(c, s))
-			code = s->kind == SEGMENT_SPOOL ? copy_stat_spool(c, s)
-							: copy_stat_entry(c, s);
-		if (code < 0)
-			return copy_fail(c, code);
-		if (code == 0)
-			return COPY_STAT_SOURCE;
-		if (__builtin_add_overflow(c->total, s->length, &c->total))
-			return COPY_FAIL(c, -EFBIG, "'%s' would be larger than any file", c->path);
-	}
-	code = copy_check_total(c);
+	code = source_ask(&c->source, &c->result.err);
+	if (code == 0)
+		return COPY_STAT_SOURCE;
+	if (code > 0)
+		code = copy_check_source(c);
 	if (code != 0)
 		return copy_fail(c, code);
 	return c->overwrite ? COPY_ROUTE : COPY_STAT_TARGET;
@@ -373,7 +213,7 @@ copy_mtime(const struct copy *c)
 {
 	if (c->mtime_ns != ENTRY_NO_TIME)
 		return c->mtime_ns;
-	return c->preserve && c->whole ? c->source.mtime_ns : ENTRY_NO_TIME;
+	return c->preserve && c->source.whole ? c->source.entry.mtime_ns : ENTRY_NO_TIME;
 }
 
 /* Is what lies there what an attempt of ours wrote whose answer was lost? */
@@ -382,11 +222,11 @@ copy_is_ours(const struct copy *c, const struct entry *e)
 {
 	int64_t mtime = copy_mtime(c);
 	bool same_time = false;
-	int type = c->whole ? digests_common(&c->source.digests, &e->digests) : -1;
+	int type = c->source.whole ? digests_common(&c->source.entry.digests, &e->digests) : -1;
 
-	if (e->kind != ENTRY_FILE || e->size != c->total)
+	if (e->kind != ENTRY_FILE || e->size != c->source.total)
 		return false;
-	if (type >= 0 && !digests_equal(&c->source.digests, &e->digests, type))
+	if (type >= 0 && !digests_equal(&c->source.entry.digests, &e->digests, type))
 		return false;
 	if (mtime != ENTRY_NO_TIME && e->mtime_ns != ENTRY_NO_TIME &&
 	    (c->to->driver->features & CLOUD_KEEPS_MTIME)) {
@@ -428,9 +268,9 @@ copy_stat_target_run(struct copy *c)
 	e = &c->await.op->entry;
 	if (code == 0 && c->repeated && copy_is_ours(c, e)) {
 		copy_add_verified(c, "size");
-		if (c->whole && digests_common(&c->source.digests, &e->digests) >= 0)
+		if (c->source.whole && digests_common(&c->source.entry.digests, &e->digests) >= 0)
 			copy_add_verified(
-			    c, hash_name(digests_common(&c->source.digests, &e->digests)));
+			    c, hash_name(digests_common(&c->source.entry.digests, &e->digests)));
 		xstrset(&c->result.version, e->version);
 		xstrset(&c->result.route_reason, "an earlier attempt had written it");
 		await_drop(&c->await);
@@ -450,8 +290,8 @@ static void
 copy_report(struct copy *c, uint64_t bytes)
 {
 	const struct copy_progress p = {
-	    .done = MIN(bytes, c->total),
-	    .total = c->total,
+	    .done = MIN(bytes, c->source.total),
+	    .total = c->source.total,
 	    .route = c->result.route,
 	    .route_reason = c->result.route_reason,
 	};
@@ -466,8 +306,8 @@ copy_is_upload(const struct copy *c)
 	uint64_t copy_max = c->to->limits.copy_max;
 
 	if (c->native)
-		return copy_max > 0 && c->total > copy_max;
-	return upload_is_for(c->to, c->total);
+		return copy_max > 0 && c->source.total > copy_max;
+	return upload_is_for(c->to, c->source.total);
 }
 
 static enum copy_state
@@ -489,13 +329,15 @@ copy_op_new(const struct copy *c, enum cloud_op_kind kind)
 	op->put.temp_id = xstrdup(c->temp_id);
 	op->put.no_replace = !c->overwrite;
 	op->put.mtime_ns = copy_mtime(c);
-	op->put.mode = c->mode != 0 ? c->mode : c->preserve && c->whole ? c->source.mode : 0;
-	if (c->whole)
-		op->put.digests = c->source.digests;
+	op->put.mode = c->mode != 0          ? c->mode
+	    : c->preserve && c->source.whole ? c->source.entry.mode
+					     : 0;
+	if (c->source.whole)
+		op->put.digests = c->source.entry.digests;
 	if (c->content_type != NULL)
 		op->put.content_type = xstrdup(c->content_type);
-	else if (c->preserve && c->whole)
-		op->put.content_type = xstrdup_null(c->source.content_type);
+	else if (c->preserve && c->source.whole)
+		op->put.content_type = xstrdup_null(c->source.entry.content_type);
 	return op;
 }
 
@@ -514,7 +356,7 @@ copy_written(struct copy *c, const struct entry *e)
 static bool
 copy_native_is_refused(const struct copy *c, int code)
 {
-	bool one = c->parts[0].account == c->to;
+	bool one = c->source.parts[0].account == c->to;
 
 	return code == -EOPNOTSUPP || code == -EXDEV || code == -EACCES ||
 	    (code == -ENOENT && !one);
@@ -524,8 +366,8 @@ static void
 copy_native_refused(struct copy *c, const struct err *err)
 {
 	c->native = false;
-	if (c->parts[0].account != c->to)
-		cloud_refuse_copies(c->to, c->parts[0].account);
+	if (c->source.parts[0].account != c->to)
+		cloud_refuse_copies(c->to, c->source.parts[0].account);
 	free(c->result.route_reason);
 	c->result.route_reason = xasprintf("a native copy was refused: %s", err_text(err));
 	xstrset(&c->result.route, "relay");
@@ -546,10 +388,10 @@ copy_native_run(struct copy *c)
 
 	if (c->await.op == NULL) {
 		op = copy_op_new(c, CLOUD_COPY);
-		op->from = c->parts[0].account;
-		op->path2 = xstrdup(c->segments[0].path);
-		op->version = xstrdup_null(c->segments[0].version);
-		op->length = c->total;
+		op->from = c->source.parts[0].account;
+		op->path2 = xstrdup(c->source.segments[0].path);
+		op->version = xstrdup_null(c->source.segments[0].version);
+		op->length = c->source.total;
 		op->progress = copy_on_native_progress;
 		c->begun = true;
 		await_start(&c->await, c->runner, op);
@@ -558,14 +400,14 @@ copy_native_run(struct copy *c)
 		return COPY_NATIVE;
 	code = c->await.code;
 	if (code == 0) {
-		copy_report(c, c->total);
+		copy_report(c, c->source.total);
 		next = copy_written(c, &c->await.op->entry);
 	} else if (copy_native_is_refused(c, code)) {
 		copy_native_refused(c, &c->await.err);
 		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else if (code == -ESTALE) {
-		next = COPY_FAIL(
-		    c, code, "the source '%s' changed while it was copied", c->segments[0].path);
+		next = COPY_FAIL(c, code, "the source '%s' changed while it was copied",
+		    c->source.segments[0].path);
 	} else {
 		c->result.err = c->await.err;
 		next = copy_fail(c, code);
@@ -581,7 +423,7 @@ copy_native_run(struct copy *c)
 static unsigned
 copy_hashes(const struct copy *c)
 {
-	struct digests source = {.have = c->whole ? c->source.digests.have : 0};
+	struct digests source = {.have = c->source.whole ? c->source.entry.digests.have : 0};
 	struct digests dest = {.have = c->to->hashes};
 	int both = digests_common(&source, &dest);
 	int of_source = digests_common(&source, &source), of_dest = digests_common(&dest, &dest);
@@ -618,12 +460,10 @@ static struct cloud_op *
 copy_on_pinned(void *arg, const struct entry *entry, unsigned *hashes)
 {
 	struct copy *c = arg;
-	int code = copy_take_source(c, &c->segments[0], entry);
+	int code = source_take(&c->source, entry, &c->result.err);
 
-	if (code == 0) {
-		c->total = c->segments[0].length;
-		code = copy_check_total(c);
-	}
+	if (code == 0)
+		code = copy_check_source(c);
 	c->result.code = code;
 	if (code != 0 || copy_is_upload(c)) {
 		copy_wake(c);
@@ -638,19 +478,19 @@ static void
 copy_relay_start(struct copy *c)
 {
 	const struct relay_spec spec = {
-	    .parts = c->parts,
-	    .parts_len = c->len,
-	    .spool = c->spool,
+	    .parts = c->source.parts,
+	    .parts_len = c->source.len,
+	    .spool = c->source.spool,
 	    .ring = c->ring,
-	    .hashes = c->known ? copy_hashes(c) : 0,
-	    .expected = c->whole ? &c->source.digests : NULL,
-	    .pinned = c->known ? NULL : copy_on_pinned,
+	    .hashes = c->source.known ? copy_hashes(c) : 0,
+	    .expected = c->source.whole ? &c->source.entry.digests : NULL,
+	    .pinned = c->source.known ? NULL : copy_on_pinned,
 	    .buckets = c->buckets,
 	    .buckets_len = c->buckets_len,
 	};
 
 	c->relay_ended = false;
-	c->relay = relay_start(c->runner, &spec, c->known ? copy_op_new(c, CLOUD_PUT) : NULL,
+	c->relay = relay_start(c->runner, &spec, c->source.known ? copy_op_new(c, CLOUD_PUT) : NULL,
 	    copy_on_relay_progress, copy_on_relay_done, c);
 }
 
@@ -676,7 +516,7 @@ copy_relay_run(struct copy *c)
 	c->begun |= relay_has_begun(c->relay);
 	if (c->result.code != 0) {
 		next = copy_fail(c, c->result.code); /* what came was not what is to be copied */
-	} else if (c->known && copy_is_upload(c)) {
+	} else if (c->source.known && copy_is_upload(c)) {
 		next = COPY_ROUTE;
 	} else if (!c->relay_ended) {
 		return COPY_RELAY;
@@ -698,7 +538,7 @@ copy_on_upload_progress(void *arg, const struct upload_progress *up)
 	struct copy *c = arg;
 	const struct copy_progress p = {
 	    .done = up->bytes,
-	    .total = c->total,
+	    .total = c->source.total,
 	    .route = c->result.route,
 	    .route_reason = c->result.route_reason,
 	    .parts_done = up->parts_done,
@@ -747,7 +587,7 @@ copy_part_hashes(const struct copy *c)
 	if (c->native)
 		return 0;
 	return (of_dest >= 0 ? HASH_BIT(of_dest) : 0) |
-	    (c->whole ? c->source.digests.have & HASH_BIT(HASH_CRC32C) : 0);
+	    (c->source.whole ? c->source.entry.digests.have & HASH_BIT(HASH_CRC32C) : 0);
 }
 
 static void
@@ -755,18 +595,18 @@ copy_upload_start(struct copy *c)
 {
 	struct cloud_op *like = copy_op_new(c, CLOUD_UPLOAD_BEGIN);
 	struct upload_spec spec = {
-	    .ranges = c->parts,
-	    .ranges_len = c->len,
-	    .size = c->total,
-	    .spool = c->spool,
-	    .from = c->native ? c->parts[0].account : NULL,
+	    .ranges = c->source.parts,
+	    .ranges_len = c->source.len,
+	    .size = c->source.total,
+	    .spool = c->source.spool,
+	    .from = c->native ? c->source.parts[0].account : NULL,
 	    .to = c->to,
 	    .path = c->path,
 	    .put = &like->put,
 	    .ring = c->ring,
 	    .memory = c->memory,
 	    .hashes = copy_part_hashes(c),
-	    .expected = c->whole ? &c->source.digests : NULL,
+	    .expected = c->source.whole ? &c->source.entry.digests : NULL,
 	    .buckets = c->buckets,
 	    .buckets_len = c->buckets_len,
 	};
@@ -831,7 +671,7 @@ copy_drop_run(struct copy *c)
 		c->result.code = code;
 		return COPY_END;
 	}
-	return c->known ? COPY_ROUTE : COPY_START;
+	return c->source.known ? COPY_ROUTE : COPY_START;
 }
 
 /* -- what was written */
@@ -858,7 +698,7 @@ static bool
 copy_has_common_hash(const struct copy *c)
 {
 	return digests_common(&c->computed, &c->dest.digests) >= 0 ||
-	    (c->whole && digests_common(&c->source.digests, &c->dest.digests) >= 0);
+	    (c->source.whole && digests_common(&c->source.entry.digests, &c->dest.digests) >= 0);
 }
 
 /* What is there is not what was sent: nobody may take it for that.  The error is in result.err. */
@@ -900,18 +740,18 @@ copy_check(struct copy *c)
 	enum hash_type type;
 	int code;
 
-	if (c->dest.size != c->total)
+	if (c->dest.size != c->source.total)
 		return copy_wrong(c,
 		    err_set(&c->result.err, -EBADMSG,
 			"'%s' has %" PRIu64 " bytes after %" PRIu64 " were written to it", c->path,
-			c->dest.size, c->total));
+			c->dest.size, c->source.total));
 	code = copy_compare(c, &c->computed, &compared);
-	if (code == 0 && c->whole)
-		code = copy_compare(c, &c->source.digests, &compared);
+	if (code == 0 && c->source.whole)
+		code = copy_compare(c, &c->source.entry.digests, &compared);
 	if (code != 0)
 		return copy_wrong(c, code);
-	if (c->whole) /* the relay has compared these before it let the last byte go */
-		compared |= c->computed.have & c->source.digests.have;
+	if (c->source.whole) /* the relay has compared these before it let the last byte go */
+		compared |= c->computed.have & c->source.entry.digests.have;
 	copy_add_verified(c, "size");
 	for (type = 0; type < HASH_TYPES; type++) {
 		if (compared & HASH_BIT(type))
@@ -1003,11 +843,7 @@ static void
 copy_stop(struct copy *c)
 {
 	await_drop(&c->await);
-	if (c->spool_call != NULL)
-		disk_cancel(TAKE(c->spool_call));
-	if (c->spool_busy)
-		disk_request_fini(&c->spool_request);
-	c->spool_busy = false;
+	source_stop(&c->source);
 	if (c->relay != NULL)
 		c->begun |= relay_has_begun(c->relay);
 	relay_free(TAKE(c->relay));
@@ -1040,28 +876,12 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
     const struct copy_handler *handler, void *arg)
 {
 	struct copy *c = xcalloc(1, sizeof *c);
-	struct account *account;
-	size_t i;
 
 	c->runner = runner;
 	c->wake = event_new(loop_base(cloud_runner_loop(runner)), -1, 0, copy_run, c);
 	await_init(&c->await, c->wake);
-	c->segments = xcalloc(spec->segments_len, sizeof *c->segments);
-	c->parts = xcalloc(spec->segments_len, sizeof *c->parts);
-	c->len = spec->segments_len;
-	for (i = 0; i < c->len; i++) {
-		c->segments[i] = spec->segments[i];
-		c->segments[i].account_id = xstrdup_null(spec->segments[i].account_id);
-		c->segments[i].path = xstrdup_null(spec->segments[i].path);
-		c->segments[i].version = xstrdup_null(spec->segments[i].version);
-		c->parts[i].segment = &c->segments[i];
-		account = accounts_by_id(
-		    spec->accounts, spec->accounts_len, spec->segments[i].account_id);
-		c->parts[i].account = account != NULL ? cloud_account_ref(account) : NULL;
-	}
-	c->whole = c->len == 1 && c->segments[0].kind == SEGMENT_ENTRY &&
-	    c->segments[0].offset == 0 && c->segments[0].length == SEGMENT_TO_END;
-	c->spool = spec->spool;
+	source_init(&c->source, runner, c->wake, spec->segments, spec->segments_len, spec->accounts,
+	    spec->accounts_len, spec->spool);
 	c->to = cloud_account_ref(spec->to);
 	c->path = xstrdup(spec->path);
 	c->temp_id = xstrdup(spec->temp_id);
@@ -1072,7 +892,6 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
 	c->mtime_ns = spec->mtime_ns;
 	c->mode = spec->mode;
 	c->ring = spec->ring;
-	entry_init(&c->source);
 	entry_init(&c->dest);
 	c->memory = spec->memory;
 	c->buckets = spec->buckets;
@@ -1102,26 +921,16 @@ copy_abort(struct copy *c)
 void
 copy_free(struct copy *c)
 {
-	size_t i;
-
 	if (c == NULL)
 		return;
 	copy_stop(c);
+	source_fini(&c->source);
 	checkpoint_free(c->checkpoint);
 	event_free(c->wake);
-	for (i = 0; i < c->len; i++) {
-		cloud_account_unref(c->parts[i].account);
-		free(c->segments[i].account_id);
-		free(c->segments[i].path);
-		free(c->segments[i].version);
-	}
-	free(c->segments);
-	free(c->parts);
 	cloud_account_unref(c->to);
 	free(c->path);
 	free(c->temp_id);
 	free(c->content_type);
-	entry_fini(&c->source);
 	entry_fini(&c->dest);
 	copy_result_fini(&c->result);
 	free(c);

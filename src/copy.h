@@ -79,6 +79,3 @@ void copy_noted(struct copy *); /* the checkpoint's head is durable */
 void copy_abort(
     struct copy *); /* sweeps, then ends with -ECANCELED; a copy that just succeeded may say 0 */
 void copy_free(struct copy *); /* stops at once: no sweep, no callback; NULL is a no-op */
-
-/* NULL if it is not among them. */
-struct account *accounts_by_id(struct account **accounts, size_t len, const char *id);

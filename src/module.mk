@@ -47,6 +47,7 @@ libskyferry_a_SOURCES = \
 	src/seal.c src/seal.h \
 	src/settings.c src/settings.h \
 	src/settings_table.c \
+	src/source.c src/source.h \
 	src/sse.c src/sse.h \
 	src/tree.c src/tree.h \
 	src/upload.c src/upload.h
