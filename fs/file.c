@@ -476,13 +476,14 @@ file_begin_change(struct task *task, struct file *file, struct err *err)
 		case FILE_HELD: return 0;
 		case FILE_FAILED: return file_renew(task, file, err);
 		case FILE_COMMITTED:
-			if (!file->frozen) {
-				code = file_try_hold(task, file, err);
-				if (code <= 0)
-					return code;
-				if (file->state != FILE_COMMITTED)
-					continue; /* it ended while we asked */
-			}
+			if (file->frozen)
+				break;
+			code = file_try_hold(task, file, err);
+			if (code <= 0)
+				return code;
+			code = 0;
+			if (file->state != FILE_COMMITTED)
+				continue; /* it ended while we asked */
 			break;
 		case FILE_MOVING: break;
 		}
