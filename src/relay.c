@@ -2,6 +2,7 @@
 #include "src/await.h"
 #include "src/clock.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #define RELAY_ZEROS ((size_t)16 * 1024)
@@ -18,7 +19,7 @@ struct relay {
 	size_t part; /* being read */
 	uint64_t part_start; /* bytes_in when it began */
 	uint64_t bytes_in, total;
-	bool pinned, source_ended, put_started, finished;
+	bool pinned, overflowed, source_ended, put_started, finished;
 	struct await read, put;
 	struct cloud_op *put_op; /* until it is started */
 	const struct account *put_account;
@@ -105,15 +106,28 @@ relay_on_pause(evutil_socket_t fd, short what, void *arg)
 		ring_shut(r->ring, false);
 }
 
-/* Runs inside ring_put(): every byte passes here once. */
+/* More than there should be: the byte that is held back is not the last, so nothing may leave. */
+static void
+relay_overflow(struct relay *r)
+{
+	ring_reset(r->ring);
+	ring_shut(r->ring, true);
+	r->overflowed = true;
+	relay_wake(r);
+}
+
+/* Runs inside ring_put(), before the other side sees them: every byte passes here once. */
 static void
 relay_on_bytes(void *arg, const void *buf, size_t len)
 {
 	struct relay *r = arg;
-
 	uint64_t wait = relay_charge(r, len);
 
 	r->bytes_in += len;
+	if (r->bytes_in > r->total) {
+		relay_overflow(r);
+		return;
+	}
 	hash_update(r->hash, buf, len);
 	if (wait > 0)
 		relay_pause(r, wait);
@@ -353,7 +367,13 @@ relay_run(evutil_socket_t fd, short what, void *arg)
 
 	if (r->finished)
 		return;
-	code = relay_feed(r);
+	if (r->overflowed)
+		code = err_set(&r->err, -ESTALE,
+		    "the source changed while it was copied: more came than the %" PRIu64
+		    " bytes it should have",
+		    r->total);
+	else
+		code = relay_feed(r);
 	if (code == 0)
 		code = relay_drain(r);
 	if (code == 0)

@@ -242,6 +242,7 @@ down()
 		failed source s3:source to:source '{move:true}'
 		[ ! -e "$home/to/source" ]
 		failed 'source|BadDigest' other:source s3:copy '{move:true}' # whoever sees it first
+		failed 'source' other:source s3:copy '{move:true,overwrite:false}'
 		absent copy
 		there source small
 	done

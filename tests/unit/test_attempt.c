@@ -475,6 +475,55 @@ a_wrong_hash_of_the_source_never_arrives(void **state)
 	fixture_replace(0, &memory_driver);
 }
 
+#define LIE 5 /* bytes more than it says */
+
+static enum cloud_step
+lie_about_size(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	enum cloud_step step = memory_driver.response(op, res, err);
+
+	if (op->kind == CLOUD_STAT && step == CLOUD_STEP_DONE)
+		op->entry.size -= LIE;
+	return step;
+}
+
+static enum cloud_step
+ask_for_all(struct cloud_op *op, struct cloud_request *req, struct err *err)
+{
+	uint64_t length = op->length;
+	enum cloud_step step;
+
+	if (op->kind == CLOUD_READ)
+		op->length = UINT64_MAX;
+	step = memory_driver.request(op, req, err);
+	op->length = length;
+	return step;
+}
+
+/* The first bytes are as many as were promised: a PUT of them would be complete. */
+static void
+a_source_that_is_longer_than_it_says_never_arrives(void **state)
+{
+	struct cloud_driver liar = memory_driver;
+	static const uint64_t sizes[] = {LIE + 1, 1000, 200000, 2 * MIB};
+	size_t i;
+
+	liar.response = lie_about_size;
+	liar.request = ask_for_all;
+	fixture_replace(0, &liar);
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct change *c = transfer(MEMORY_A, "s", MEMORY_B, "d");
+
+		fixture_put(MEMORY_A, "s", 1, sizes[i]);
+		c->overwrite = false; /* so it is asked for first */
+		/* And breaks off, so that there is time to send what there should have been. */
+		memory_fault("memory-a", "GET", 1, 0, sizes[i] - 2, 0);
+		assert_int_equal(fixture_run_free(c), -ESTALE);
+		assert_false(fixture_exists(MEMORY_B, "d"));
+	}
+	fixture_replace(0, &memory_driver);
+}
+
 static bool
 copies_from_anywhere(const struct account *to, const struct account *from)
 {
@@ -1151,6 +1200,7 @@ main(void)
 	    CASE(a_source_that_breaks_off_at_first),
 	    CASE(a_wrong_hash_of_the_destination),
 	    CASE(a_wrong_hash_of_the_source_never_arrives),
+	    CASE(a_source_that_is_longer_than_it_says_never_arrives),
 	    CASE(a_refused_native_copy_is_relayed),
 	    CASE(what_cannot_be),
 	    CASE(one_object_under_two_names),
