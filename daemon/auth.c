@@ -465,7 +465,7 @@ auth_hash(struct call *c, const char *password, auth_hash_fn done)
 		return;
 	job->on_hash = done;
 	job->setting = crypt_gensalt_ra("$y$", 0, NULL, 0);
-	pool_submit(c->daemon->pool, c->daemon->loop, auth_job_work, auth_job_done, job);
+	pool_submit(c->daemon->pool, NULL, c->daemon->loop, auth_job_work, auth_job_done, job);
 }
 
 void
@@ -487,5 +487,5 @@ auth_verify(
 	job->decoy = hash == NULL;
 	job->setting = xstrdup_null(hash != NULL ? hash : job->auth->decoy);
 	snprintf(job->name, sizeof job->name, "%s", name);
-	pool_submit(c->daemon->pool, c->daemon->loop, auth_job_work, auth_job_done, job);
+	pool_submit(c->daemon->pool, NULL, c->daemon->loop, auth_job_work, auth_job_done, job);
 }

@@ -46,6 +46,7 @@ libdaemon_a_SOURCES += \
 	daemon/notify.c daemon/notify.h \
 	daemon/queue.c daemon/queue.h \
 	daemon/retry.c daemon/retry.h \
+	daemon/root_check.c daemon/root_check.h \
 	daemon/spool.c daemon/spool.h \
 	daemon/worker.c daemon/worker.h
 

@@ -37,7 +37,8 @@ struct attempt {
 	struct change *change;
 	struct account **accounts, *account;
 	size_t accounts_len;
-	int spool, spool_error;
+	struct disk_root *spool; /* NULL: none, or spool_error says why */
+	int spool_error;
 	size_t ring;
 	struct budget *memory;
 	struct bucket *const *buckets;
@@ -646,7 +647,7 @@ attempt_free(struct attempt *a)
 	await_drop(&a->await);
 	event_free(a->wake);
 	copy_result_fini(&a->copied);
-	cleanup_close(&a->spool);
+	disk_root_unref(a->spool);
 	for (i = 0; i < a->accounts_len; i++)
 		cloud_account_unref(a->accounts[i]);
 	free(a->accounts);
@@ -724,6 +725,18 @@ attempt_needs_spool(const struct change *change)
 	return false;
 }
 
+/* A directory of our own state, which the daemon could not run without. */
+static void
+attempt_open_spool(struct attempt *a, const char *dir)
+{
+	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		a->spool_error = -errno;
+	else
+		a->spool = disk_root_of(fd);
+}
+
 struct attempt *
 attempt_start(struct cloud_runner *runner, const struct change *change, struct account **accounts,
     size_t accounts_len, const struct attempt_config *config, const struct attempt_handler *handler,
@@ -750,11 +763,8 @@ attempt_start(struct cloud_runner *runner, const struct change *change, struct a
 	a->handler = *handler;
 	a->arg = arg;
 	a->result.bytes_total = change->kind == CHANGE_TRANSFER ? UINT64_MAX : 0;
-	a->spool = -1;
-	if (config->spool_dir != NULL && attempt_needs_spool(change)) {
-		a->spool = open(config->spool_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		a->spool_error = a->spool < 0 ? -errno : 0;
-	}
+	if (config->spool_dir != NULL && attempt_needs_spool(change))
+		attempt_open_spool(a, config->spool_dir);
 	attempt_wake(a);
 	return a;
 }

@@ -38,7 +38,7 @@ struct copy {
 	struct segment *segments; /* lengths and versions are filled in as they become known */
 	struct relay_part *parts;
 	size_t len;
-	int spool;
+	struct disk_root *spool;
 	struct account *to;
 	char *path, *temp_id, *content_type;
 	bool overwrite, preserve, repeated;
@@ -148,7 +148,7 @@ copy_start_run(struct copy *c)
 		if (s->kind == SEGMENT_ENTRY && c->parts[i].account == NULL)
 			return COPY_FAIL(c, -ENOENT,
 			    "the account of the source '%s' is not there any more", s->path);
-		if (s->kind == SEGMENT_SPOOL && c->spool < 0)
+		if (s->kind == SEGMENT_SPOOL && c->spool == NULL)
 			return COPY_FAIL(
 			    c, -ENOENT, "the spool with '%s' is not there any more", s->path);
 		if (s->kind == SEGMENT_ZERO && s->length == SEGMENT_TO_END)

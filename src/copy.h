@@ -27,7 +27,7 @@ struct copy_spec {
 	struct account *
 	    *accounts; /* those of the segments are among them; borrowed during the call */
 	size_t accounts_len;
-	int spool; /* directory for SEGMENT_SPOOL, or -1; borrowed until the end */
+	struct disk_root *spool; /* for SEGMENT_SPOOL, or NULL; borrowed until the end */
 
 	struct account *to;
 	const char *path; /* copied, like the strings below */

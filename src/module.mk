@@ -21,7 +21,7 @@ libskyferry_a_SOURCES = \
 	src/disk_names.c \
 	src/disk_path.c \
 	src/disk_private.h \
-	src/disk_root.c \
+	src/disk_root.c src/disk_root.h \
 	src/disk_work.c \
 	src/entry.c src/entry.h \
 	src/err.c src/err.h \

@@ -201,7 +201,6 @@ tree_item_start(struct tree *t, struct tree_item *item, const struct entry *e)
 	    .segments_len = 1,
 	    .accounts = &t->account,
 	    .accounts_len = 1,
-	    .spool = -1,
 	    .to = t->account,
 	    .path = to,
 	    .temp_id = temp_id,
