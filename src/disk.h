@@ -48,7 +48,7 @@ struct disk_request {
 	unsigned mode; /* 0: 0666 & ~umask */
 	bool no_replace; /* WRITE, COPY, RENAME: -EEXIST if path (path2) is there (renameat2
 			    NOREPLACE) */
-	bool fsync; /* file and directory, before success */
+	bool fsync; /* what was changed is on disk before success: file, attributes, directory */
 };
 
 struct disk_usage {

@@ -154,19 +154,39 @@ disk_work_rename(struct disk_call *call)
 	return 0;
 }
 
+/* A descriptor that can be synced: the file's own, or where we may not open it, one of its file
+   system.  *whole says which. */
+static int
+open_to_sync(const struct disk_call *call, const char *name, bool *whole)
+{
+	int fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	*whole = fd < 0 && errno == EACCES;
+	if (*whole)
+		fd = disk_open_parent(call->root, call->req.path, false, true);
+	return fd < 0 && !*whole ? -errno : fd;
+}
+
 /* Through /proc: a file that we may not open has attributes all the same. */
 static int
 set_attributes(struct disk_call *call, int fd)
 {
+	CLEANUP(cleanup_close) int sync = -1;
 	const struct disk_request *req = &call->req;
+	bool whole = false;
 	char name[64];
 	int code = 0;
 
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	/* Before the mode, which may take the right to. */
+	if (req->fsync && (sync = open_to_sync(call, name, &whole)) < 0)
+		return sync;
 	if (req->mode != 0 && fchmodat(AT_FDCWD, name, req->mode & 0777, 0) < 0)
 		code = -errno;
 	if (code == 0 && req->mtime_ns != ENTRY_NO_TIME)
 		code = disk_set_mtime(AT_FDCWD, name, -1, req->mtime_ns);
+	if (code == 0 && sync >= 0 && (whole ? syncfs(sync) : fsync(sync)) < 0)
+		code = -errno;
 	return code;
 }
 

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -835,6 +837,81 @@ attributes_usage_and_sweep(void **state)
 	assert_int_equal(run(DISK_SWEEP, "no/such/place", NULL, NULL), 0);
 }
 
+/* What was synced, by inode: these take the place of libc's. */
+static atomic_ullong synced, synced_whole;
+
+int
+fsync(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	atomic_store(&synced, st.st_ino);
+	return (int)syscall(SYS_fsync, fd);
+}
+
+int
+syncfs(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	atomic_store(&synced_whole, st.st_ino);
+	return (int)syscall(SYS_syncfs, fd);
+}
+
+static void
+set_mode(const char *path, unsigned mode, bool durably)
+{
+	struct probe p;
+
+	atomic_store(&synced, 0);
+	atomic_store(&synced_whole, 0);
+	probe_init(&p, DISK_SETATTR, path);
+	p.req.mode = mode;
+	p.req.fsync = durably;
+	assert_int_equal(probe_run(&p), 0);
+	probe_fini(&p);
+}
+
+static uint64_t
+inode_of(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(in(name), &st), 0);
+	return st.st_ino;
+}
+
+/* Attributes are on disk before they count as changed, as content is; also of a file that may not
+   be opened, by then or before. */
+static void
+attributes_are_durable(void **state)
+{
+	struct probe p;
+
+	assert_int_equal(mkdir(in("d"), 0777), 0);
+	assert_int_equal(chmod(in("d"), 0777), 0);
+	assert_int_equal(chmod(dir, 0755), 0);
+	if (geteuid() == 0) /* root may open everything */
+		assert_int_equal(seteuid(65534), 0);
+	scratch_write(in("d/f"), "1");
+	set_mode("d/f", 0600, false);
+	assert_int_equal(synced + synced_whole, 0);
+	set_mode("d/f", 0200, true);
+	assert_int_equal(synced, inode_of("d/f"));
+	set_mode("d/f", 0600, true);
+	assert_int_equal(synced, 0);
+	assert_int_equal(synced_whole, inode_of("d"));
+	probe_init(&p, DISK_MKDIR, "d/sub");
+	p.req.mtime_ns = INT64_C(1000000000);
+	p.req.fsync = true;
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(synced, inode_of("d/sub"));
+	probe_fini(&p);
+	assert_int_equal(seteuid(getuid()), 0);
+}
+
 static void
 errors_name_the_remedy(void **state)
 {
@@ -877,6 +954,7 @@ main(void)
 	    TEST(copy_between_file_systems),
 	    TEST(names_change),
 	    TEST(attributes_usage_and_sweep),
+	    TEST(attributes_are_durable),
 	    TEST(errors_name_the_remedy),
 	};
 
