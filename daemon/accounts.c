@@ -1,13 +1,12 @@
 #include "daemon/accounts.h"
-#include "daemon/endpoint.h"
 #include "daemon/events.h"
 #include "daemon/idmap.h"
 #include "daemon/queue.h"
 #include "daemon/root_check.h"
 #include "daemon/worker.h"
 #include "providers/providers.h"
+#include "src/endpoint.h"
 #include "src/log.h"
-#include "src/paths.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,12 +299,10 @@ static int
 accounts_check_endpoint(struct accounts *a, const json_t *credentials, struct err *err)
 {
 	const char *endpoint = json_string_value(json_object_get(credentials, "endpoint"));
-	const char *rule = settings_str(a->daemon->settings, "endpoints.private");
 	bool is_local;
 	int code;
 
-	if (endpoint == NULL || endpoint[0] == '\0' || strcmp(rule, "yes") == 0 ||
-	    (strcmp(rule, "auto") == 0 && !paths_is_system()))
+	if (endpoint == NULL || endpoint[0] == '\0' || endpoints_may_be_local(a->daemon->settings))
 		return 0;
 	code = endpoint_is_local(&is_local, endpoint, err);
 	if (code == 0 && is_local)

@@ -5,6 +5,7 @@
 #include "daemon/queue.h"
 #include "daemon/server.h"
 #include "src/clock.h"
+#include "src/endpoint.h"
 #include "src/log.h"
 #include "src/paths.h"
 #include <stdlib.h>
@@ -36,6 +37,7 @@ daemon_http_limits(const struct daemon *d)
 	    .stall_timeout_ms = settings_int(d->settings, "http.stall_timeout"),
 	    .buffer = settings_int(d->settings, "http.buffer"),
 	    .user_agent = "skyferry/" PACKAGE_VERSION,
+	    .public_only = !endpoints_may_be_local(d->settings),
 	};
 }
 

@@ -41,7 +41,6 @@ libdaemon_a_SOURCES += \
 libdaemon_a_SOURCES += \
 	daemon/accounts.c daemon/accounts.h \
 	daemon/daemon.c daemon/daemon.h \
-	daemon/endpoint.c daemon/endpoint.h \
 	daemon/idmap.c daemon/idmap.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/queue.c daemon/queue.h \

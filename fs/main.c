@@ -10,6 +10,7 @@
 #include "fs/watchdog.h"
 #include "src/clock.h"
 #include "src/crash.h"
+#include "src/endpoint.h"
 #include "src/log.h"
 #include "src/paths.h"
 #include "src/pool.h"
@@ -163,6 +164,7 @@ main_prepare(struct fs *fs, struct err *err)
 	    .stall_timeout_ms = (uint64_t)settings_int(fs->settings, "http.stall_timeout"),
 	    .buffer = (size_t)settings_int(fs->settings, "http.buffer"),
 	    .user_agent = "skyferry/" PACKAGE_VERSION,
+	    .public_only = !endpoints_may_be_local(fs->settings),
 	};
 	struct cloud_runner_config runner = {.http = http, .rate_share = 1};
 	unsigned major, minor;

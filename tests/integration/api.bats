@@ -263,6 +263,21 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask_tcp '' 200 POST /api/auth/login '{"username":"dora","password":"correct horse"}'
 }
 
+@test "a server in the daemon's own network: refused when it is named, and when a name leads there" {
+	local account='{"name":"s","provider":"s3","credentials":{"endpoint":"http://127.0.0.1:9","bucket":"bucket","accessKeyId":"a","secretAccessKey":"b"}}'
+	daemon_start --set endpoints.private=no
+	ask 403 POST /api/accounts "$account"
+	is '.code == "forbidden" and (.message | contains("endpoints.private"))'
+	daemon_stop
+	daemon_start --set endpoints.private=yes
+	ask 201 POST /api/accounts "$account"
+	daemon_stop
+	# As one that was named when its name meant another address.
+	daemon_start --set endpoints.private=no
+	ask 403 POST /api/accounts/s/test
+	is '.code == "forbidden" and (.message | contains("127.0.0.1") and contains("endpoints.private"))'
+}
+
 @test "passwords are changed by who knows them, or an administrator" {
 	start
 	local long token
