@@ -257,12 +257,6 @@ attempt_on_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoi
 }
 
 /* After a transient failure the queue will have it tried again. */
-static bool
-attempt_will_retry(const struct attempt *a)
-{
-	return a->change->attempts <= a->change->retries_max;
-}
-
 static void
 attempt_on_copied(void *arg, struct copy_result *result)
 {
@@ -299,7 +293,7 @@ attempt_copy_start(struct attempt *a)
 	    .memory = a->memory,
 	    .buckets = a->buckets,
 	    .buckets_len = a->buckets_len,
-	    .will_retry = attempt_will_retry(a),
+	    .change = a->change,
 	};
 	static const struct copy_handler handler = {
 	    .progress = attempt_on_progress, .note = attempt_on_note, .done = attempt_on_copied};
@@ -556,7 +550,7 @@ attempt_tree_run(struct attempt *a)
 		    .to = c->path,
 		    .id = c->id,
 		    .repeated = attempt_is_repeated(a),
-		    .will_retry = attempt_will_retry(a),
+		    .change = a->change,
 		    .ring = a->ring,
 		    .memory = a->memory,
 		    .buckets = a->buckets,

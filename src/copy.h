@@ -39,7 +39,8 @@ struct copy_spec {
 	const char *content_type;
 	size_t ring;
 	struct budget *memory; /* for more rings than one; borrowed until the end */
-	bool will_retry; /* after a transient failure there will be a repetition */
+	const struct change *change; /* says whether a failure will be followed by a repetition;
+					borrowed until the end; NULL: never */
 	struct checkpoint *checkpoint; /* of an earlier try; taken; or NULL */
 	struct bucket *const *buckets; /* as in relay.h; borrowed until the end */
 	size_t buckets_len;
