@@ -1,16 +1,13 @@
 #include "daemon/accounts.h"
-#include "daemon/endpoint.h"
 #include "daemon/events.h"
 #include "daemon/idmap.h"
 #include "daemon/queue.h"
+#include "daemon/root_check.h"
 #include "daemon/worker.h"
 #include "providers/providers.h"
-#include "src/disk.h"
+#include "src/endpoint.h"
 #include "src/log.h"
-#include "src/path.h"
-#include "src/paths.h"
 #include <assert.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +25,7 @@ struct accounts {
 	struct daemon *daemon;
 	struct idmap cached; /* accounts_cached by id */
 	struct idmap buckets; /* accounts_bucket by id: one for all that run, whatever changes */
+	struct root_checks *roots;
 };
 
 struct accounts_bucket {
@@ -297,61 +295,14 @@ accounts_snapshot(struct accounts *a, const char *user_id, const char *account_i
 
 /* -- what an account may name */
 
-/* Directories are compared by component, after symlinks were followed: what counts is where they
- * are. */
-static bool
-accounts_root_is_allowed(struct accounts *a, const char *resolved)
-{
-	char allowed[PATH_MAX];
-	const char *root;
-	size_t i;
-
-	for (i = 0; (root = settings_list(a->daemon->settings, "local.roots", i)) != NULL; i++) {
-		if (realpath(root, allowed) == NULL)
-			continue;
-		if (strcmp(allowed, "/") == 0 || path_is_inside(resolved + 1, allowed + 1))
-			return true;
-	}
-	return false;
-}
-
-/* The resolved path takes the place of the given one, and the driver refuses one that has symlinks:
-   one that is made or changed later leads nowhere else. */
-static int
-accounts_check_root(struct accounts *a, json_t *credentials, bool trusted, struct err *err)
-{
-	const char *root = json_string_value(json_object_get(credentials, "root"));
-	CLEANUP(cleanup_free) char *resolved = NULL;
-	CLEANUP(cleanup_close) int fd = -1;
-
-	if (root == NULL || root[0] != '/')
-		return 0; /* the driver says what is wrong with it */
-	/* First: following a path into a mount of ours would wait for us. */
-	fd = disk_open_root(root, true, err);
-	if (fd < 0)
-		return fd;
-	resolved = disk_real_path(fd);
-	if (resolved == NULL)
-		return err_sys(err, -errno, "root: '%s'", root);
-	if (!trusted && !accounts_root_is_allowed(a, resolved))
-		return err_set(err, -EPERM,
-		    "root: '%s' is not under a directory that accounts may use; the administrator allows "
-		    "directories by the setting local.roots",
-		    root);
-	json_object_set_new(credentials, "root", json_string(resolved));
-	return 0;
-}
-
 static int
 accounts_check_endpoint(struct accounts *a, const json_t *credentials, struct err *err)
 {
 	const char *endpoint = json_string_value(json_object_get(credentials, "endpoint"));
-	const char *rule = settings_str(a->daemon->settings, "endpoints.private");
 	bool is_local;
 	int code;
 
-	if (endpoint == NULL || endpoint[0] == '\0' || strcmp(rule, "yes") == 0 ||
-	    (strcmp(rule, "auto") == 0 && !paths_is_system()))
+	if (endpoint == NULL || endpoint[0] == '\0' || endpoints_may_be_local(a->daemon->settings))
 		return 0;
 	code = endpoint_is_local(&is_local, endpoint, err);
 	if (code == 0 && is_local)
@@ -378,57 +329,134 @@ accounts_visible(const struct cloud_driver *driver, const json_t *credentials)
 	return visible;
 }
 
+/* -- sealing */
+
+struct accounts_sealing {
+	struct accounts *accounts;
+	struct account_record *record; /* borrowed */
+	const struct cloud_driver *driver;
+	json_t *credentials; /* our own, wiped */
+	struct root_check *root; /* under way */
+	struct event *next; /* nothing on a disk is to be looked at */
+	accounts_sealed_fn done;
+	void *arg;
+};
+
 static int
-accounts_seal_copy(struct accounts *a, struct account_record *record,
-    const struct cloud_driver *driver, json_t *credentials, bool trusted, struct err *err)
+accounts_seal_record(struct accounts_sealing *s, struct err *err)
 {
 	CLEANUP(buf_free) struct buf clear = BUF_INIT(ACCOUNTS_CREDENTIALS_MAX);
+	struct account_record *record = s->record;
 	struct account *account;
 	json_t *visible;
 	int code;
 
 	clear.secret = true;
-	if (driver->transport == CLOUD_DISK)
-		code = accounts_check_root(a, credentials, trusted, err);
-	else
-		code = accounts_check_endpoint(a, credentials, err);
-	if (code == 0)
-		code = cloud_account_open(
-		    &account, driver, record->id, record->name, credentials, err);
+	code =
+	    cloud_account_open(&account, s->driver, record->id, record->name, s->credentials, err);
 	if (code != 0)
 		return code;
 	cloud_account_unref(account);
 
-	credentials_to_text(&clear, credentials);
+	credentials_to_text(&clear, s->credentials);
 	if (clear.failed)
 		return err_set(err, -E2BIG, "the credentials are too long");
 	buf_free(&record->sealed);
 	record->sealed = (struct buf)BUF_INIT(2 * ACCOUNTS_CREDENTIALS_MAX);
-	code = seal(&record->sealed, a->daemon->key, record->id, clear.data, clear.len, err);
+	code =
+	    seal(&record->sealed, s->accounts->daemon->key, record->id, clear.data, clear.len, err);
 	if (code != 0)
 		return code;
-	visible = accounts_visible(driver, credentials);
+	visible = accounts_visible(s->driver, s->credentials);
 	json_decref(record->settings);
 	record->settings = visible;
 	return 0;
 }
 
+static void
+accounts_sealing_free(struct accounts_sealing *s)
+{
+	account_credentials_free(s->credentials);
+	event_free(s->next);
+	free(s);
+}
+
+/* What may be named has been looked at. */
+static void
+accounts_sealing_end(struct accounts_sealing *s, int code, struct err *err)
+{
+	if (code == 0)
+		code = accounts_seal_record(s, err);
+	s->done(s->arg, code, err);
+	accounts_sealing_free(s);
+}
+
+/* The resolved path takes the place of the given one, and the driver refuses one that has symlinks:
+   one that is made or changed later leads nowhere else. */
+static void
+accounts_on_root(void *arg, int code, const char *real, const struct err *why)
+{
+	struct accounts_sealing *s = arg;
+	struct err err = *why;
+
+	if (code == 0)
+		json_object_set_new(s->credentials, "root", json_string(real));
+	/* What the credentials name and is not there makes the request wrong, not its path. */
+	if (code == -ENOENT || code == -ENOTDIR)
+		code = err.code = -EINVAL;
+	accounts_sealing_end(s, code, &err);
+}
+
+static void
+accounts_on_next(evutil_socket_t fd, short what, void *arg)
+{
+	struct accounts_sealing *s = arg;
+	struct err err = ERR_INIT;
+	int code = 0;
+
+	if (s->driver->transport != CLOUD_DISK)
+		code = accounts_check_endpoint(s->accounts, s->credentials, &err);
+	accounts_sealing_end(s, code, &err);
+}
+
 int
-accounts_seal(struct accounts *a, struct account_record *record, const json_t *credentials,
-    bool trusted, struct err *err)
+accounts_seal(struct accounts_sealing **out, struct accounts *a, struct account_record *record,
+    const json_t *credentials, bool trusted, accounts_sealed_fn done, void *arg, struct err *err)
 {
 	const struct cloud_driver *driver = accounts_driver(a, record->driver);
-	json_t *copy;
-	int code;
+	const char *root = json_string_value(json_object_get(credentials, "root"));
+	struct accounts_sealing *s;
 
 	if (driver == NULL)
 		return err_set(err, -EINVAL, "there is no provider '%s'", record->driver);
 	if (!json_is_object(credentials))
 		return err_set(err, -EINVAL, "credentials must be an object");
-	copy = json_deep_copy(credentials);
-	code = accounts_seal_copy(a, record, driver, copy, trusted, err);
-	account_credentials_free(copy);
-	return code;
+	s = xcalloc(1, sizeof *s);
+	s->accounts = a;
+	s->record = record;
+	s->driver = driver;
+	s->credentials = json_deep_copy(credentials);
+	s->done = done;
+	s->arg = arg;
+	s->next = event_new(loop_base(a->daemon->loop), -1, 0, accounts_on_next, s);
+	if (s->next == NULL)
+		abort();
+	/* What is wrong with another kind of path, the driver says. */
+	if (driver->transport == CLOUD_DISK && root != NULL && root[0] == '/')
+		s->root =
+		    root_check_start(a->roots, record->user_id, root, trusted, accounts_on_root, s);
+	else
+		event_active(s->next, EV_TIMEOUT, 0);
+	*out = s;
+	return 0;
+}
+
+void
+accounts_seal_cancel(struct accounts_sealing *s)
+{
+	if (s->root != NULL)
+		root_check_cancel(s->root);
+	accounts_sealing_free(s);
 }
 
 void
@@ -492,6 +520,7 @@ accounts_new(struct daemon *d)
 	struct accounts *a = xcalloc(1, sizeof *a);
 
 	a->daemon = d;
+	a->roots = root_checks_new(d);
 	return a;
 }
 
@@ -509,5 +538,6 @@ accounts_free(struct accounts *a)
 	while ((c = idmap_any(&a->cached)) != NULL)
 		accounts_drop(a, c->id);
 	idmap_fini(&a->cached);
+	root_checks_free(a->roots);
 	free(a);
 }

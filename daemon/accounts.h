@@ -17,11 +17,16 @@ int accounts_find(struct accounts *, const char *user_id, const char *ref,
 int
 accounts_credentials(struct accounts *, const struct account_record *, json_t **out, struct err *);
 void account_credentials_free(json_t *);
+struct accounts_sealing;
+typedef void (*accounts_sealed_fn)(void *arg, int code, const struct err *);
 /* Seals `credentials` into the record (and fills settings from the fields that are not secret),
    after the driver has accepted them (cloud_account_open) and the rules for local roots and
-   endpoints hold. `trusted`: the caller has the daemon's uid over the socket. */
-int accounts_seal(struct accounts *, struct account_record *, const json_t *credentials,
-    bool trusted, struct err *);
+   endpoints hold. `trusted`: the caller has the daemon's uid over the socket.  A directory is
+   looked at meanwhile, with a deadline (root_check.h): the record is borrowed until done, of which
+   exactly one comes, from the loop, unless this fails. */
+int accounts_seal(struct accounts_sealing **out, struct accounts *, struct account_record *,
+    const json_t *credentials, bool trusted, accounts_sealed_fn done, void *arg, struct err *);
+void accounts_seal_cancel(struct accounts_sealing *); /* no done comes any more */
 /* An open account on the control loop, for daemon->runner; cached until changed.  Borrowed: ref to
  * keep. */
 int accounts_open(struct accounts *, const char *account_id, struct account **out, struct err *);

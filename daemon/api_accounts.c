@@ -52,12 +52,33 @@ api_providers(struct call *c)
 	call_reply(c, 200, list);
 }
 
-/* -- accounts: in writes, call->data is the struct account_record */
+/* -- accounts */
+
+/* call->data of what writes. */
+struct account_write {
+	struct account_record *record;
+	struct accounts_sealing *sealing; /* under way */
+};
 
 static void
-record_data_free(void *data)
+account_write_free(void *data)
 {
-	account_record_free(data);
+	struct account_write *w = data;
+
+	account_record_free(w->record);
+	free(w);
+}
+
+/* Takes the record. */
+static struct account_write *
+account_write_begin(struct call *c, struct account_record *record)
+{
+	struct account_write *w = xcalloc(1, sizeof *w);
+
+	w->record = record;
+	c->data = w;
+	c->fini = account_write_free;
+	return w;
 }
 
 /* The caller's account of the path, kept in call->data; NULL: the call has been answered. */
@@ -71,21 +92,42 @@ record_begin(struct call *c)
 		call_fail(c, err.code, &err);
 		return NULL;
 	}
-	c->data = record;
-	c->fini = record_data_free;
+	account_write_begin(c, record);
 	return record;
 }
 
-/* What the credentials name and is not there makes the request wrong, not its path. */
-static int
-record_seal(struct call *c, struct account_record *record, struct err *err)
+static void
+record_stop_sealing(struct call *c)
 {
-	int code = accounts_seal(
-	    c->daemon->accounts, record, json_object_get(c->body, "credentials"), c->trusted, err);
+	struct account_write *w = c->data;
 
-	if (code == -ENOENT || code == -ENOTDIR)
-		code = err->code = -EINVAL;
+	accounts_seal_cancel(TAKE(w->sealing));
+}
+
+/* Until done(call, ...), which comes once unless this fails. */
+static int
+record_seal(struct call *c, accounts_sealed_fn done, struct err *err)
+{
+	struct account_write *w = c->data;
+	int code = accounts_seal(&w->sealing, c->daemon->accounts, w->record,
+	    json_object_get(c->body, "credentials"), c->trusted, done, c, err);
+
+	if (code == 0)
+		c->stop = record_stop_sealing;
 	return code;
+}
+
+/* The record that was sealed; NULL: the call has been answered. */
+static struct account_record *
+record_sealed(struct call *c, int code, const struct err *err)
+{
+	struct account_write *w = c->data;
+
+	c->stop = NULL;
+	w->sealing = NULL;
+	if (code != 0)
+		call_fail(c, code, err);
+	return code == 0 ? w->record : NULL;
 }
 
 static int
@@ -132,7 +174,7 @@ api_accounts_get(struct call *c)
 static void
 accounts_on_written(struct call *c, struct store_result *res, int status, const char *event)
 {
-	struct account_record *record = c->data;
+	struct account_record *record = ((struct account_write *)c->data)->record;
 
 	if (res->code != 0) {
 		call_fail(c, res->code, &res->err);
@@ -162,6 +204,16 @@ accounts_on_removed(void *arg, struct store_result *res)
 	accounts_on_written(arg, res, 204, "removed");
 }
 
+static void
+accounts_on_add_sealed(void *arg, int code, const struct err *err)
+{
+	struct call *c = arg;
+	struct account_record *record = record_sealed(c, code, err);
+
+	if (record != NULL)
+		store_account_add(c->daemon->store, record, accounts_on_added, c);
+}
+
 void
 api_accounts_add(struct call *c)
 {
@@ -180,8 +232,7 @@ api_accounts_add(struct call *c)
 		return;
 	}
 	record = account_record_new();
-	c->data = record;
-	c->fini = record_data_free;
+	account_write_begin(c, record);
 	uuid_new(record->id);
 	memcpy(record->user_id, c->user->id, sizeof record->user_id);
 	record->driver = xstrdup(get_str(c->body, "provider"));
@@ -189,11 +240,21 @@ api_accounts_add(struct call *c)
 	record->created_ms = clock_ms();
 	record->bandwidth = (uint64_t)get_int(c->body, "bandwidth", 0);
 	if (record_set_name(record, get_str(c->body, "name"), &err) != 0 ||
-	    record_seal(c, record, &err) != 0) {
+	    record_seal(c, accounts_on_add_sealed, &err) != 0)
 		call_fail(c, err.code, &err);
+}
+
+static void
+accounts_on_update_sealed(void *arg, int code, const struct err *err)
+{
+	struct call *c = arg;
+	struct account_record *record = record_sealed(c, code, err);
+
+	if (record == NULL)
 		return;
-	}
-	store_account_add(c->daemon->store, record, accounts_on_added, c);
+	xstrset(&record->status, "ok");
+	xstrset(&record->status_text, NULL);
+	store_account_update(c->daemon->store, record, accounts_on_updated, c);
 }
 
 void
@@ -219,18 +280,13 @@ api_accounts_update(struct call *c)
 	}
 	if ((record = record_begin(c)) == NULL)
 		return;
-	if ((name != NULL && record_set_name(record, name, &err) != 0) ||
-	    (credentials && record_seal(c, record, &err) != 0)) {
-		call_fail(c, err.code, &err);
-		return;
-	}
 	if (bandwidth)
 		record->bandwidth = (uint64_t)get_int(c->body, "bandwidth", 0);
-	if (credentials) {
-		xstrset(&record->status, "ok");
-		xstrset(&record->status_text, NULL);
-	}
-	store_account_update(c->daemon->store, record, accounts_on_updated, c);
+	if ((name != NULL && record_set_name(record, name, &err) != 0) ||
+	    (credentials && record_seal(c, accounts_on_update_sealed, &err) != 0))
+		call_fail(c, err.code, &err);
+	else if (!credentials)
+		store_account_update(c->daemon->store, record, accounts_on_updated, c);
 }
 
 void

@@ -16,10 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #define TOKEN_MAX    4096
 #define JOBS_MAX     32 /* passwords that wait to be hashed: each takes tens of milliseconds */
+#define WAITING_MAX  16 /* of them, for earlier ones of one name: the others have room */
 #define BRAKES       16384 /* names under watch: each costs a hash, so that a minute sees fewer */
 #define BRAKE_MS     60000
 #define NAME_MAX_LEN 64
@@ -28,7 +30,8 @@
 
 struct brake {
 	char name[NAME_MAX_LEN + 1];
-	unsigned attempts; /* since from_ms, the right ones left out */
+	unsigned failures; /* since from_ms and the last right one */
+	unsigned running, waiting; /* attempts that have not ended */
 	uint64_t from_ms; /* monotonic; 0: a free slot */
 };
 
@@ -39,15 +42,17 @@ struct auth {
 	unsigned char key[32];
 	char *decoy; /* a setting for crypt(3): what an unknown name is checked against */
 	struct brake brakes[BRAKES];
+	TAILQ_HEAD(, auth_job) waiting; /* until earlier attempts of their names have ended */
 };
 
 struct auth_job {
+	TAILQ_ENTRY(auth_job) next;
 	struct auth *auth;
 	struct call *call;
 	char *password;
 	char *setting; /* the hash to compare with, or a new salt */
 	bool decoy; /* the answer is no, whatever the password */
-	char name[NAME_MAX_LEN + 1];
+	struct brake *brake; /* of the name; NULL: nothing is verified */
 	char *hash; /* result */
 	auth_hash_fn on_hash;
 	auth_verify_fn on_verify;
@@ -60,6 +65,7 @@ auth_new(struct daemon *daemon)
 
 	a->daemon = daemon;
 	a->refs = 1;
+	TAILQ_INIT(&a->waiting);
 	seal_derive(daemon->key, "jwt", a->key, sizeof a->key);
 	a->decoy = crypt_gensalt_ra("$y$", 0, NULL, 0);
 	return a;
@@ -303,63 +309,90 @@ auth_identify(struct call *c, void (*next)(struct call *))
 
 /* -- the brake on guessing */
 
+/*
+ * At most AUTH_FAILURES guesses of a name's password are answered within a minute, however many
+ * come at once: as long as those under way could all be wrong, further ones wait for their ends.  A
+ * right one clears the count, so somebody who signs in from many programs at once is let in by all.
+ */
+
+static bool
+brake_is_busy(const struct brake *b)
+{
+	return b->running > 0 || b->waiting > 0;
+}
+
+/* The name's, or a free one, which becomes the name's; NULL: all are taken. */
 static struct brake *
 brake_find(struct auth *a, const char *name, uint64_t now)
 {
-	struct brake *oldest = &a->brakes[0];
+	struct brake *oldest = NULL, *b;
 	size_t i;
 
 	for (i = 0; i < BRAKES; i++) {
-		if (a->brakes[i].from_ms != 0 && strcmp(a->brakes[i].name, name) == 0) {
-			if (now - a->brakes[i].from_ms >= BRAKE_MS) {
-				a->brakes[i].from_ms = now;
-				a->brakes[i].attempts = 0;
+		b = &a->brakes[i];
+		if (b->from_ms != 0 && strcmp(b->name, name) == 0) {
+			if (now - b->from_ms >= BRAKE_MS) {
+				b->from_ms = now;
+				b->failures = 0;
 			}
-			return &a->brakes[i];
+			return b;
 		}
-		if (a->brakes[i].from_ms < oldest->from_ms)
-			oldest = &a->brakes[i];
+		if (!brake_is_busy(b) && (oldest == NULL || b->from_ms < oldest->from_ms))
+			oldest = b;
 	}
 	/* A name that is braked is not forgotten because others are tried. */
-	if (oldest->from_ms != 0 && now - oldest->from_ms < BRAKE_MS)
+	if (oldest == NULL || (oldest->from_ms != 0 && now - oldest->from_ms < BRAKE_MS))
 		return NULL;
 	snprintf(oldest->name, sizeof oldest->name, "%s", name);
 	oldest->from_ms = now;
-	oldest->attempts = 0;
+	oldest->failures = 0;
 	return oldest;
 }
 
-/* An attempt counts when it begins, so that many at once are braked too; a right one clears the
- * count. */
 static int
-brake_take(struct auth *a, const char *name, struct err *err)
+brake_refuse(const struct brake *b, uint64_t now, struct err *err)
+{
+	uint64_t wait_ms = BRAKE_MS - MIN(now - b->from_ms, BRAKE_MS);
+
+	err_set(err, -EAGAIN, "too many failures for '%s'; try again in %u s", b->name,
+	    (unsigned)((wait_ms + 999) / 1000));
+	err->wait_ms = wait_ms;
+	return -EAGAIN;
+}
+
+/* May one more attempt come?  It then waits until brake_has_room(). */
+static int
+brake_admit(struct auth *a, const char *name, struct brake **out, struct err *err)
 {
 	uint64_t now = clock_mono_ms();
 	struct brake *b = brake_find(a, name, now);
 
-	if (b == NULL) {
+	if (b != NULL && b->failures >= AUTH_FAILURES)
+		return brake_refuse(b, now, err);
+	if (b == NULL || b->waiting >= WAITING_MAX) {
 		err_set(err, -EAGAIN, "too many sign-ins at once");
 		err->wait_ms = 1000;
 		return -EAGAIN;
 	}
-	if (b->attempts >= AUTH_FAILURES) {
-		uint64_t wait_ms = BRAKE_MS - (now - b->from_ms);
-
-		err_set(err, -EAGAIN, "too many failures for '%s'; try again in %u s", name,
-		    (unsigned)((wait_ms + 999) / 1000));
-		err->wait_ms = wait_ms;
-		return -EAGAIN;
-	}
-	b->attempts++;
+	*out = b;
 	return 0;
 }
 
-static void
-brake_release(struct auth *a, const char *name)
+static bool
+brake_has_room(const struct brake *b)
 {
-	struct brake *b = brake_find(a, name, clock_mono_ms());
+	return b->failures + b->running < AUTH_FAILURES;
+}
 
-	if (b != NULL)
+static void
+brake_ended(struct brake *b, bool right)
+{
+	b->running--;
+	if (!right)
+		b->failures++;
+	else
+		b->failures = 0;
+	if (b->failures == 0 && !brake_is_busy(b))
 		b->from_ms = 0;
 }
 
@@ -410,26 +443,68 @@ auth_job_free(struct auth_job *job)
 	free(job);
 }
 
+static void auth_job_done(void *);
+
+static void
+auth_job_start(struct auth_job *job)
+{
+	struct daemon *d = job->auth->daemon;
+
+	if (job->brake != NULL)
+		job->brake->running++;
+	pool_submit(d->pool, NULL, d->loop, auth_job_work, auth_job_done, job);
+}
+
+/* An attempt has ended: those that waited for it begin, or are refused. */
+static void
+auth_wake(struct auth *a, struct brake *b)
+{
+	struct auth_job *job = TAILQ_FIRST(&a->waiting), *next;
+	struct err err = ERR_INIT;
+	bool gone, refused;
+
+	for (; job != NULL; job = next) {
+		next = TAILQ_NEXT(job, next);
+		gone = job->call->req == NULL;
+		refused = b->failures >= AUTH_FAILURES;
+		if (job->brake != b || (!gone && !refused && !brake_has_room(b)))
+			continue;
+		TAILQ_REMOVE(&a->waiting, job, next);
+		b->waiting--;
+		if (!gone && !refused) {
+			auth_job_start(job);
+			continue;
+		}
+		if (gone)
+			err_set(&err, -ECANCELED, "the connection is gone");
+		else
+			brake_refuse(b, clock_mono_ms(), &err);
+		call_fail(job->call, err.code, &err);
+		a->jobs--;
+		auth_job_free(job);
+	}
+}
+
 static void
 auth_job_done(void *arg)
 {
 	struct auth_job *job = arg;
 	struct call *c = job->call;
-	bool right;
+	bool right = !job->decoy && job->hash != NULL && job->setting != NULL &&
+	    strlen(job->hash) == strlen(job->setting) &&
+	    equal_constant_time(job->hash, job->setting, strlen(job->setting));
 
 	job->auth->jobs--;
-	if (c->req == NULL) {
-		call_fail(c, -ECANCELED, NULL);
-	} else if (job->on_hash != NULL) {
-		job->on_hash(c, TAKE(job->hash));
-	} else {
-		right = !job->decoy && job->hash != NULL &&
-		    strlen(job->hash) == strlen(job->setting) &&
-		    equal_constant_time(job->hash, job->setting, strlen(job->setting));
-		if (right)
-			brake_release(job->auth, job->name);
-		job->on_verify(c, right);
+	if (job->brake != NULL) {
+		brake_ended(job->brake, right);
+		auth_wake(job->auth, job->brake);
 	}
+	if (c->req == NULL)
+		call_fail(c, -ECANCELED, NULL);
+	else if (job->on_hash != NULL)
+		job->on_hash(c, TAKE(job->hash));
+	else
+		job->on_verify(c, right);
 	auth_job_free(job);
 }
 
@@ -465,7 +540,7 @@ auth_hash(struct call *c, const char *password, auth_hash_fn done)
 		return;
 	job->on_hash = done;
 	job->setting = crypt_gensalt_ra("$y$", 0, NULL, 0);
-	pool_submit(c->daemon->pool, c->daemon->loop, auth_job_work, auth_job_done, job);
+	auth_job_start(job);
 }
 
 void
@@ -474,10 +549,11 @@ auth_verify(
 {
 	struct auth *a = server_auth(c->daemon->server);
 	struct err err = ERR_INIT;
+	struct brake *brake = NULL;
 	struct auth_job *job;
 
 	/* Who is turned away for the crowd takes no place under watch. */
-	if (a->jobs < JOBS_MAX && brake_take(a, name, &err) != 0) {
+	if (a->jobs < JOBS_MAX && brake_admit(a, name, &brake, &err) != 0) {
 		call_fail(c, err.code, &err);
 		return;
 	}
@@ -486,6 +562,11 @@ auth_verify(
 	job->on_verify = done;
 	job->decoy = hash == NULL;
 	job->setting = xstrdup_null(hash != NULL ? hash : job->auth->decoy);
-	snprintf(job->name, sizeof job->name, "%s", name);
-	pool_submit(c->daemon->pool, c->daemon->loop, auth_job_work, auth_job_done, job);
+	job->brake = brake;
+	if (brake_has_room(brake)) {
+		auth_job_start(job);
+	} else {
+		brake->waiting++;
+		TAILQ_INSERT_TAIL(&a->waiting, job, next);
+	}
 }

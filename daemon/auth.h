@@ -28,7 +28,8 @@ typedef void (*auth_verify_fn)(struct call *, bool right);
    gone meanwhile they free the call and do not call back. */
 void auth_hash(struct call *, const char *password, auth_hash_fn);
 /* hash NULL (no such user, or no password): the same work, and false.  `name` is braked: after
-   AUTH_FAILURES attempts within a minute without a right one the call is answered 429. */
+   AUTH_FAILURES wrong ones within a minute without a right one the call is answered 429; while so
+   many are under way, the next waits for them. */
 void auth_verify(
     struct call *, const char *name, const char *hash, const char *password, auth_verify_fn);
 #define AUTH_FAILURES 5

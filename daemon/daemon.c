@@ -5,6 +5,7 @@
 #include "daemon/queue.h"
 #include "daemon/server.h"
 #include "src/clock.h"
+#include "src/endpoint.h"
 #include "src/log.h"
 #include "src/paths.h"
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #define DAEMON_DISK_MS 10000 /* how long a hung disk may keep the daemon from ending */
-#define DAEMON_POOL    2 /* threads for the API's own slow calls; transfers have their own */
+#define DAEMON_POOL    2 /* threads, of each place, for the API's own slow calls */
 
 char *
 daemon_state_dir(const struct settings *s)
@@ -36,6 +37,7 @@ daemon_http_limits(const struct daemon *d)
 	    .stall_timeout_ms = settings_int(d->settings, "http.stall_timeout"),
 	    .buffer = settings_int(d->settings, "http.buffer"),
 	    .user_agent = "skyferry/" PACKAGE_VERSION,
+	    .public_only = !endpoints_may_be_local(d->settings),
 	};
 }
 
@@ -169,34 +171,39 @@ daemon_stop(struct daemon *d, uint64_t drain_ms)
 }
 
 struct disk_wait {
-	struct loop *loop;
+	struct daemon *daemon;
 	uint64_t until_ms;
 };
+
+static bool
+daemon_disks_are_idle(const struct daemon *d)
+{
+	return disk_calls() == 0 && (d->pool == NULL || pool_jobs(d->pool) == 0);
+}
 
 static void
 disk_wait_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct disk_wait *w = arg;
 
-	if (disk_calls() == 0 || clock_mono_ms() >= w->until_ms)
-		loop_stop(w->loop);
+	if (daemon_disks_are_idle(w->daemon) || clock_mono_ms() >= w->until_ms)
+		loop_stop(w->daemon->loop);
 }
 
-/* Cancelled disk calls end by themselves, on loops that must still be there. */
+/* Cancelled disk calls and jobs end by themselves, on loops that must still be there. */
 static void
 daemon_await_disks(struct daemon *d)
 {
 	static const struct timeval tick = {0, 5 * 1000};
-	struct disk_wait wait = {.loop = d->loop, .until_ms = clock_mono_ms() + DAEMON_DISK_MS};
+	struct disk_wait wait = {.daemon = d, .until_ms = clock_mono_ms() + DAEMON_DISK_MS};
 	struct event *timer;
 
-	if (disk_calls() == 0)
-		return;
 	timer = event_new(loop_base(d->loop), -1, EV_PERSIST, disk_wait_on_tick, &wait);
 	event_add(timer, &tick);
+	event_active(timer, EV_TIMEOUT, 0);
 	loop_run(d->loop);
 	event_free(timer);
-	if (disk_calls() == 0)
+	if (daemon_disks_are_idle(d))
 		return;
 	log_error("a disk does not answer: leaving without waiting for it");
 	store_close(d->store);

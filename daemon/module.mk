@@ -41,11 +41,11 @@ libdaemon_a_SOURCES += \
 libdaemon_a_SOURCES += \
 	daemon/accounts.c daemon/accounts.h \
 	daemon/daemon.c daemon/daemon.h \
-	daemon/endpoint.c daemon/endpoint.h \
 	daemon/idmap.c daemon/idmap.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/queue.c daemon/queue.h \
 	daemon/retry.c daemon/retry.h \
+	daemon/root_check.c daemon/root_check.h \
 	daemon/spool.c daemon/spool.h \
 	daemon/worker.c daemon/worker.h
 

@@ -207,6 +207,7 @@ queue_decide(struct queue *q, struct change *c, int code, const struct err *err)
 	    .backoff_ms = settings_int(s, "transfer.backoff"),
 	    .backoff_max_ms = settings_int(s, "transfer.backoff_max"),
 	};
+	bool will_retry = change_will_retry(c, code);
 	uint64_t random;
 
 	c->error = code;
@@ -215,7 +216,7 @@ queue_decide(struct queue *q, struct change *c, int code, const struct err *err)
 		c->state = CHANGE_COMPLETED;
 	} else if (code == -ECANCELED) {
 		c->state = CHANGE_CANCELLED;
-	} else if (err_is_transient(code) && c->attempts <= c->retries_max) {
+	} else if (will_retry) {
 		random_bytes(&random, sizeof random);
 		c->state = CHANGE_QUEUED;
 		c->not_before_ms =

@@ -127,7 +127,8 @@ spool_unlink_next(struct spool *s)
 	STAILQ_INIT(&job->files);
 	STAILQ_CONCAT(&job->files, &s->waiting);
 	s->unlinking = true;
-	pool_submit(s->daemon->pool, s->daemon->loop, spool_unlink_work, spool_unlink_done, job);
+	pool_submit(
+	    s->daemon->pool, NULL, s->daemon->loop, spool_unlink_work, spool_unlink_done, job);
 }
 
 static bool
@@ -276,7 +277,7 @@ spool_walk(struct spool *s)
 	job->resume_user = xstrdup_null(s->resume_user);
 	job->resume_name = xstrdup_null(s->resume_name);
 	s->walking = true;
-	pool_submit(s->daemon->pool, s->daemon->loop, spool_walk_work, spool_walk_done, job);
+	pool_submit(s->daemon->pool, NULL, s->daemon->loop, spool_walk_work, spool_walk_done, job);
 }
 
 void

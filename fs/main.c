@@ -10,6 +10,7 @@
 #include "fs/watchdog.h"
 #include "src/clock.h"
 #include "src/crash.h"
+#include "src/endpoint.h"
 #include "src/log.h"
 #include "src/paths.h"
 #include "src/pool.h"
@@ -163,6 +164,7 @@ main_prepare(struct fs *fs, struct err *err)
 	    .stall_timeout_ms = (uint64_t)settings_int(fs->settings, "http.stall_timeout"),
 	    .buffer = (size_t)settings_int(fs->settings, "http.buffer"),
 	    .user_agent = "skyferry/" PACKAGE_VERSION,
+	    .public_only = !endpoints_may_be_local(fs->settings),
 	};
 	struct cloud_runner_config runner = {.http = http, .rate_share = 1};
 	unsigned major, minor;
@@ -221,17 +223,28 @@ main_raise_files(void)
 	}
 }
 
-/* Tasks that still wait end with an error; none is left when this returns, unless one does not
- * listen. */
 static void
+main_on_tick(evutil_socket_t fd, short what, void *arg)
+{
+}
+
+/* Tasks that still wait end with an error; none is left when this returns, unless one does not
+   listen.  Then what they left on the pool: false, if a disk does not answer. */
+static bool
 main_drain(struct fs *fs)
 {
+	static const struct timeval tick = {0, 5 * 1000};
 	uint64_t until = clock_mono_ms() + MAIN_DRAIN_MS;
+	struct event *timer = event_new(loop_base(fs->loop), -1, EV_PERSIST, main_on_tick, NULL);
 
+	event_add(timer, &tick);
 	tasks_cancel(fs);
-	while (!TAILQ_EMPTY(&fs->tasks) && clock_mono_ms() < until)
+	while ((!TAILQ_EMPTY(&fs->tasks) || disk_calls() > 0 || pool_jobs(fs->pool) > 0) &&
+	    clock_mono_ms() < until)
 		event_base_loop(loop_base(fs->loop), EVLOOP_ONCE);
+	event_free(timer);
 	event_base_loop(loop_base(fs->loop), EVLOOP_NONBLOCK); /* what they posted */
+	return disk_calls() == 0 && pool_jobs(fs->pool) == 0;
 }
 
 static void
@@ -263,6 +276,7 @@ main_run(struct fs *fs)
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 	struct event *events[ARRAY_LEN(signals)];
 	struct watchdog *watchdog;
+	bool drained;
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(signals); i++) {
@@ -277,8 +291,12 @@ main_run(struct fs *fs)
 	session_serve(fs);
 	loop_run(fs->loop);
 	notify_systemd("STOPPING=1");
-	main_drain(fs);
+	drained = main_drain(fs);
 	session_unmount(fs);
+	if (!drained) {
+		log_error("a disk does not answer: leaving without waiting for it");
+		_exit(0);
+	}
 	watchdog_free(watchdog);
 	for (i = 0; i < ARRAY_LEN(signals); i++)
 		event_free(events[i]);

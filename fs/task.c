@@ -321,7 +321,7 @@ task_work(struct task *task, loop_fn work, loop_fn release, void *arg)
 	int code = 0;
 
 	*job = (struct task_job){.task = task, .work = work, .release = release, .arg = arg};
-	pool_submit(task->fs->pool, task->fs->loop, task_job_work, task_job_done, job);
+	pool_submit(task->fs->pool, NULL, task->fs->loop, task_job_work, task_job_done, job);
 	while (!job->done && code == 0)
 		code = task_wait(task, 0);
 	if (!job->done) {

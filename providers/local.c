@@ -5,11 +5,9 @@
 #include "providers/providers.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct local_account {
-	int root; /* O_PATH */
-	char *real; /* where that is; NULL: not known */
+	struct disk_root *root; /* opened by the first op */
 	bool fsync;
 };
 
@@ -31,7 +29,7 @@ static const struct cloud_field local_fields[] = {
 };
 
 /* The root was resolved when the account was made.  Whoever may write above it could put a symlink
-   in its place: none is followed. */
+   in its place: none is followed.  That it is there is seen by the first op, on the pool. */
 static int
 local_open(struct account *account, const json_t *credentials, struct err *err)
 {
@@ -39,7 +37,6 @@ local_open(struct account *account, const json_t *credentials, struct err *err)
 	const char *root = json_string_value(json_object_get(credentials, "root"));
 	const char *flush = json_string_value(json_object_get(credentials, "fsync"));
 
-	local->root = -1;
 	if (root == NULL || root[0] != '/')
 		return err_set(err, -EINVAL, "root: '%s' is not an absolute path%s",
 		    root == NULL ? "" : root,
@@ -47,11 +44,7 @@ local_open(struct account *account, const json_t *credentials, struct err *err)
 	if (flush != NULL && strcmp(flush, "yes") != 0 && strcmp(flush, "no") != 0)
 		return err_set(err, -EINVAL, "fsync: '%s' is neither \"yes\" nor \"no\"", flush);
 	local->fsync = flush == NULL || strcmp(flush, "yes") == 0;
-	local->root = disk_open_root(root, false, err);
-	if (local->root < 0)
-		return local->root;
-	local->real = disk_real_path(local->root);
-	return 0;
+	return disk_root_new(&local->root, root, err);
 }
 
 static void
@@ -59,8 +52,7 @@ local_close(struct account *account)
 {
 	struct local_account *local = account->data;
 
-	cleanup_close(&local->root);
-	free(local->real);
+	disk_root_unref(local->root);
 }
 
 static bool
@@ -99,7 +91,7 @@ local_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	struct disk_request *req = &request->disk;
 
 	req->verb = verbs[op->kind];
-	req->root = req->root2 = local->root;
+	req->root = local->root;
 	req->path = xstrdup(op->path);
 	req->path2 = xstrdup_null(op->path2);
 	req->version = xstrdup_null(op->version);
@@ -117,6 +109,7 @@ local_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	case CLOUD_COPY:
 		/* The disk's copy goes from path to path2, ours from path2 to path. */
 		req->root = ((const struct local_account *)op->from->data)->root;
+		req->root2 = local->root;
 		free(req->path);
 		req->path = TAKE(req->path2);
 		req->path2 = xstrdup(op->path);
@@ -154,16 +147,17 @@ local_disk_response(struct cloud_op *op, struct disk_response *res, struct err *
 	return CLOUD_STEP_DONE;
 }
 
-/* Roots may overlap.  What symlinks and bind mounts below them hide is found by the version, which
-   has the inode in it: a file that was written anew is not the one that is to be removed. */
+/* Roots may overlap.  A root is a real path, else no op on it begins (disk_root.h): so its name
+   says where it is, also before it was opened.  What symlinks and bind mounts below it hide is
+   found by the version, which has the inode in it: a file that was written anew is not the one that
+   is to be removed. */
 static char *
 local_identity(const struct account *account, const char *path)
 {
 	const struct local_account *local = account->data;
+	const char *root = disk_root_path(local->root);
 
-	if (local->real == NULL)
-		return NULL;
-	return xasprintf("%s/%s", strcmp(local->real, "/") == 0 ? "" : local->real, path);
+	return xasprintf("%s/%s", strcmp(root, "/") == 0 ? "" : root, path);
 }
 
 const struct cloud_driver local_driver = {

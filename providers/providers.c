@@ -27,7 +27,8 @@ enum cloud_step
 provider_failed(const struct err *err)
 {
 	switch (err_info(err->code)->retry) {
-	case ERR_RETRY_BACKOFF: return CLOUD_STEP_RETRY;
+	case ERR_RETRY_BACKOFF:
+	case ERR_RETRY_FEW: return CLOUD_STEP_RETRY;
 	case ERR_RETRY_REFRESH: return CLOUD_STEP_REFRESH;
 	case ERR_RETRY_NEVER: break;
 	}

@@ -248,6 +248,7 @@ s3_head(struct cloud_op *op, const struct http_response *res, struct err *err)
 	return CLOUD_STEP_STREAM;
 }
 
+/* The op does not send it again, since it may have taken a part of the answer: its caller does. */
 enum cloud_step
 s3_bad_answer(struct cloud_op *op, const struct err *why, struct err *err)
 {

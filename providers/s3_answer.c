@@ -183,7 +183,7 @@ s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
 	if (good && error.code[0] == '\0')
 		return 0;
 	if (s3_region_of(region, res) || (res->status >= 300 && res->status < 400))
-		return err_set(err, -EPROTO,
+		return err_set(err, -EINVAL,
 		    "cannot %s '%s': the bucket is not at this endpoint%s%s: set the account's region "
 		    "and endpoint to the bucket's",
 		    s3_doing(op), op->path, *region == '\0' ? "" : ", but in region ", region);

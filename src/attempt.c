@@ -38,7 +38,8 @@ struct attempt {
 	struct change *change;
 	struct account **accounts, *account;
 	size_t accounts_len;
-	int spool, spool_error;
+	struct disk_root *spool; /* NULL: none, or spool_error says why */
+	int spool_error;
 	size_t ring;
 	struct budget *memory;
 	struct bucket *const *buckets;
@@ -257,12 +258,6 @@ attempt_on_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoi
 }
 
 /* After a transient failure the queue will have it tried again. */
-static bool
-attempt_will_retry(const struct attempt *a)
-{
-	return a->change->attempts <= a->change->retries_max;
-}
-
 static void
 attempt_on_copied(void *arg, struct copy_result *result)
 {
@@ -299,7 +294,7 @@ attempt_copy_start(struct attempt *a)
 	    .memory = a->memory,
 	    .buckets = a->buckets,
 	    .buckets_len = a->buckets_len,
-	    .will_retry = attempt_will_retry(a),
+	    .change = a->change,
 	};
 	static const struct copy_handler handler = {
 	    .progress = attempt_on_progress, .note = attempt_on_note, .done = attempt_on_copied};
@@ -556,7 +551,7 @@ attempt_tree_run(struct attempt *a)
 		    .to = c->path,
 		    .id = c->id,
 		    .repeated = attempt_is_repeated(a),
-		    .will_retry = attempt_will_retry(a),
+		    .change = a->change,
 		    .ring = a->ring,
 		    .memory = a->memory,
 		    .buckets = a->buckets,
@@ -647,7 +642,7 @@ attempt_free(struct attempt *a)
 	await_drop(&a->await);
 	event_free(a->wake);
 	copy_result_fini(&a->copied);
-	cleanup_close(&a->spool);
+	disk_root_unref(a->spool);
 	for (i = 0; i < a->accounts_len; i++)
 		cloud_account_unref(a->accounts[i]);
 	free(a->accounts);
@@ -725,6 +720,18 @@ attempt_needs_spool(const struct change *change)
 	return false;
 }
 
+/* A directory of our own state, which the daemon could not run without. */
+static void
+attempt_open_spool(struct attempt *a, const char *dir)
+{
+	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		a->spool_error = -errno;
+	else
+		a->spool = disk_root_of(fd);
+}
+
 struct attempt *
 attempt_start(struct cloud_runner *runner, const struct change *change, struct account **accounts,
     size_t accounts_len, const struct attempt_config *config, const struct attempt_handler *handler,
@@ -751,11 +758,8 @@ attempt_start(struct cloud_runner *runner, const struct change *change, struct a
 	a->handler = *handler;
 	a->arg = arg;
 	a->result.bytes_total = change->kind == CHANGE_TRANSFER ? UINT64_MAX : 0;
-	a->spool = -1;
-	if (config->spool_dir != NULL && attempt_needs_spool(change)) {
-		a->spool = open(config->spool_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		a->spool_error = a->spool < 0 ? -errno : 0;
-	}
+	if (config->spool_dir != NULL && attempt_needs_spool(change))
+		attempt_open_spool(a, config->spool_dir);
 	attempt_wake(a);
 	return a;
 }

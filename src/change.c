@@ -113,6 +113,14 @@ change_add_segment(struct change *c, enum segment_kind kind)
 	return s;
 }
 
+/* What is told a few times only is so in a row: another failure in between begins anew. */
+bool
+change_will_retry(const struct change *c, int code)
+{
+	return c->attempts <= c->retries_max &&
+	    err_may_repeat(code, c->error == code ? c->attempts : 1);
+}
+
 bool
 change_is_live(const struct change *c)
 {

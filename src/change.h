@@ -101,6 +101,9 @@ struct segment *
 change_add_segment(struct change *, enum segment_kind); /* zeroed; valid until the next add */
 void change_clear_segments(struct change *);
 bool change_is_live(const struct change *);
+/* An attempt has ended with code, and `error` is still that of the one before: will there be
+ * another? */
+bool change_will_retry(const struct change *, int code);
 /* The one source entry of a transfer or rename, or NULL (spool, several segments). */
 const struct segment *change_source(const struct change *);
 

@@ -124,7 +124,7 @@ struct cloud_driver {
 	unsigned hashes; /* HASH_BIT()s it can report for what it stored; see account.hashes */
 	size_t account_size, op_size; /* private parts, zeroed; see account_data, op_data */
 
-	/* Validates credentials and prepares account->data.  No I/O but opening a local root. */
+	/* Validates credentials and prepares account->data.  No I/O. */
 	int (*open)(struct account *, const json_t *credentials, struct err *);
 	void (*close)(struct account *);
 	enum cloud_step (*request)(struct cloud_op *, struct cloud_request *, struct err *);

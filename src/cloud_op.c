@@ -304,7 +304,8 @@ op_may_repeat(const struct op_private *p, const struct err *err)
 	if (op->kind == CLOUD_READ && op->streamed > 0 && op->version == NULL &&
 	    op->entry.version == NULL)
 		return false;
-	return p->failures < (op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS) &&
+	return err_may_repeat(err->code, p->failures) &&
+	    p->failures < (op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS) &&
 	    err->wait_ms <= CLOUD_WAIT_MAX_MS;
 }
 

@@ -58,7 +58,7 @@ struct copy {
 	struct budget *memory;
 	struct bucket *const *buckets;
 	size_t buckets_len;
-	bool will_retry;
+	const struct change *change;
 	struct upload *upload;
 	bool upload_ended;
 	int upload_code;
@@ -96,7 +96,8 @@ static enum copy_state
 copy_leave(const struct copy *c)
 {
 	int code = c->result.code;
-	bool is_useful = c->will_retry && err_is_transient(code) && code != -EBADMSG;
+	bool is_useful =
+	    c->change != NULL && change_will_retry(c->change, code) && code != -EBADMSG;
 
 	return c->checkpoint != NULL && !is_useful ? COPY_DROP : COPY_END;
 }
@@ -896,7 +897,7 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
 	c->memory = spec->memory;
 	c->buckets = spec->buckets;
 	c->buckets_len = spec->buckets_len;
-	c->will_retry = spec->will_retry;
+	c->change = spec->change;
 	c->checkpoint = spec->checkpoint;
 	c->handler = *handler;
 	c->arg = arg;

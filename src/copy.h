@@ -27,7 +27,7 @@ struct copy_spec {
 	struct account *
 	    *accounts; /* those of the segments are among them; borrowed during the call */
 	size_t accounts_len;
-	int spool; /* directory for SEGMENT_SPOOL, or -1; borrowed until the end */
+	struct disk_root *spool; /* for SEGMENT_SPOOL, or NULL; borrowed until the end */
 
 	struct account *to;
 	const char *path; /* copied, like the strings below */
@@ -39,7 +39,8 @@ struct copy_spec {
 	const char *content_type;
 	size_t ring;
 	struct budget *memory; /* for more rings than one; borrowed until the end */
-	bool will_retry; /* after a transient failure there will be a repetition */
+	const struct change *change; /* says whether a failure will be followed by a repetition;
+					borrowed until the end; NULL: never */
 	struct checkpoint *checkpoint; /* of an earlier try; taken; or NULL */
 	struct bucket *const *buckets; /* as in relay.h; borrowed until the end */
 	size_t buckets_len;

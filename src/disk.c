@@ -3,7 +3,6 @@
 #include "src/clock.h"
 #include "src/disk_private.h"
 #include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,8 +16,6 @@ void
 disk_request_init(struct disk_request *req)
 {
 	*req = (struct disk_request){
-	    .root = -1,
-	    .root2 = -1,
 	    .length = UINT64_MAX,
 	    .mtime_ns = ENTRY_NO_TIME,
 	};
@@ -51,9 +48,10 @@ disk_response_fini(struct disk_response *res)
 static void
 call_free(struct disk_call *call)
 {
-	cleanup_close(&call->req.root);
-	cleanup_close(&call->req.root2);
+	disk_root_unref(call->req.root);
+	disk_root_unref(call->req.root2);
 	disk_request_fini(&call->req);
+	free(call->place);
 	disk_response_fini(&call->res);
 	free(call->buf);
 	free(call);
@@ -152,7 +150,7 @@ static void
 call_submit(struct disk_call *call)
 {
 	call->busy = true;
-	pool_submit(call->pool, call->loop, call_work, call_worked, call);
+	pool_submit(call->pool, call->place, call->loop, call_work, call_worked, call);
 }
 
 /* As much as the ring has room for, so that no buffer waits for it. */
@@ -226,10 +224,15 @@ call_on_ring(void *arg)
 		call_advance(call);
 }
 
-static int
-root_dup(int root)
+/* A pair of directories is a place of its own: when one of them hangs, the other's jobs go on. */
+static char *
+request_place(const struct disk_request *req)
 {
-	return root < 0 ? -1 : fcntl(root, F_DUPFD_CLOEXEC, 0);
+	const char *root = disk_root_path(req->root);
+
+	if (req->root2 == NULL || req->root2 == req->root)
+		return xstrdup(root);
+	return xasprintf("%s\n%s", root, disk_root_path(req->root2));
 }
 
 static struct disk_call *
@@ -243,16 +246,13 @@ call_new(const struct disk_request *req)
 	call->req.path2 = xstrdup_null(req->path2);
 	call->req.temp_id = xstrdup_null(req->temp_id);
 	call->req.version = xstrdup_null(req->version);
-	call->req.root = root_dup(req->root);
-	call->req.root2 = root_dup(req->root2);
+	call->req.root = disk_root_ref(req->root);
+	call->req.root2 = disk_root_ref(req->root2);
+	call->place = request_place(req);
 	call->left = req->length;
+	call->root = call->root2 = -1;
 	call->file = call->source = call->dir = -1;
 	disk_response_init(&call->res);
-	if ((req->root >= 0 && call->req.root < 0) || (req->root2 >= 0 && call->req.root2 < 0)) {
-		call->give_up = true;
-		call->res.code = err_set(&call->res.err, -EMFILE,
-		    "cannot work on '%s': too many open files", call->req.path);
-	}
 	return call;
 }
 

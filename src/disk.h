@@ -1,6 +1,7 @@
 /*
  * disk: the second transport.  A driver whose account is a directory asks for disk operations
- * instead of HTTP requests; they are carried out on the pool and never block a loop.
+ * instead of HTTP requests; they are carried out on the pool and never block a loop.  A directory
+ * that hangs (disk_root.h) holds the pool's threads of its own place, no others'.
  *
  * Every path is resolved beneath an open root directory with openat2(RESOLVE_BENEATH |
  * RESOLVE_NO_MAGICLINKS): no symlink and no ".." leads out.  A symlink that leads out, and anything
@@ -8,6 +9,7 @@
  * DISK_TEMP_PREFIX are ours and are never listed.
  */
 #pragma once
+#include "src/disk_root.h"
 #include "src/entry.h"
 #include "src/pool.h"
 #include "src/ring.h"
@@ -36,7 +38,7 @@ enum disk_verb {
 
 struct disk_request {
 	enum disk_verb verb;
-	int root, root2; /* open directories (O_PATH is enough); borrowed */
+	struct disk_root *root, *root2; /* root2: COPY, RENAME; NULL: root; borrowed */
 	char *path, *path2; /* canonical; owned */
 	char *temp_id; /* WRITE, COPY, SWEEP: the temp's name is DISK_TEMP_PREFIX temp_id; owned */
 	char *
@@ -46,7 +48,7 @@ struct disk_request {
 	unsigned mode; /* 0: 0666 & ~umask */
 	bool no_replace; /* WRITE, COPY, RENAME: -EEXIST if path (path2) is there (renameat2
 			    NOREPLACE) */
-	bool fsync; /* file and directory, before success */
+	bool fsync; /* what was changed is on disk before success: file, attributes, directory */
 };
 
 struct disk_usage {
@@ -82,12 +84,6 @@ void disk_cancel(struct disk_call *);
 unsigned disk_calls(void);
 /* The version string of an open file: "size-mtime_ns-ctime_ns-ino" in hex. */
 char *disk_version(int fd);
-/* Opens the account's root: absolute, exists, is a directory, not inside a Skyferry mount (f_type
-   FUSE with our subtype in mountinfo).  With `follow` symlinks may lead to it, else that is -EPERM.
-   Returns the descriptor or a negative errno. */
-int disk_open_root(const char *path, bool follow, struct err *);
-/* Where an open directory is, symlinks followed; NULL and errno.  Caller frees. */
-char *disk_real_path(int fd);
 /* The umask for what is made in accounts' directories; the process's own may be stricter.  Before
  * there are threads; 022 unless it is called. */
 void disk_set_umask(mode_t mask);

@@ -34,7 +34,7 @@ disk_work_list(struct disk_call *call)
 	DIR *dir;
 	int fd = disk_is_reserved(req->path)
 	    ? -ENOENT
-	    : disk_openat(req->root, req->path, O_RDONLY | O_DIRECTORY);
+	    : disk_openat(call->root, req->path, O_RDONLY | O_DIRECTORY);
 
 	if (fd < 0)
 		return disk_work_fail(call, fd, "list");
@@ -50,7 +50,7 @@ disk_work_list(struct disk_call *call)
 	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
 		CLEANUP(cleanup_free) char *path = path_child(req->path, d->d_name);
 
-		if (!list_stat(&st, req->root, dirfd(dir), d->d_name, path))
+		if (!list_stat(&st, call->root, dirfd(dir), d->d_name, path))
 			continue;
 		if (path_is_canonical(path))
 			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
@@ -69,7 +69,7 @@ int
 disk_work_stat(struct disk_call *call)
 {
 	struct stat st;
-	int code = disk_stat_beneath(&st, call->req.root, call->req.path);
+	int code = disk_stat_beneath(&st, call->root, call->req.path);
 
 	if (code != 0)
 		return disk_work_fail(call, code, "look at");
@@ -92,12 +92,12 @@ open_checked_parent(struct disk_call *call, const char *doing, const char *path)
 	if (disk_is_reserved(path))
 		return disk_fail(&call->res.err, -ENOENT, doing, path);
 	/* What does not exist for us is not touched either. */
-	code = disk_stat_beneath(&st, call->req.root, path);
+	code = disk_stat_beneath(&st, call->root, path);
 	if (code != 0)
 		return disk_fail(&call->res.err, code, doing, path);
 	if (version != NULL && !disk_stat_has_version(&st, version))
 		return disk_work_stale(call);
-	fd = disk_open_parent(call->req.root, path, false, call->req.fsync);
+	fd = disk_open_parent(call->root, path, false, call->req.fsync);
 	if (fd == -ENOTDIR)
 		fd = -ENOENT;
 	return fd < 0 ? disk_fail(&call->res.err, fd, doing, path) : fd;
@@ -125,7 +125,6 @@ int
 disk_work_rename(struct disk_call *call)
 {
 	const struct disk_request *req = &call->req;
-	int root2 = req->root2 >= 0 ? req->root2 : req->root;
 	CLEANUP(cleanup_close) int from = open_checked_parent(call, "rename", req->path);
 	CLEANUP(cleanup_close) int to = -1;
 	struct stat st;
@@ -136,7 +135,7 @@ disk_work_rename(struct disk_call *call)
 	if (disk_is_reserved(req->path2) || *req->path2 == '\0')
 		return err_set(&call->res.err, -EILSEQ,
 		    "cannot rename '%s' to '%s': that name cannot be used", req->path, req->path2);
-	to = disk_open_parent(root2, req->path2, true, req->fsync);
+	to = disk_open_parent(call->root2, req->path2, true, req->fsync);
 	if (to < 0)
 		return disk_fail(&call->res.err, to, "rename to", req->path2);
 	code =
@@ -148,26 +147,46 @@ disk_work_rename(struct disk_call *call)
 		return err_set(&call->res.err, code,
 		    "cannot rename '%s' to '%s': that exists already", req->path, req->path2);
 	if (code == 0)
-		code = disk_stat_beneath(&st, root2, req->path2);
+		code = disk_stat_beneath(&st, call->root2, req->path2);
 	if (code != 0)
 		return disk_work_fail(call, code, "rename");
 	disk_entry_fill(&call->res.entry, req->path2, &st);
 	return 0;
 }
 
+/* A descriptor that can be synced: the file's own, or where we may not open it, one of its file
+   system.  *whole says which. */
+static int
+open_to_sync(const struct disk_call *call, const char *name, bool *whole)
+{
+	int fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	*whole = fd < 0 && errno == EACCES;
+	if (*whole)
+		fd = disk_open_parent(call->root, call->req.path, false, true);
+	return fd < 0 && !*whole ? -errno : fd;
+}
+
 /* Through /proc: a file that we may not open has attributes all the same. */
 static int
 set_attributes(struct disk_call *call, int fd)
 {
+	CLEANUP(cleanup_close) int sync = -1;
 	const struct disk_request *req = &call->req;
+	bool whole = false;
 	char name[64];
 	int code = 0;
 
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	/* Before the mode, which may take the right to. */
+	if (req->fsync && (sync = open_to_sync(call, name, &whole)) < 0)
+		return sync;
 	if (req->mode != 0 && fchmodat(AT_FDCWD, name, req->mode & 0777, 0) < 0)
 		code = -errno;
 	if (code == 0 && req->mtime_ns != ENTRY_NO_TIME)
 		code = disk_set_mtime(AT_FDCWD, name, -1, req->mtime_ns);
+	if (code == 0 && sync >= 0 && (whole ? syncfs(sync) : fsync(sync)) < 0)
+		code = -errno;
 	return code;
 }
 
@@ -182,7 +201,7 @@ disk_work_mkdir(struct disk_call *call)
 		return err_set(&call->res.err, -EILSEQ,
 		    "cannot make the directory '%s': names that begin with '%s' are kept for temporary files",
 		    call->req.path, DISK_TEMP_PREFIX);
-	fd = disk_make_directory(call->req.root, call->req.path, call->req.fsync);
+	fd = disk_make_directory(call->root, call->req.path, call->req.fsync);
 	if (fd < 0)
 		return disk_work_fail(call, fd, "make the directory");
 	code = set_attributes(call, fd);
@@ -202,7 +221,7 @@ disk_work_setattr(struct disk_call *call)
 	int code;
 
 	fd = disk_is_reserved(call->req.path) ? -ENOENT
-					      : disk_openat(call->req.root, call->req.path, O_PATH);
+					      : disk_openat(call->root, call->req.path, O_PATH);
 	if (fd < 0)
 		return disk_work_fail(call, fd == -ENOTDIR ? -ENOENT : fd, "change");
 	code = fstat(fd, &st) < 0 ? -errno : 0;
@@ -225,7 +244,7 @@ disk_work_statvfs(struct disk_call *call)
 {
 	struct statvfs fs;
 
-	if (fstatvfs(call->req.root, &fs) < 0)
+	if (fstatvfs(call->root, &fs) < 0)
 		return disk_work_fail(call, -errno, "ask for the free space of");
 	call->res.usage.total = (uint64_t)fs.f_blocks * fs.f_frsize;
 	call->res.usage.used = (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
@@ -238,7 +257,7 @@ disk_work_sweep(struct disk_call *call)
 {
 	CLEANUP(cleanup_free) char *temp = xasprintf("%s%s", DISK_TEMP_PREFIX, call->req.temp_id);
 	CLEANUP(cleanup_close)
-	int dir = disk_open_parent(call->req.root, call->req.path, false, false);
+	int dir = disk_open_parent(call->root, call->req.path, false, false);
 
 	if (dir == -ENOENT || dir == -ENOTDIR)
 		return 0;

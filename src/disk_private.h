@@ -22,12 +22,14 @@ struct disk_call {
 	atomic_bool cancelled;
 	uint64_t progress_ms; /* when it was last told */
 
-	/* Its own copy, with its own descriptors: a cancelled call outlives the caller's. */
+	/* Its own copy, with its own references: a cancelled call outlives the caller's. */
 	struct disk_request req;
+	char *place; /* where its jobs work, for the pool */
 	struct disk_response res;
 	bool complete; /* nothing is left to do, nothing is open */
 	bool give_up; /* set by the loop: the next job only cleans up */
 	bool begun;
+	int root, root2; /* the roots' descriptors, borrowed; -1: not open yet */
 	int file; /* READ: the file; WRITE, COPY: the temp */
 	int source; /* COPY */
 	int dir; /* of the temp */

@@ -1,8 +1,9 @@
-/* Opening an account's root: not through our own mount, which would wait for us for ever. */
-#include "src/disk.h"
+/* Roots, and how they are opened: not through our own mount, which would wait for us for ever. */
+#include "src/disk_root.h"
 #include "src/path.h"
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,20 +189,27 @@ root_open(const char *path, bool follow)
 	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 }
 
-int
-disk_open_root(const char *path, bool follow, struct err *err)
+static int
+path_check(const char *path, bool follow, struct err *err)
 {
-	CLEANUP(cleanup_free) char *real = NULL;
-	CLEANUP(cleanup_close) int fd = -1;
-	int code;
-
 	if (*path != '/')
 		return err_set(err, -EINVAL, "'%s' is not an absolute path", path);
 	if (!follow && !path_is_plain(path))
 		return err_set(err, -EPERM,
 		    "'%s' is not the real path of a directory: make the account anew", path);
+	return 0;
+}
+
+int
+disk_open_root(const char *path, bool follow, struct err *err)
+{
+	CLEANUP(cleanup_free) char *real = NULL;
+	CLEANUP(cleanup_close) int fd = -1;
+	int code = path_check(path, follow, err);
+
 	/* First by its name alone: looking at a mount whose process is gone may take for ever. */
-	code = root_check(path, path, -1, err);
+	if (code == 0)
+		code = root_check(path, path, -1, err);
 	if (code != 0)
 		return code;
 	fd = root_open(path, follow);
@@ -222,4 +230,85 @@ disk_open_root(const char *path, bool follow, struct err *err)
 	code = fd;
 	fd = -1;
 	return code;
+}
+
+/* -- roots */
+
+struct disk_root {
+	atomic_uint refs;
+	char *path;
+	atomic_int fd; /* -1: not open yet */
+};
+
+static struct disk_root *
+root_make(const char *path, int fd)
+{
+	struct disk_root *root = xcalloc(1, sizeof(*root));
+
+	atomic_init(&root->refs, 1);
+	atomic_init(&root->fd, fd);
+	root->path = xstrdup(path);
+	return root;
+}
+
+int
+disk_root_new(struct disk_root **out, const char *path, struct err *err)
+{
+	int code = path_check(path, false, err);
+
+	if (code == 0)
+		*out = root_make(path, -1);
+	return code;
+}
+
+struct disk_root *
+disk_root_of(int fd)
+{
+	return root_make("", fd);
+}
+
+struct disk_root *
+disk_root_ref(struct disk_root *root)
+{
+	if (root != NULL)
+		atomic_fetch_add(&root->refs, 1);
+	return root;
+}
+
+void
+disk_root_unref(struct disk_root *root)
+{
+	int fd;
+
+	if (root == NULL || atomic_fetch_sub(&root->refs, 1) > 1)
+		return;
+	fd = atomic_load(&root->fd);
+	cleanup_close(&fd);
+	free(root->path);
+	free(root);
+}
+
+const char *
+disk_root_path(const struct disk_root *root)
+{
+	return root->path;
+}
+
+int
+disk_root_fd(struct disk_root *root, struct err *err)
+{
+	int fd = atomic_load(&root->fd), before = -1;
+
+	if (fd >= 0)
+		return fd;
+	fd = disk_open_root(root->path, false, err);
+	/* The directory is away, and with it all that is in it; to callers "not found" would say
+	   that one file is. */
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return err->code = -EIO;
+	if (fd >= 0 && !atomic_compare_exchange_strong(&root->fd, &before, fd)) {
+		close(fd); /* another thread was faster */
+		fd = before;
+	}
+	return fd;
 }

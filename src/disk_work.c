@@ -70,7 +70,7 @@ work_open_source(struct disk_call *call, int *out)
 	if (disk_is_reserved(req->path))
 		return disk_work_fail(call, -ENOENT, "read");
 	/* Not blocking: a FIFO would wait for a writer. */
-	fd = disk_openat(req->root, req->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	fd = disk_openat(call->root, req->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return disk_work_fail(call, fd == -ENOTDIR ? -ENOENT : fd, "read");
 	*out = fd;
@@ -241,7 +241,7 @@ work_write(struct disk_call *call)
 	int code;
 
 	if (!call->begun) {
-		code = disk_temp_open(call, call->req.root, call->req.path);
+		code = disk_temp_open(call, call->root, call->req.path);
 		if (code != 0)
 			return code;
 		call->begun = true;
@@ -254,7 +254,7 @@ work_write(struct disk_call *call)
 			return disk_work_fail(call, -errno, "write");
 		put += (size_t)n;
 	}
-	return call->last ? disk_temp_commit(call, call->req.root, call->req.path) : 1;
+	return call->last ? disk_temp_commit(call, call->root, call->req.path) : 1;
 }
 
 static int
@@ -266,12 +266,12 @@ work_copy(struct disk_call *call)
 	if (!call->begun) {
 		code = work_open_source(call, &call->source);
 		if (code == 0)
-			code = disk_temp_open(call, req->root2, req->path2);
+			code = disk_temp_open(call, call->root2, req->path2);
 		if (code != 0)
 			return code;
 	}
 	code = disk_copy_step(call);
-	return code != 0 ? code : disk_temp_commit(call, req->root2, req->path2);
+	return code != 0 ? code : disk_temp_commit(call, call->root2, req->path2);
 }
 
 static void
@@ -286,9 +286,27 @@ work_close(struct disk_call *call)
 	call->file = call->source = call->dir = -1;
 }
 
+/* The first job of a call opens its roots, if no other call has. */
+static int
+work_open_roots(struct disk_call *call)
+{
+	if (call->root >= 0)
+		return 0;
+	call->root = disk_root_fd(call->req.root, &call->res.err);
+	if (call->root < 0)
+		return call->root;
+	call->root2 =
+	    call->req.root2 == NULL ? call->root : disk_root_fd(call->req.root2, &call->res.err);
+	return MIN(call->root2, 0);
+}
+
 static int
 work_verb(struct disk_call *call)
 {
+	int code = work_open_roots(call);
+
+	if (code != 0)
+		return code;
 	switch (call->req.verb) {
 	case DISK_LIST: return disk_work_list(call);
 	case DISK_STAT: return disk_work_stat(call);

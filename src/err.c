@@ -30,7 +30,8 @@ static const struct err_info table[] = {
     {-ENODATA, "predecessor_failed", 409, ERR_RETRY_NEVER, "an earlier change failed"},
     {-EKEYREJECTED, "wrong_key", 500, ERR_RETRY_NEVER, "wrong master key"},
     {-EOPNOTSUPP, "unsupported", 501, ERR_RETRY_NEVER, "not supported"},
-    {-EPROTO, "bad_answer", 502, ERR_RETRY_NEVER, "answer makes no sense"},
+    /* Cut off or damaged on the way, or what a broken server always says. */
+    {-EPROTO, "bad_answer", 502, ERR_RETRY_FEW, "answer makes no sense"},
     /* A retry reads and writes the bytes anew: damage on the way does not come twice. */
     {-EBADMSG, "checksum_mismatch", 502, ERR_RETRY_BACKOFF, "checksum mismatch"},
     {-EAGAIN, "throttled", 429, ERR_RETRY_BACKOFF, "asked to slow down"},
@@ -127,7 +128,16 @@ err_info(int code)
 bool
 err_is_transient(int code)
 {
-	return err_info(code)->retry == ERR_RETRY_BACKOFF;
+	enum err_retry retry = err_info(code)->retry;
+
+	return retry == ERR_RETRY_BACKOFF || retry == ERR_RETRY_FEW;
+}
+
+bool
+err_may_repeat(int code, unsigned tries)
+{
+	return err_is_transient(code) &&
+	    (err_info(code)->retry != ERR_RETRY_FEW || tries < ERR_FEW);
 }
 
 int

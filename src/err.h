@@ -19,9 +19,12 @@ struct err {
 	char msg[ERR_MSG_MAX]; /* one line for a person, no newline, no secret */
 };
 
+#define ERR_FEW 3 /* one accident does not happen three times in a row: then it is how they are */
+
 enum err_retry {
 	ERR_RETRY_NEVER, /* the same request will fail again */
 	ERR_RETRY_BACKOFF, /* transient: later, with exponential backoff */
+	ERR_RETRY_FEW, /* perhaps transient: the same, but ERR_FEW tries in all */
 	ERR_RETRY_REFRESH, /* after credentials have been refreshed, once */
 };
 
@@ -45,7 +48,10 @@ int err_sys(struct err *err, int code, const char *fmt, ...) PRINTF(3, 4);
 void err_clear(struct err *err);
 /* Never NULL: an unknown code gives the entry of -EIO. */
 const struct err_info *err_info(int code);
-bool err_is_transient(int code); /* retry is ERR_RETRY_BACKOFF */
+bool err_is_transient(int code); /* retry is ERR_RETRY_BACKOFF or ERR_RETRY_FEW */
+/* May it be tried again after so many tries that ended with it?  Callers have limits of their own.
+ */
+bool err_may_repeat(int code, unsigned tries);
 int err_by_name(const char *name); /* API code -> negative errno; -EIO if unknown */
 const char *err_text(const struct err *err); /* msg, or the table's text when msg is empty */
 /* Walks the table for documentation and tests; NULL ends it. */

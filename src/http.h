@@ -11,6 +11,10 @@
  * (http.stall_timeout too).  TLS is always verified, against `ca_file` or the file that the
  * environment names (CURL_CA_BUNDLE, SSL_CERT_FILE), else the system's.  Proxies come from the
  * environment (libcurl: http_proxy, https_proxy, no_proxy).  No redirects.
+ *
+ * A client that is public_only opens no connection to an address that is local (endpoint.h): what
+ * counts is the very address, whatever a name meant when it was looked at before.  A proxy is the
+ * administrator's own and may be anywhere; what is asked of it is its business.
  */
 #pragma once
 #include "src/buf.h"
@@ -75,6 +79,7 @@ struct http_limits {
 	size_t buffer; /* libcurl's buffer per connection, bytes at most: many calls have smaller
 			  ones */
 	const char *user_agent;
+	bool public_only;
 };
 struct http_client *http_client_new(struct loop *, const struct http_limits *, struct err *);
 void http_client_free(struct http_client *); /* cancels what is under way, without callbacks */
@@ -88,9 +93,9 @@ struct http_handler {
 	enum http_take (*head)(
 	    void *arg, struct http_response *res, struct ring **sink, size_t *collect_max);
 	/* The end: 0, or -ETIMEDOUT, -ECONNRESET, -ECONNREFUSED, -EHOSTUNREACH (name not found),
-	   -EPROTO, -EFBIG (collected body too large), -ECANCELED (head said abort), -EACCES (TLS
-	   not verified). A streamed body shorter than Content-Length is -ECONNRESET; the sink is
-	   NOT ended by http. The call is gone when this returns. */
+	   -EPERM (public_only), -EPROTO, -EFBIG (collected body too large), -ECANCELED (head said
+	   abort), -EACCES (TLS not verified). A streamed body shorter than Content-Length is
+	   -ECONNRESET; the sink is NOT ended by http. The call is gone when this returns. */
 	void (*done)(void *arg, int code, struct http_response *res, const struct err *err);
 };
 /* The request is borrowed until done; `source` is the ring of HTTP_BODY_STREAM (its reader hook is

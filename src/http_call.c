@@ -1,8 +1,10 @@
 /* One call: its options, what curl's callbacks do with it, its end. */
 #include "src/clock.h"
+#include "src/endpoint.h"
 #include "src/http_private.h"
 #include <assert.h>
-#include <netinet/in.h>
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -255,12 +257,30 @@ call_on_header(char *data, size_t size, size_t n, void *arg)
  * there may be other bytes.
  */
 
+/* public_only, of what is about to be connected to. */
+static bool
+call_may_connect(struct http_call *call, const struct curl_sockaddr *addr)
+{
+	const struct sockaddr *to = &addr->addr;
+
+	if (!call->client->limits.public_only || call->proxied || addr->family == AF_UNIX ||
+	    !address_is_local(to))
+		return true;
+	if (getnameinfo(to, addr->addrlen, call->refused, sizeof call->refused, NULL, 0,
+		NI_NUMERICHOST) != 0)
+		snprintf(call->refused, sizeof call->refused, "an unknown address");
+	return false;
+}
+
 static curl_socket_t
 call_on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
 {
 	struct http_call *call = arg;
-	int fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+	int fd;
 
+	if (!call_may_connect(call, addr))
+		return CURL_SOCKET_BAD;
+	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
 	if (fd >= 0 && call->opened_len < HTTP_OPENED_MAX)
 		call->opened[call->opened_len++] = fd;
 	return fd < 0 ? CURL_SOCKET_BAD : fd;
@@ -438,6 +458,17 @@ call_setup_buffers(struct http_call *call, CURL *easy)
 		    easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)MAX(share, HTTP_BUFFER_SEND_MIN));
 }
 
+/* libcurl does not say whether an address is the proxy's: so it is told which to use. */
+static void
+call_setup_proxy(struct http_call *call, CURL *easy)
+{
+	const char *proxy = http_proxy_for(buf_str(&call->req->url));
+
+	call->proxied = proxy != NULL;
+	curl_easy_setopt(easy, CURLOPT_PROXY, proxy != NULL ? proxy : "");
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+}
+
 static void
 call_setup_connection(struct http_call *call, CURL *easy)
 {
@@ -467,6 +498,8 @@ call_setup_connection(struct http_call *call, CURL *easy)
 	if (req->unix_socket != NULL) {
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	} else if (limits->public_only) {
+		call_setup_proxy(call, easy);
 	}
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 #if CURL_HAS_PROTOCOLS_STR
@@ -614,6 +647,12 @@ http_call_end(struct http_call *call, CURLcode curl_code)
 		http_call_free(call);
 		return;
 	}
+	/* Where another of its addresses was tried as well, that failure counts. */
+	if (curl_code == CURLE_COULDNT_CONNECT && call->refused[0] != '\0' && call->opened_len == 0)
+		http_call_fail(call, -EPERM,
+		    "its address %s is in the daemon's own network; the administrator allows that by "
+		    "the setting endpoints.private",
+		    call->refused);
 	code = call->failed ? 0 : http_errno(call->easy, curl_code);
 	if (code != 0 && !http_call_was_answered_early(call, curl_code))
 		http_call_fail(call, code, "%s",

@@ -63,6 +63,15 @@ http_connect_errno(CURL *easy)
 	}
 }
 
+static bool
+http_was_sent(CURL *easy)
+{
+	long bytes = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &bytes);
+	return bytes > 0;
+}
+
 /* The only place where curl's codes become ours. */
 int
 http_errno(CURL *easy, CURLcode code)
@@ -83,8 +92,9 @@ http_errno(CURL *easy, CURLcode code)
 	case CURLE_PARTIAL_FILE:
 	case CURLE_SEND_FAIL_REWIND: /* a kept connection had died under an upload */
 	case CURLE_SSL_CONNECT_ERROR: return -ECONNRESET;
-	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL: return -EINVAL;
+	case CURLE_UNSUPPORTED_PROTOCOL: /* also of an answer that is not HTTP at all */
+		return http_was_sent(easy) ? -EPROTO : -EINVAL;
+	case CURLE_URL_MALFORMAT: return -EINVAL;
 	case CURLE_OUT_OF_MEMORY: /* how it refuses a header line that is too long */
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_BAD_CONTENT_ENCODING:

@@ -10,6 +10,7 @@
 #include "src/http.h"
 #include "src/http_framing.h"
 #include <curl/curl.h>
+#include <netinet/in.h>
 
 #define HTTP_SPARE_MAX 64 /* easy handles kept for reuse */
 /* Buffers of all calls together: few have large ones, many small ones (limits.buffer at most). */
@@ -72,6 +73,8 @@ struct http_call {
 	bool connected;
 	int opened[HTTP_OPENED_MAX]; /* sockets that were opened for it */
 	unsigned opened_len;
+	bool proxied; /* by which the connection goes; known only if public_only */
+	char refused[INET6_ADDRSTRLEN]; /* the last local address that was not connected to */
 	bool is_woken, cancelled;
 	bool failed; /* code and err are set: by one of our callbacks, or before it began */
 	int code;
@@ -93,6 +96,11 @@ bool http_call_may_send(const struct http_call *);
 int http_call_resume(struct http_call *); /* unpauses what can go on; a CURLcode */
 void http_call_end(struct http_call *, CURLcode); /* tells the handler and frees it */
 bool http_call_has_stalled(struct http_call *, uint64_t now_ms);
+
+/* http_proxy.c */
+/* The proxy that the environment names for the URL, or NULL.  As libcurl finds it, but that
+   no_proxy knows no networks ("10.0.0.0/8").  Valid while the environment is not changed. */
+const char *http_proxy_for(const char *url);
 
 /* http_error.c */
 int http_errno(CURL *, CURLcode);

@@ -21,8 +21,9 @@ libskyferry_a_SOURCES = \
 	src/disk_names.c \
 	src/disk_path.c \
 	src/disk_private.h \
-	src/disk_root.c \
+	src/disk_root.c src/disk_root.h \
 	src/disk_work.c \
+	src/endpoint.c src/endpoint.h \
 	src/entry.c src/entry.h \
 	src/err.c src/err.h \
 	src/field.c src/field.h \
@@ -32,6 +33,7 @@ libskyferry_a_SOURCES = \
 	src/http_error.c \
 	src/http_framing.c src/http_framing.h \
 	src/http_message.c \
+	src/http_proxy.c \
 	src/log.c src/log.h \
 	src/loop.c src/loop.h \
 	src/mem.c src/mem.h \

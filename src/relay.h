@@ -33,7 +33,7 @@ struct relay_part {
 struct relay_spec {
 	const struct relay_part *parts; /* borrowed until the end */
 	size_t parts_len;
-	int spool; /* directory for SEGMENT_SPOOL; borrowed */
+	struct disk_root *spool; /* for SEGMENT_SPOOL; borrowed */
 	size_t ring; /* bytes */
 	unsigned hashes; /* HASH_BIT()s to compute */
 	const struct digests *expected; /* what the source's cloud says; borrowed; NULL: nothing */

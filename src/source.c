@@ -185,7 +185,7 @@ source_check(const struct source *src, struct err *err)
 		if (s->kind == SEGMENT_ENTRY && src->parts[i].account == NULL)
 			return err_set(err, -ENOENT,
 			    "the account of the source '%s' is not there any more", s->path);
-		if (s->kind == SEGMENT_SPOOL && src->spool < 0)
+		if (s->kind == SEGMENT_SPOOL && src->spool == NULL)
 			return err_set(
 			    err, -ENOENT, "the spool with '%s' is not there any more", s->path);
 		if (s->kind == SEGMENT_ZERO && s->length == SEGMENT_TO_END)
@@ -197,7 +197,7 @@ source_check(const struct source *src, struct err *err)
 void
 source_init(struct source *src, struct cloud_runner *runner, struct event *wake,
     const struct segment *segments, size_t len, struct account **accounts, size_t accounts_len,
-    int spool)
+    struct disk_root *spool)
 {
 	struct account *account;
 	size_t i;

@@ -16,7 +16,7 @@ struct source {
 	struct segment *segments; /* lengths and versions are filled in as they become known */
 	struct relay_part *parts; /* the same, with their accounts (NULL: it is not there) */
 	size_t len;
-	int spool; /* directory of SEGMENT_SPOOL, borrowed; or -1 */
+	struct disk_root *spool; /* of SEGMENT_SPOOL, borrowed; or NULL */
 	bool whole; /* one whole entry: `entry` says what it is */
 	bool known; /* all of it */
 	struct entry entry;
@@ -36,7 +36,7 @@ struct source {
 /* Copies the segments and takes references to their accounts. */
 void source_init(struct source *, struct cloud_runner *, struct event *wake,
     const struct segment *segments, size_t len, struct account **accounts, size_t accounts_len,
-    int spool);
+    struct disk_root *spool);
 /* Without asking anybody: -ENOENT if an account or the spool is not there any more, -EINVAL. */
 int source_check(const struct source *, struct err *);
 /* 1 when it is known; 0: again when the event comes; or a negative errno. */

@@ -41,7 +41,8 @@ struct tree {
 	enum tree_state state;
 	struct account *account;
 	char *id;
-	bool repeated, aborted, will_retry;
+	bool repeated, aborted;
+	const struct change *change;
 	size_t ring;
 	struct budget *memory;
 	struct bucket *const *buckets;
@@ -201,7 +202,6 @@ tree_item_start(struct tree *t, struct tree_item *item, const struct entry *e)
 	    .segments_len = 1,
 	    .accounts = &t->account,
 	    .accounts_len = 1,
-	    .spool = -1,
 	    .to = t->account,
 	    .path = to,
 	    .temp_id = temp_id,
@@ -213,7 +213,7 @@ tree_item_start(struct tree *t, struct tree_item *item, const struct entry *e)
 	    .memory = t->memory,
 	    .buckets = t->buckets,
 	    .buckets_len = t->buckets_len,
-	    .will_retry = t->will_retry,
+	    .change = t->change,
 	};
 	static const struct copy_handler handler = {
 	    .note = tree_item_on_note, .done = tree_item_on_copied};
@@ -390,7 +390,7 @@ tree_start(struct cloud_runner *runner, const struct tree_spec *spec,
 	t->id = xstrdup(spec->id);
 	t->repeated = spec->repeated;
 	t->ring = spec->ring;
-	t->will_retry = spec->will_retry;
+	t->change = spec->change;
 	t->memory = spec->memory;
 	t->buckets = spec->buckets;
 	t->buckets_len = spec->buckets_len;

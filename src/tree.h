@@ -21,7 +21,8 @@ struct tree_spec {
 	struct account *account;
 	const char *from, *to; /* copied, like id */
 	const char *id; /* of the change: names temporaries */
-	bool repeated, will_retry;
+	bool repeated;
+	const struct change *change; /* as in copy.h */
 	size_t ring;
 	struct budget *memory; /* borrowed */
 	struct checkpoint *checkpoint; /* of an earlier try; taken; or NULL */

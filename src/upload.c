@@ -423,7 +423,7 @@ upload_intent_run(struct upload *u)
 static enum upload_state
 upload_begin_failed(struct upload *u, int code)
 {
-	if (!err_is_transient(code) || ++u->begins >= UPLOAD_BEGIN_TRIES)
+	if (!err_may_repeat(code, ++u->begins) || u->begins >= UPLOAD_BEGIN_TRIES)
 		return UPLOAD_END;
 	log_debug("'%s': the upload could not be begun, again: %s", u->path, err_text(&u->err));
 	u->code = 0;
@@ -734,7 +734,7 @@ job_run(struct job *j)
 	}
 	if (code == -EAGAIN)
 		upload_slower(u);
-	if (err_is_transient(code) && j->failures + 1 < UPLOAD_PART_TRIES) {
+	if (err_may_repeat(code, j->failures + 1) && j->failures + 1 < UPLOAD_PART_TRIES) {
 		job_again(j);
 		return 0;
 	}

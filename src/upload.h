@@ -26,7 +26,7 @@ struct upload_spec {
 	const struct relay_part *ranges; /* the content; borrowed until the end */
 	size_t ranges_len;
 	uint64_t size; /* of all of it; not 0 */
-	int spool; /* directory for SEGMENT_SPOOL; borrowed */
+	struct disk_root *spool; /* for SEGMENT_SPOOL; borrowed */
 	struct account *from; /* the parts are copied by the cloud from ranges[0]; NULL: relayed */
 
 	struct account *to;

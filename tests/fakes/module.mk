@@ -15,6 +15,7 @@ EXTRA_DIST += tests/fakes/module.mk \
 	tests/fakes/scenarios/forget-at-end.txt \
 	tests/fakes/scenarios/forget.txt \
 	tests/fakes/scenarios/headers.txt \
+	tests/fakes/scenarios/garbled-once.txt \
 	tests/fakes/scenarios/hostile-bomb.txt \
 	tests/fakes/scenarios/hostile-deep.txt \
 	tests/fakes/scenarios/hostile-endless.txt \

@@ -263,6 +263,47 @@ time.sleep(300)' "$home/port" 3>&- &
 	ask_tcp '' 200 POST /api/auth/login '{"username":"dora","password":"correct horse"}'
 }
 
+# logins NAME PASSWORD N: at once; their statuses, sorted and counted.
+logins()
+{
+	local i pids=()
+	for ((i = 0; i < $3; i++)); do
+		curl -sS --max-time 60 -o /dev/null -w '%{http_code}\n' -H 'Content-Type: application/json' \
+		    -d "{\"username\":\"$1\",\"password\":\"$2\"}" "$url/api/auth/login" >"$home/login.$i" 3>&- &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	sort "$home"/login.* | uniq -c | awk '{ printf "%s%s:%s", sep, $2, $1; sep = " " }'
+	rm "$home"/login.*
+}
+
+@test "many sign-ins at once: all of the right ones, and five of the wrong ones" {
+	start
+	ask 201 POST /api/users '{"username":"carl","password":"correct horse"}'
+	[ "$(logins carl 'correct horse' 16)" = 200:16 ]
+	run logins carl 'wrong horse' 16
+	[ "$output" = "401:5 429:11" ]
+	ask_tcp '' 429 POST /api/auth/login '{"username":"carl","password":"correct horse"}'
+	# Another's are not counted with them.
+	ask 201 POST /api/users '{"username":"dora","password":"correct horse"}'
+	[ "$(logins dora 'correct horse' 16)" = 200:16 ]
+}
+
+@test "a server in the daemon's own network: refused when it is named, and when a name leads there" {
+	local account='{"name":"s","provider":"s3","credentials":{"endpoint":"http://127.0.0.1:9","bucket":"bucket","accessKeyId":"a","secretAccessKey":"b"}}'
+	daemon_start --set endpoints.private=no
+	ask 403 POST /api/accounts "$account"
+	is '.code == "forbidden" and (.message | contains("endpoints.private"))'
+	daemon_stop
+	daemon_start --set endpoints.private=yes
+	ask 201 POST /api/accounts "$account"
+	daemon_stop
+	# As one that was named when its name meant another address.
+	daemon_start --set endpoints.private=no
+	ask 403 POST /api/accounts/s/test
+	is '.code == "forbidden" and (.message | contains("127.0.0.1") and contains("endpoints.private"))'
+}
+
 @test "passwords are changed by who knows them, or an administrator" {
 	start
 	local long token

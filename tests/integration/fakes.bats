@@ -330,6 +330,21 @@ down()
 	[ -e "$home/from/large" ]
 }
 
+@test "answers that are garbled once: asked again, and the third time is the last" {
+	play garbled-once
+	completed from:small s3:small
+	there small small
+	completed s3:small to:copy
+	here copy small
+	completed from:large s3:large '{move:true}'
+	there large large
+	[ ! -e "$home/from/large" ]
+	carry from:small s3:never '{move:true,maxRetries:8}'
+	jq -e '.status == "failed" and .error.code == "bad_answer" and .attempts == 3' <<<"$record"
+	absent never
+	[ -e "$home/from/small" ]
+}
+
 @test "XML that is meant to exhaust who reads it" {
 	local what
 	for what in bomb deep name text endless; do

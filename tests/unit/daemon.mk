@@ -22,6 +22,9 @@ tests_unit_test_store_faults_LDADD = $(DAEMON_LIBS)
 unit_programs += tests/unit/test_spool
 tests_unit_test_spool_SOURCES = tests/unit/test_spool.c tests/unit/store_fixture.c tests/unit/store_fixture.h
 tests_unit_test_spool_LDADD = $(DAEMON_LIBS)
+unit_programs += tests/unit/test_sweep
+tests_unit_test_sweep_SOURCES = tests/unit/test_sweep.c tests/unit/store_fixture.c tests/unit/store_fixture.h
+tests_unit_test_sweep_LDADD = $(DAEMON_LIBS)
 
 unit_programs += tests/unit/test_api
 tests_unit_test_api_SOURCES = tests/unit/test_api.c

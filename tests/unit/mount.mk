@@ -20,3 +20,7 @@ tests_unit_test_window_LDADD = libmount_skyferry.a $(UNIT_LIBS) $(FUSE_LIBS)
 
 check_PROGRAMS += tests/tools/fsmodel
 tests_tools_fsmodel_SOURCES = tests/tools/fsmodel.c
+
+check_PROGRAMS += tests/tools/hangfs
+tests_tools_hangfs_SOURCES = tests/tools/hangfs.c
+tests_tools_hangfs_LDADD = $(FUSE_LIBS)

@@ -359,6 +359,27 @@ test_names(void **state)
 	assert_int_equal(change_state_parse(""), -EINVAL);
 }
 
+static void
+test_retries(void **state)
+{
+	struct change c = {.attempts = 1, .retries_max = 8};
+
+	assert_true(change_will_retry(&c, -EPROTO));
+	assert_false(change_will_retry(&c, -ENOENT));
+	c.attempts = 2;
+	c.error = -EPROTO;
+	assert_true(change_will_retry(&c, -EPROTO));
+	c.attempts = 3;
+	assert_false(change_will_retry(&c, -EPROTO));
+	assert_true(change_will_retry(&c, -EIO));
+	/* Late, and for the first time: it is an accident too. */
+	c.attempts = 7;
+	c.error = -EIO;
+	assert_true(change_will_retry(&c, -EPROTO));
+	c.attempts = 9;
+	assert_false(change_will_retry(&c, -EIO));
+}
+
 int
 main(void)
 {
@@ -371,6 +392,7 @@ main(void)
 	    cmocka_unit_test(test_segment_refusals),
 	    cmocka_unit_test(test_source),
 	    cmocka_unit_test(test_live),
+	    cmocka_unit_test(test_retries),
 	    cmocka_unit_test(test_names),
 	};
 

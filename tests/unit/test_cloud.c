@@ -5,6 +5,8 @@
 #include "tests/unit/server.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -291,7 +293,10 @@ probe_fini(struct probe *p)
 struct script {
 	const char *const *answers; /* each: status and extra headers; the last is repeated */
 	atomic_uint at;
-	atomic_uint running, most;
+	unsigned together; /* requests that are held until all of them are there */
+	pthread_barrier_t arrived;
+	sem_t counted;
+	unsigned looks, most;
 };
 
 static void
@@ -657,62 +662,74 @@ a_failed_refresh_fails_those_who_wait(void **state)
 
 /* limits */
 
+/* On the loop, while the server has `together` requests and answers none. */
 static void
-serve_slowly(struct server *s, int fd, unsigned n, void *arg)
+count_running(void *arg)
+{
+	struct script *script = arg;
+
+	script->looks++;
+	script->most = MAX(script->most, account->running);
+	for (unsigned i = 0; i < script->together; i++)
+		sem_post(&script->counted);
+}
+
+static void
+serve_together(struct server *s, int fd, unsigned n, void *arg)
 {
 	struct script *script = arg;
 	struct request req;
 
 	while (server_read(fd, &req, true)) {
-		unsigned now = atomic_fetch_add(&script->running, 1) + 1;
-		unsigned most = atomic_load(&script->most);
-
 		server_request_fini(&req);
-		while (most < now && !atomic_compare_exchange_weak(&script->most, &most, now))
-			;
-		usleep(20000); /* a slow server: requests overlap if they can */
-		atomic_fetch_sub(&script->running, 1);
+		if (pthread_barrier_wait(&script->arrived) == PTHREAD_BARRIER_SERIAL_THREAD)
+			loop_post(loop, count_running, script);
+		sem_wait(&script->counted);
 		server_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 	}
 }
 
+/* Six ops, of which so many run at once, and not more. */
 static void
-concurrency_is_limited(void **state)
+run_together(unsigned together)
 {
-	struct script script = {.at = 0};
+	struct script script = {.together = together};
 	struct probe p[6];
 
-	server = server_start(serve_slowly, &script);
+	pthread_barrier_init(&script.arrived, NULL, together);
+	sem_init(&script.counted, 0, 0);
+	server = server_start(serve_together, &script);
 	open_account(&tiny_driver);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
 		probe_init(&p[i], CLOUD_STAT);
 		probe_start(&p[i]);
 	}
+	alarm(60); /* the server waits for as many as it was told */
 	loop_run(loop);
-	assert_int_equal(script.most, 2);
+	alarm(0);
+	assert_int_equal(script.looks, ARRAY_LEN(p) / together);
+	assert_int_equal(script.most, together);
 	assert_int_equal(account->running, 0);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++)
 		probe_fini(&p[i]);
+	server_stop(server);
+	server = NULL;
+	sem_destroy(&script.counted);
+	pthread_barrier_destroy(&script.arrived);
+}
+
+static void
+concurrency_is_limited(void **state)
+{
+	run_together(2);
 }
 
 /* What the runner is told counts, not what the driver says. */
 static void
 concurrency_is_configured(void **state)
 {
-	struct script script = {.at = 0};
-	struct probe p[6];
-
-	cloud_runner_set_concurrency(runner, ARRAY_LEN(p));
-	server = server_start(serve_slowly, &script);
-	open_account(&tiny_driver);
-	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
-		probe_init(&p[i], CLOUD_STAT);
-		probe_start(&p[i]);
-	}
-	loop_run(loop);
-	assert_int_equal(script.most, ARRAY_LEN(p));
-	for (size_t i = 0; i < ARRAY_LEN(p); i++)
-		probe_fini(&p[i]);
+	cloud_runner_set_concurrency(runner, 6);
+	run_together(6);
 }
 
 static void

@@ -1,7 +1,7 @@
 /* What the queue and the accounts decide by themselves: backoff, endpoints, the map by id. */
-#include "daemon/endpoint.h"
 #include "daemon/idmap.h"
 #include "daemon/retry.h"
+#include "src/endpoint.h"
 #include "tests/unit/check.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,12 +43,16 @@ endpoints(void **state)
 	    "http://169.254.169.254/latest", "http://100.64.0.1", "http://0.0.0.0",
 	    "http://[::1]:9000", "http://[::]", "http://[fe80::1]", "http://[fe80::1%25eth0]",
 	    "http://[fd00::1]", "http://[::ffff:127.0.0.1]", "http://[::ffff:10.0.0.1]",
-	    "http://metadata.google.internal", "http://user@127.0.0.1", "127.0.0.1:9000"};
+	    "http://192.0.0.8", "http://198.18.0.1", "http://198.19.255.255", "http://224.0.0.1",
+	    "http://255.255.255.255", "http://[64:ff9b::10.0.0.1]", "http://[2002:7f00:1::]",
+	    "http://[ff02::1]", "http://metadata.google.internal", "http://user@127.0.0.1",
+	    "127.0.0.1:9000"};
 	static const char *const remote[] = {"https://s3.amazonaws.com", "http://8.8.8.8",
 	    "http://172.32.0.1", "http://172.15.0.1", "http://11.0.0.1", "http://[2001:db8::1]:443",
 	    "https://localhost.example.com", "https://notlocal", "https://nolocalhost",
-	    "http://100.128.0.1", "http://[::ffff:8.8.8.8]", "https://127.0.0.1.example.com",
-	    "s3.example.com:9000"};
+	    "http://100.128.0.1", "http://192.0.1.1", "http://198.20.0.1", "http://223.255.255.255",
+	    "http://[64:ff9b::8.8.8.8]", "http://[2002:808:808::]", "http://[::ffff:8.8.8.8]",
+	    "https://127.0.0.1.example.com", "s3.example.com:9000"};
 	struct err err = ERR_INIT;
 	bool is_local;
 	size_t i;

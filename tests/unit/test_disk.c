@@ -4,18 +4,21 @@
 #include "tests/unit/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
 static struct loop *loop;
 static struct pool *pool;
 static char *dir;
-static int root;
+static struct disk_root *root;
 
 struct probe {
 	struct disk_request req;
@@ -36,15 +39,14 @@ setup(void **state)
 	loop = loop_new("disk", &err);
 	pool = pool_new(2, &err);
 	dir = scratch_make();
-	root = disk_open_root(dir, true, &err);
-	assert_true(root >= 0);
+	assert_int_equal(disk_root_new(&root, dir, &err), 0);
 	return 0;
 }
 
 static int
 teardown(void **state)
 {
-	cleanup_close(&root);
+	disk_root_unref(root);
 	pool_free(pool);
 	loop_free(loop);
 	scratch_remove(dir);
@@ -63,7 +65,7 @@ probe_init(struct probe *p, enum disk_verb verb, const char *path)
 	*p = (struct probe){.at = 0};
 	disk_request_init(&p->req);
 	p->req.verb = verb;
-	p->req.root = p->req.root2 = root;
+	p->req.root = root;
 	p->req.path = xstrdup(path);
 	p->req.temp_id = xstrdup("test");
 	disk_response_init(&p->res);
@@ -558,6 +560,74 @@ roots_are_checked(void **state)
 	assert_int_equal(disk_open_root(in("file"), true, &err), -ENOTDIR);
 }
 
+/* Made without a look at the disk; opened by the first job, which may fail and be followed by one
+   that does not. */
+static void
+roots_are_opened_when_needed(void **state)
+{
+	struct disk_root *first = root, *none;
+	struct err err = ERR_INIT;
+	struct probe p;
+	char *plain = in("later");
+
+	assert_int_equal(disk_root_new(&none, "relative", &err), -EINVAL);
+	assert_int_equal(disk_root_new(&none, in("a/../b"), &err), -EPERM);
+	assert_int_equal(disk_root_new(&root, plain, &err), 0);
+	assert_string_equal(disk_root_path(root), plain);
+	/* "Not found" would be about the path. */
+	probe_init(&p, DISK_STAT, "");
+	assert_int_equal(probe_run(&p), -EIO);
+	assert_non_null(strstr(p.res.err.msg, "/later': No such file"));
+	assert_int_equal(p.res.err.code, -EIO);
+	probe_fini(&p);
+	assert_int_equal(mkdir(in("later"), 0777), 0);
+	assert_int_equal(run(DISK_STAT, "", NULL, NULL), 0);
+	/* It is the directory that was opened, whatever has its name now. */
+	scratch_write(in("later/file"), "x");
+	assert_int_equal(rename(in("later"), in("moved")), 0);
+	assert_int_equal(mkdir(in("later"), 0777), 0);
+	assert_int_equal(run(DISK_STAT, "file", NULL, NULL), 0);
+	disk_root_unref(root);
+	/* A symlink in its place is not followed. */
+	assert_int_equal(rename(in("later"), in("empty")), 0);
+	assert_int_equal(symlink("moved", in("later")), 0);
+	assert_int_equal(disk_root_new(&root, in("later"), &err), 0);
+	assert_int_equal(run(DISK_STAT, "file", NULL, NULL), -EPERM);
+	disk_root_unref(root);
+	root = first;
+}
+
+#define RACERS 8
+
+static void *
+race(void *arg)
+{
+	struct err err = ERR_INIT;
+
+	pthread_barrier_wait(arg);
+	return (void *)(intptr_t)disk_root_fd(root, &err);
+}
+
+/* Whoever opens it first, all have the same descriptor. */
+static void
+roots_are_opened_once(void **state)
+{
+	pthread_barrier_t start;
+	pthread_t threads[RACERS];
+	void *fd, *one = NULL;
+
+	pthread_barrier_init(&start, NULL, RACERS);
+	for (size_t i = 0; i < RACERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, race, &start), 0);
+	for (size_t i = 0; i < RACERS; i++) {
+		pthread_join(threads[i], &fd);
+		assert_true((intptr_t)fd >= 0);
+		assert_true(i == 0 || fd == one);
+		one = fd;
+	}
+	pthread_barrier_destroy(&start);
+}
+
 /* In a mount namespace of its own: a Skyferry mount that nobody answers for. */
 static int
 look_at_mount(void)
@@ -671,7 +741,7 @@ copy_between_file_systems(void **state)
 	struct stat there;
 	struct err err = ERR_INIT;
 	struct probe p;
-	int fd;
+	struct disk_root *far;
 
 	if (mkdtemp(other) == NULL)
 		skip();
@@ -679,14 +749,14 @@ copy_between_file_systems(void **state)
 	assert_int_equal(truncate(in("file"), 80000000), 0);
 	probe_init(&p, DISK_COPY, "file");
 	p.req.path2 = xstrdup("copy");
-	p.req.root2 = fd = disk_open_root(other, true, &err);
-	assert_true(fd >= 0);
+	assert_int_equal(disk_root_new(&far, other, &err), 0);
+	p.req.root2 = far;
 	assert_int_equal(probe_run(&p), 0);
 	assert_int_equal(p.res.entry.size, 80000000);
-	assert_int_equal(fstatat(fd, "copy", &there, 0), 0);
+	assert_int_equal(fstatat(disk_root_fd(far, &err), "copy", &there, 0), 0);
 	assert_true(there.st_blocks < 10000);
 	/* And back, where the pattern is looked at. */
-	p.req.root = fd;
+	p.req.root = far;
 	p.req.root2 = root;
 	p.dones = 0;
 	xstrset(&p.req.path, "copy");
@@ -696,8 +766,8 @@ copy_between_file_systems(void **state)
 	assert_int_equal(truncate(in("back"), 3000000), 0);
 	check_pattern("back", 3000000);
 	probe_fini(&p);
-	assert_int_equal(unlinkat(fd, "copy", 0), 0);
-	close(fd);
+	assert_int_equal(unlinkat(disk_root_fd(far, &err), "copy", 0), 0);
+	disk_root_unref(far);
 	assert_int_equal(rmdir(other), 0);
 }
 
@@ -767,6 +837,81 @@ attributes_usage_and_sweep(void **state)
 	assert_int_equal(run(DISK_SWEEP, "no/such/place", NULL, NULL), 0);
 }
 
+/* What was synced, by inode: these take the place of libc's. */
+static atomic_ullong synced, synced_whole;
+
+int
+fsync(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	atomic_store(&synced, st.st_ino);
+	return (int)syscall(SYS_fsync, fd);
+}
+
+int
+syncfs(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	atomic_store(&synced_whole, st.st_ino);
+	return (int)syscall(SYS_syncfs, fd);
+}
+
+static void
+set_mode(const char *path, unsigned mode, bool durably)
+{
+	struct probe p;
+
+	atomic_store(&synced, 0);
+	atomic_store(&synced_whole, 0);
+	probe_init(&p, DISK_SETATTR, path);
+	p.req.mode = mode;
+	p.req.fsync = durably;
+	assert_int_equal(probe_run(&p), 0);
+	probe_fini(&p);
+}
+
+static uint64_t
+inode_of(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(in(name), &st), 0);
+	return st.st_ino;
+}
+
+/* Attributes are on disk before they count as changed, as content is; also of a file that may not
+   be opened, by then or before. */
+static void
+attributes_are_durable(void **state)
+{
+	struct probe p;
+
+	assert_int_equal(mkdir(in("d"), 0777), 0);
+	assert_int_equal(chmod(in("d"), 0777), 0);
+	assert_int_equal(chmod(dir, 0755), 0);
+	if (geteuid() == 0) /* root may open everything */
+		assert_int_equal(seteuid(65534), 0);
+	scratch_write(in("d/f"), "1");
+	set_mode("d/f", 0600, false);
+	assert_int_equal(synced + synced_whole, 0);
+	set_mode("d/f", 0200, true);
+	assert_int_equal(synced, inode_of("d/f"));
+	set_mode("d/f", 0600, true);
+	assert_int_equal(synced, 0);
+	assert_int_equal(synced_whole, inode_of("d"));
+	probe_init(&p, DISK_MKDIR, "d/sub");
+	p.req.mtime_ns = INT64_C(1000000000);
+	p.req.fsync = true;
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(synced, inode_of("d/sub"));
+	probe_fini(&p);
+	assert_int_equal(seteuid(getuid()), 0);
+}
+
 static void
 errors_name_the_remedy(void **state)
 {
@@ -801,12 +946,15 @@ main(void)
 	    TEST(list_hides_what_is_not_for_us),
 	    TEST(nothing_leads_out),
 	    TEST(roots_are_checked),
+	    TEST(roots_are_opened_when_needed),
+	    TEST(roots_are_opened_once),
 	    TEST(roots_stay_away_from_mounts),
 	    TEST(copy_keeps_content_and_holes),
 	    TEST(copy_refuses_another_version),
 	    TEST(copy_between_file_systems),
 	    TEST(names_change),
 	    TEST(attributes_usage_and_sweep),
+	    TEST(attributes_are_durable),
 	    TEST(errors_name_the_remedy),
 	};
 

@@ -83,6 +83,11 @@ test_meaning(void **state)
 	assert_true(err_is_transient(-EAGAIN));
 	assert_true(err_is_transient(-EBADMSG));
 	assert_false(err_is_transient(-ENOENT));
+	assert_true(err_is_transient(-EPROTO));
+	assert_true(err_may_repeat(-EIO, 100));
+	assert_true(err_may_repeat(-EPROTO, ERR_FEW - 1));
+	assert_false(err_may_repeat(-EPROTO, ERR_FEW));
+	assert_false(err_may_repeat(-ENOENT, 0));
 	assert_false(err_is_transient(-EKEYEXPIRED));
 	assert_int_equal(err_info(-EKEYEXPIRED)->retry, ERR_RETRY_REFRESH);
 	assert_int_equal(err_info(-ENOTTY)->code, -EIO); /* not in the table */

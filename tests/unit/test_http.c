@@ -3,6 +3,7 @@
 #include "src/clock.h"
 #include "src/http.h"
 #include "src/http_framing.h"
+#include "src/http_private.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/server.h"
 #include <errno.h>
@@ -49,11 +50,12 @@ pattern(uint64_t at)
 }
 
 static void
-make_client(uint64_t stall_ms, size_t buffer)
+make_client(uint64_t stall_ms, size_t buffer, bool public_only)
 {
 	struct err err = ERR_INIT;
 	const struct http_limits limits = {.connect_timeout_ms = 5000,
 	    .stall_timeout_ms = stall_ms,
+	    .public_only = public_only,
 	    .buffer = buffer,
 	    .user_agent = "probe/1"};
 
@@ -66,7 +68,7 @@ make_client(uint64_t stall_ms, size_t buffer)
 static int
 setup(void **state)
 {
-	make_client(10000, LARGE);
+	make_client(10000, LARGE, false);
 	return 0;
 }
 
@@ -74,14 +76,21 @@ setup(void **state)
 static int
 setup_crowded(void **state)
 {
-	make_client(10000, 8192);
+	make_client(10000, 8192, false);
 	return 0;
 }
 
 static int
 setup_hasty(void **state)
 {
-	make_client(HASTY_MS, LARGE);
+	make_client(HASTY_MS, LARGE, false);
+	return 0;
+}
+
+static int
+setup_public(void **state)
+{
+	make_client(10000, LARGE, true);
 	return 0;
 }
 
@@ -1105,6 +1114,104 @@ retry_after_is_understood(void **state)
 	http_response_fini(&res);
 }
 
+/* What is connected to counts, not what is written. */
+static void
+local_addresses_are_not_connected_to(void **state)
+{
+	static const char *const hosts[] = {
+	    "127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"};
+	struct probe p;
+
+	server = server_start(serve_echo, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		probe_init(&p, "GET", "/");
+		buf_reset(&p.req.url);
+		buf_printf(&p.req.url, "http://%s:%d/", hosts[i], server_port(server));
+		probe_run(&p);
+		assert_int_equal(p.code, -EPERM);
+		assert_non_null(strstr(p.err.msg, hosts[i]));
+		assert_non_null(strstr(p.err.msg, "1 is in the daemon's own network"));
+		assert_non_null(strstr(p.err.msg, "endpoints.private"));
+		probe_fini(&p);
+	}
+	assert_int_equal(server_connections(server), 0);
+}
+
+static int
+ask_by_proxy(const char *url, char **body)
+{
+	struct probe p;
+	int code;
+
+	probe_init(&p, "GET", "/");
+	buf_reset(&p.req.url);
+	buf_puts(&p.req.url, url);
+	probe_run(&p);
+	code = p.code;
+	*body = TAKE(p.body);
+	probe_fini(&p);
+	return code;
+}
+
+/* A proxy may be anywhere; who is excepted from it may not. */
+static void
+a_proxy_may_be_local(void **state)
+{
+	CLEANUP(cleanup_free) char *proxy = NULL;
+	CLEANUP(cleanup_free) char *body = NULL;
+	CLEANUP(cleanup_free) char *direct = NULL;
+	CLEANUP(cleanup_free) char *none = NULL;
+
+	server = server_start(serve_echo, NULL);
+	proxy = xasprintf("http://127.0.0.1:%d", server_port(server));
+	direct = xasprintf("http://localhost:%d/", server_port(server));
+	setenv("http_proxy", proxy, 1);
+	setenv("no_proxy", ".example.org, localhost", 1);
+	assert_int_equal(ask_by_proxy("http://far.example/x", &body), 0);
+	assert_string_equal(body, "GET http://far.example/x\n");
+	assert_int_equal(ask_by_proxy(direct, &none), -EPERM);
+	unsetenv("http_proxy");
+	setenv("no_proxy", "*", 1);
+}
+
+static void
+proxies_are_found_as_by_libcurl(void **state)
+{
+	static const struct {
+		const char *url, *variable, *no_proxy;
+		bool proxied;
+	} cases[] = {
+	    {"http://a.example/", "http_proxy", "", true},
+	    {"https://a.example/", "http_proxy", "", false},
+	    {"https://a.example/", "https_proxy", "", true},
+	    {"https://a.example/", "HTTPS_PROXY", "", true},
+	    {"http://a.example/", "HTTP_PROXY", "", false},
+	    {"http://a.example/", "all_proxy", "", true},
+	    {"https://a.example/", "ALL_PROXY", "", true},
+	    {"http://a.example/", "http_proxy", "*", false},
+	    {"http://a.example/", "http_proxy", "b.example, A.example", false},
+	    {"http://a.example/", "http_proxy", "example", false},
+	    {"http://a.example/", "http_proxy", ".example", false},
+	    {"http://a.example/", "http_proxy", "xample,le,.", true},
+	    {"http://a.example:99/", "http_proxy", "a.example", false},
+	    {"http://10.1.2.3/", "http_proxy", "10.1.2.3", false},
+	    {"http://[fd00::1]/", "http_proxy", "fd00::1", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *proxy;
+
+		setenv(cases[i].variable, "http://proxy.example:3128", 1);
+		setenv("no_proxy", cases[i].no_proxy, 1);
+		proxy = http_proxy_for(cases[i].url);
+		if ((proxy != NULL) != cases[i].proxied)
+			fail_msg("%s with %s, but for '%s': %s", cases[i].url, cases[i].variable,
+			    cases[i].no_proxy, proxy != NULL ? proxy : "none");
+		unsetenv(cases[i].variable);
+	}
+	setenv("no_proxy", "*", 1);
+}
+
 int
 main(void)
 {
@@ -1139,6 +1246,10 @@ main(void)
 	    HASTY(a_tick_passes_by_what_was_just_cancelled),
 	    TEST(many_calls_at_once),
 	    CROWDED(many_calls_at_once),
+	    cmocka_unit_test_setup_teardown(
+		local_addresses_are_not_connected_to, setup_public, teardown),
+	    cmocka_unit_test_setup_teardown(a_proxy_may_be_local, setup_public, teardown),
+	    cmocka_unit_test(proxies_are_found_as_by_libcurl),
 	    TEST(retry_after_is_understood),
 	};
 

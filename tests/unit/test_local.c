@@ -79,21 +79,23 @@ test_open(void **state)
 	CLEANUP(cleanup_free) char *missing = inside("missing");
 	CLEANUP(cleanup_free) char *link = inside("link");
 	CLEANUP(cleanup_free) char *behind = inside("link/there");
+	CLEANUP(cleanup_free) char *around = inside("here/../there");
 	const struct {
 		const char *root, *fsync;
-		int code;
+		int code, first; /* of the opening; of the first op */
 		const char *why;
 	} cases[] = {
-	    {scratch, "no", 0, NULL},
-	    {scratch, "yes", 0, NULL},
-	    {scratch, "maybe", -EINVAL, "fsync"},
-	    {"relative", "no", -EINVAL, "absolute"},
-	    {"~/Clouds", "no", -EINVAL, "'~' is not expanded"},
-	    {"", "no", -EINVAL, "root"},
-	    {missing, "no", -ENOENT, missing},
-	    {file, "no", -ENOTDIR, file},
-	    {link, "no", -EPERM, "symlink"},
-	    {behind, "no", -EPERM, "symlink"},
+	    {scratch, "no", 0, 0, NULL},
+	    {scratch, "yes", 0, 0, NULL},
+	    {scratch, "maybe", -EINVAL, 0, "fsync"},
+	    {"relative", "no", -EINVAL, 0, "absolute"},
+	    {"~/Clouds", "no", -EINVAL, 0, "'~' is not expanded"},
+	    {"", "no", -EINVAL, 0, "root"},
+	    {around, "no", -EPERM, 0, "real path"},
+	    {missing, "no", 0, -EIO, missing},
+	    {file, "no", 0, -EIO, file},
+	    {link, "no", 0, -EPERM, "symlink"},
+	    {behind, "no", 0, -EPERM, "symlink"},
 	};
 	struct subject s = {.name = "test"};
 
@@ -106,13 +108,35 @@ test_open(void **state)
 		    open_account(&s,
 			json_pack("{s:s, s:s}", "root", cases[i].root, "fsync", cases[i].fsync)),
 		    cases[i].code);
-		if (cases[i].code != 0)
+		if (cases[i].code == 0)
+			assert_int_equal(simple(&s, CLOUD_USAGE, "", NULL), cases[i].first);
+		if (cases[i].why != NULL)
 			assert_non_null(strstr(s.err.msg, cases[i].why));
 		cloud_account_unref(s.account);
 	}
 	assert_int_equal(open_account(&s, json_pack("{}")), -EINVAL);
 	assert_int_equal(
 	    open_account(&s, json_pack("{s:s, s:s}", "root", scratch, "bucket", "b")), -EINVAL);
+}
+
+/* Before anything was done with either account: a move onto itself would remove the only copy. */
+static void
+test_identity(void **state)
+{
+	CLEANUP(cleanup_free) char *sub = inside("here/sub");
+	struct subject all = {.name = "all"}, below = {.name = "below"}, other = {.name = "other"};
+
+	assert_int_equal(open_account(&all, json_pack("{s:s}", "root", scratch)), 0);
+	assert_int_equal(open_account(&below, json_pack("{s:s}", "root", sub)), 0);
+	assert_int_equal(open_account(&other, json_pack("{s:s}", "root", "/")), 0);
+	assert_true(cloud_is_same(all.account, "here/sub/f", below.account, "f"));
+	assert_true(cloud_is_same(all.account, "here/sub/f", here.account, "sub/f"));
+	assert_true(cloud_is_same(other.account, sub + 1, here.account, "sub"));
+	assert_false(cloud_is_same(all.account, "here/sub/f", there.account, "sub/f"));
+	assert_false(cloud_is_same(all.account, "here/sub/f", below.account, "sub/f"));
+	cloud_account_unref(all.account);
+	cloud_account_unref(below.account);
+	cloud_account_unref(other.account);
 }
 
 static void
@@ -214,6 +238,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_open, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_never_left, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_temporaries, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_copy_between, setup, teardown),

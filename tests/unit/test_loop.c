@@ -228,7 +228,7 @@ pool_works_and_tells_the_loop(void **state)
 	assert_non_null(pool);
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
 		jobs[i] = (struct job){.c = &c};
-		pool_submit(pool, c.loop, job_work, job_done, &jobs[i]);
+		pool_submit(pool, NULL, c.loop, job_work, job_done, &jobs[i]);
 	}
 	loop_run(c.loop);
 	assert_int_equal(c.seen, c.wanted);
@@ -247,11 +247,71 @@ pool_finishes_before_it_ends(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
 		jobs[i] = (struct job){.c = &c};
-		pool_submit(pool, c.loop, job_work, job_done, &jobs[i]);
+		pool_submit(pool, NULL, c.loop, job_work, job_done, &jobs[i]);
 	}
 	pool_free(pool);
 	loop_free(c.loop);
 	assert_int_equal(c.seen, ARRAY_LEN(jobs));
+}
+
+/* A place whose disk does not answer. */
+struct hung {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	unsigned stuck;
+	bool answers;
+};
+
+static void
+hung_work(void *arg)
+{
+	struct hung *h = arg;
+
+	pthread_mutex_lock(&h->lock);
+	h->stuck++;
+	pthread_cond_broadcast(&h->wake);
+	while (!h->answers)
+		pthread_cond_wait(&h->wake, &h->lock);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void
+hung_done(void *arg)
+{
+}
+
+/* Its jobs take their share of threads and no more, and jobs of other places go on. */
+static void
+pool_places_do_not_stop_each_other(void **state)
+{
+	struct hung h = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER};
+	struct counter c = {.loop = loop_make("places"), .wanted = 120};
+	struct err err = ERR_INIT;
+	struct pool *pool = pool_new(2, &err);
+	static struct job jobs[120];
+	static const char *const places[] = {NULL, "/one", "/two"};
+
+	for (size_t i = 0; i < 20; i++)
+		pool_submit(pool, "/hung", c.loop, hung_work, hung_done, &h);
+	pthread_mutex_lock(&h.lock);
+	while (h.stuck < 2)
+		pthread_cond_wait(&h.wake, &h.lock);
+	pthread_mutex_unlock(&h.lock);
+	for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+		jobs[i] = (struct job){.c = &c};
+		pool_submit(
+		    pool, places[i % ARRAY_LEN(places)], c.loop, job_work, job_done, &jobs[i]);
+	}
+	loop_run(c.loop); /* until all 120 are done */
+	pthread_mutex_lock(&h.lock);
+	assert_int_equal(h.stuck, 2);
+	assert_int_equal(pool_jobs(pool), 20);
+	h.answers = true;
+	pthread_cond_broadcast(&h.wake);
+	pthread_mutex_unlock(&h.lock);
+	pool_free(pool);
+	assert_int_equal(h.stuck, 20);
+	loop_free(c.loop);
 }
 
 int
@@ -264,6 +324,7 @@ main(void)
 	    cmocka_unit_test(busy_events_starve_nobody),
 	    cmocka_unit_test(pool_works_and_tells_the_loop),
 	    cmocka_unit_test(pool_finishes_before_it_ends),
+	    cmocka_unit_test(pool_places_do_not_stop_each_other),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

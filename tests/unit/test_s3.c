@@ -279,7 +279,7 @@ test_region(void **state)
 	assert_non_null(strstr(bench_header(&b, "Authorization"), "/eu-west-3/s3/"));
 	assert_int_equal(
 	    bench_answer(&b, 301, "x-amz-bucket-region: eu-west-1\n", ""), CLOUD_STEP_FAIL);
-	assert_int_equal(b.err.code, -EPROTO);
+	assert_int_equal(b.err.code, -EINVAL);
 	bench_op(&b, CLOUD_LIST, "");
 	assert_int_equal(bench_answer(&b, 400, "",
 			     "<Error><Code>AuthorizationHeaderMalformed</Code>"
@@ -973,10 +973,10 @@ test_errors(void **state)
 	    {502, "", "", -EIO, CLOUD_STEP_RETRY, "502"},
 	    {504, "", "", -EIO, CLOUD_STEP_RETRY, "504"},
 	    {522, "", "", -EIO, CLOUD_STEP_RETRY, "522"},
-	    {418, "", "", -EPROTO, CLOUD_STEP_FAIL, "418"},
-	    {301, "x-amz-bucket-region: eu-west-3\n", ERROR_BODY("PermanentRedirect", ""), -EPROTO,
+	    {418, "", "", -EPROTO, CLOUD_STEP_RETRY, "418"},
+	    {301, "x-amz-bucket-region: eu-west-3\n", ERROR_BODY("PermanentRedirect", ""), -EINVAL,
 		CLOUD_STEP_FAIL, "eu-west-3"},
-	    {307, "", "", -EPROTO, CLOUD_STEP_FAIL, "region"},
+	    {307, "", "", -EINVAL, CLOUD_STEP_FAIL, "region"},
 	    {403, "", ERROR_BODY("AccessDenied", "two\nlines\x1b[31m"), -EACCES, CLOUD_STEP_FAIL,
 		""},
 	};

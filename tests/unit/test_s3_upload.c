@@ -222,7 +222,7 @@ test_commit_errors(void **state)
 		CLOUD_STEP_RETRY},
 	    {XML "<Error><Code>SlowDown</Code></Error>", -EAGAIN, CLOUD_STEP_RETRY},
 	    {XML "<Error><Code>InvalidPart</Code></Error>", -EINVAL, CLOUD_STEP_FAIL},
-	    {XML "<Error><Code>Unheard</Code></Error>", -EPROTO, CLOUD_STEP_FAIL},
+	    {XML "<Error><Code>Unheard</Code></Error>", -EPROTO, CLOUD_STEP_RETRY},
 	    {XML "<CompleteMultipartUploadResult><ETag>", -EPROTO, CLOUD_STEP_FAIL},
 	    {"", -EPROTO, CLOUD_STEP_FAIL},
 	};

@@ -28,7 +28,7 @@ sweep(struct daemon *d)
 	unsigned i;
 
 	for (i = 0; i < 2; i++) { /* behind the walk, and then behind the unlinking */
-		pool_submit(d->pool, d->loop, work_none, work_done, d->loop);
+		pool_submit(d->pool, NULL, d->loop, work_none, work_done, d->loop);
 		loop_run(d->loop);
 	}
 	spool_free(spool);

@@ -1,4 +1,5 @@
-#include "daemon/endpoint.h"
+#include "src/endpoint.h"
+#include "src/paths.h"
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <string.h>
@@ -18,7 +19,10 @@ address4_is_local(uint32_t a)
 	    {0x7f000000, 8}, /* loopback */
 	    {0xa9fe0000, 16}, /* link-local: metadata services too */
 	    {0xac100000, 12}, /* private */
+	    {0xc0000000, 24}, /* assigned to protocols */
 	    {0xc0a80000, 16}, /* private */
+	    {0xc6120000, 15}, /* for benchmarks */
+	    {0xe0000000, 3}, /* multicast, reserved, broadcast */
 	};
 	size_t i;
 
@@ -29,17 +33,44 @@ address4_is_local(uint32_t a)
 	return false;
 }
 
+/* The IPv4 address that an IPv6 one leads to.  :: and ::1 are among them, as 0.0.0.0/8. */
+static bool
+address6_to_4(uint32_t *out, const struct in6_addr *a)
+{
+	static const unsigned char nat64[12] = {0, 0x64, 0xff, 0x9b}; /* RFC 6052 */
+	const unsigned char *v4 = a->s6_addr + 12;
+
+	if (a->s6_addr[0] == 0x20 && a->s6_addr[1] == 0x02) /* 6to4, RFC 3056 */
+		v4 = a->s6_addr + 2;
+	else if (!IN6_IS_ADDR_V4MAPPED(a) && !IN6_IS_ADDR_V4COMPAT(a) &&
+	    memcmp(a->s6_addr, nat64, sizeof nat64) != 0)
+		return IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a);
+	memcpy(out, v4, sizeof *out);
+	*out = ntohl(*out);
+	return true;
+}
+
 static bool
 address6_is_local(const struct in6_addr *a)
 {
-	uint32_t v4;
+	uint32_t v4 = 0;
 
-	if (IN6_IS_ADDR_V4MAPPED(a) || IN6_IS_ADDR_V4COMPAT(a)) {
-		memcpy(&v4, a->s6_addr + 12, sizeof v4);
-		return address4_is_local(ntohl(v4)); /* :: and ::1 come here too, as 0.0.0.0/8 */
+	if (address6_to_4(&v4, a))
+		return address4_is_local(v4);
+	return IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_SITELOCAL(a) || IN6_IS_ADDR_MULTICAST(a) ||
+	    (a->s6_addr[0] & 0xfe) == 0xfc;
+}
+
+bool
+address_is_local(const struct sockaddr *address)
+{
+	switch (address->sa_family) {
+	case AF_INET:
+		return address4_is_local(
+		    ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr));
+	case AF_INET6: return address6_is_local(&((const struct sockaddr_in6 *)address)->sin6_addr);
+	default: return true;
 	}
-	return IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_LINKLOCAL(a) ||
-	    IN6_IS_ADDR_SITELOCAL(a) || (a->s6_addr[0] & 0xfe) == 0xfc;
 }
 
 static bool
@@ -93,4 +124,12 @@ endpoint_is_local(bool *out, const char *url, struct err *err)
 	curl_free(host);
 	curl_url_cleanup(u);
 	return code;
+}
+
+bool
+endpoints_may_be_local(const struct settings *s)
+{
+	const char *rule = settings_str(s, "endpoints.private");
+
+	return strcmp(rule, "yes") == 0 || (strcmp(rule, "auto") == 0 && !paths_is_system());
 }
