@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -135,16 +136,17 @@ main_ready(struct fs *fs)
 
 /* -- start and end */
 
-/* A mount whose process has died answers ENOTCONN to everything; it is taken away. */
+/* A mount whose process has died answers ENOTCONN to everything, but for what the kernel remembers:
+   statvfs is never that.  It is taken away. */
 static int
 main_clear_directory(int argc, char **argv)
 {
 	const char *directory = argv[argc - 1];
-	struct stat st;
+	struct statvfs st;
 	pid_t child;
 	int status;
 
-	if (argc < 2 || stat(directory, &st) == 0 || errno != ENOTCONN)
+	if (argc < 2 || statvfs(directory, &st) == 0 || errno != ENOTCONN)
 		return 0;
 	child = fork();
 	if (child == 0) {
