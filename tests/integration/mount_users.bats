@@ -409,16 +409,21 @@ dies() # WHAT PID
 	mounter=
 }
 
-# origin_start KEY...: account s, with these objects, of a server that can be stopped: $origin.  The mount
-# is there, and hears of it.
+# origin_start KEY...: account s, with these objects of 20,000 bytes, of a server that can be stopped: $origin.
+# The mount is there, and hears of it.
 origin_start()
 {
-	local port
-	mkfifo "$home/port"
-	python3 "$BATS_TEST_DIRNAME/../tools/origin.py" "$home/port" "$@" 2>"$home/origin.log" 3>&- &
+	local fake url key
+	mkfifo "$home/origin"
+	python3 "$BATS_TEST_DIRNAME/../fakes/s3.py" >"$home/origin" 2>"$home/origin.log" < <(exec tail -f --pid=$$ /dev/null 3>&-) 3>&- &
 	origin=$!
-	read -r port <"$home/port"
-	api POST /api/accounts "{\"name\":\"s\",\"provider\":\"s3\",\"credentials\":{\"endpoint\":\"http://127.0.0.1:$port\",\"bucket\":\"pail\",\"accessKeyId\":\"k\",\"secretAccessKey\":\"s\"}}" >/dev/null
+	read -r -t 20 fake <"$home/origin"
+	url=$(jq -r .endpoint <<<"$fake")
+	content origin 20000 >"$home/object"
+	for key; do
+		curl -sSf -T "$home/object" "$url/-/object/$key"
+	done
+	api POST /api/accounts "{\"name\":\"s\",\"provider\":\"s3\",\"credentials\":{\"endpoint\":\"$url\",\"bucket\":\"fake\"}}" >/dev/null
 	timeout 20 sh -c "until [ -d '$mounts/s' ]; do :; done"
 }
 
