@@ -28,6 +28,7 @@ disk_request_fini(struct disk_request *req)
 	free(req->path2);
 	free(req->temp_id);
 	free(req->version);
+	free(req->after);
 	disk_request_init(req);
 }
 
