@@ -449,8 +449,8 @@ change_cancel(struct store_tx *t, struct item *it, struct op *op)
 		item_save(&t->tx, it);
 	if (it->c->kind != CHANGE_TREE)
 		return;
-	tree_cancel_children(t, &it->id, op);
 	tree_rouse(t, &it->id);
+	tree_cancel_children(t, &it->id, op);
 	tree_totals(&t->tx, it);
 }
 

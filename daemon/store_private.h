@@ -219,7 +219,7 @@ void tree_park(struct store_tx *, struct item *); /* RUNNING, but carried by nob
 /* One that was live has ended, and its indexes are right: counts it, and its tree may go on. */
 void child_ended(struct store_tx *, const struct item *);
 void tree_cancel_children(struct store_tx *, const struct id *, struct op *);
-void tree_rouse(struct store_tx *, const struct id *); /* parked: goes on when none is live */
+void tree_rouse(struct store_tx *, const struct id *); /* parked: goes on when no child is live */
 void tree_outcome(struct store_tx *, struct item *); /* COMPLETED becomes FAILED if a child has */
 void tree_begin_again(struct store_tx *, struct item *);
 unsigned tree_drop(struct store_tx *, const struct id *, unsigned max); /* how many children went */
