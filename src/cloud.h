@@ -213,7 +213,8 @@ struct cloud_op {
 	   Once; it may neither free nor cancel the op.  NULL: nobody is told. */
 	void (*head)(void *head_arg, const struct cloud_op *);
 	void *head_arg;
-	size_t max; /* LIST: entries wanted, more may come; 0: all */
+	size_t max; /* LIST: entries wanted; 0: all.  More may come, and such that are not behind
+		       `after`: all, from a driver that cannot choose */
 	char *after; /* LIST with max: a name, with a '/' behind a directory's; NULL: from the
 			start.  The order is that of these names as bytes; owned */
 	bool more; /* LIST with max: there is more; the result */

@@ -11,7 +11,7 @@ setup()
 	if [ -n "${SKYFERRY_TEST_FULL:-}" ]; then
 		files=4000 kills=20
 	else
-		files=2000 kills=3
+		files=1500 kills=3
 	fi
 }
 
@@ -65,16 +65,15 @@ until_true()
 	[ "$(change "$2" "$1")" = true ]
 }
 
-# files_make DIR N: 2 KiB each, in directories of 50: d0/f00000 ...
+# files_make DIR N: about 1 KiB each, in directories of 50: d0/f00000 ...
 files_make()
 {
 	local i
-	mkdir "$1"
-	content 1 $(($2 * 2048)) | split -d -a 5 -b 2048 - "$1/f"
-	for ((i = 0; i < $2; i += 50)); do
-		mkdir "$1/d$((i / 50))"
-		(cd "$1" && printf 'f%05d ' $(seq "$i" $((i + 49 < $2 ? i + 49 : $2 - 1))) | xargs mv -t "d$((i / 50))")
-	done
+	for ((i = 0; i < $2; i += 50)); do echo "$1/d$((i / 50))"; done | xargs mkdir -p
+	awk -v dir="$1" -v n="$2" 'BEGIN { for (i = 0; i < n; i++) {
+		file = sprintf("%s/d%d/f%05d", dir, i / 50, i)
+		for (j = 0; j < 20; j++) print file, j > file
+		close(file) } }'
 }
 
 @test "a tree of headers, empty directories and odd names arrives as it was" {
@@ -170,7 +169,7 @@ line"
 
 @test "a cancel in the middle leaves nothing live and nothing half-written" {
 	local id before
-	files_make "$home/a/tree" 3000
+	files_make "$home/a/tree" 600
 	# One at a time: there is a middle.
 	start --set account.concurrency=1
 	id=$(tree tree tree)
@@ -183,7 +182,7 @@ line"
 	[ "$(change "$id" '[.status, .children.live] | join(" ")')" = "cancelled 0" ]
 	[ "$(api GET "/api/transfers?parent=$id" | jq .total)" = 0 ]
 	api GET /health | jq -e '.changes.queued + .changes.running == 0'
-	[ "$(find "$home/b" -type f | wc -l)" -lt 3000 ]
+	[ "$(find "$home/b" -type f | wc -l)" -lt 600 ]
 	[ -z "$(find "$home/b" -name '.skyferry-*')" ]
 	# What arrived is whole.
 	[ -z "$(diff -r "$home/a/tree" "$home/b/tree" | grep -v "^Only in $home/a/tree")" ]
@@ -211,7 +210,7 @@ line"
 
 @test "a move takes the directories along, and nothing that appeared meanwhile" {
 	local id
-	files_make "$home/a/tree" 800
+	files_make "$home/a/tree" 250
 	mkdir -p "$home/a/tree/d0/empty/inner"
 	cp -r "$home/a/tree" "$home/original"
 	# One at a time: while the others go, there is time for one to appear where the listing has been.
@@ -237,7 +236,7 @@ line"
 
 @test "events are about the tree, not about each of its files" {
 	local id line
-	files_make "$home/a/tree" 500
+	files_make "$home/a/tree" 300
 	start
 	events_begin
 	read -r _ <&8
