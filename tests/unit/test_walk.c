@@ -130,15 +130,16 @@ test_positions(void **state)
 	size_t piece, i, j;
 
 	make_order(LOCAL_A, 0);
-	for (piece = 1; piece <= 9; piece++) {
-		struct change *c = tree_of(LOCAL_A, "tree", MEMORY_A, "to");
+	make_order(MEMORY_A, -1); /* it brings more than it is asked for */
+	for (piece = 1; piece <= 18; piece++) {
+		struct change *c = tree_of(piece > 9 ? MEMORY_A : LOCAL_A, "tree", MEMORY_B, "to");
 
 		for (i = 0; order[i] != NULL;) {
-			room = piece;
+			room = 1 + piece % 9;
 			live = 1;
 			fx.on_grow = on_grow;
 			assert_int_equal(fixture_run(c), 0);
-			for (j = 0; j < fx.found->len && j < piece; j++)
+			for (j = 0; j < fx.found->len && j < room; j++)
 				assert_string_equal(fx.found->items[j].path, order[i++]);
 			if (fx.found->len == 0)
 				break;
