@@ -332,7 +332,9 @@ model_notes(const struct change *c, struct model_note out[4])
 		if (c->segments[i].kind == SEGMENT_ENTRY)
 			out[n++] = (struct model_note){.account = c->segments[i].account_id,
 			    .path = c->segments[i].path,
-			    .mode = takes ? (tree ? 2 : 1) : tree ? 3 : 0,
+			    .mode = takes ? (tree ? 2 : 1)
+				: tree    ? 3
+					  : 0,
 			    .reads = true,
 			    .keeps = true};
 	}
