@@ -184,8 +184,8 @@ void store_change_limit(struct store *, const char *user_id, const char *id, uin
    result->next_ms is the present if there are more, else UINT64_MAX. */
 void store_expire(struct store *, store_done_fn, void *arg);
 
-/* -- trees.  Children: twice as many as transfers run by default are enough to keep all lanes of
-   any of them busy, with room for one listing that takes as long as half of them. */
+/* -- trees.  Eight times as many children as changes run by default: while half of them are carried
+   out there is time to list the next thousand, and a tree costs some MiB however large it is. */
 #define TREE_WINDOW 2048
 #define TREE_LOW    (TREE_WINDOW / 2)
 /* How many children it may have beside those that are live. */

@@ -208,6 +208,7 @@ struct tree_record { /* value of DB_TREES */
 	uint64_t done, bytes_done;
 	uint64_t live, failed; /* records there are */
 	uint64_t lost; /* failed, and without a record */
+	uint64_t anew; /* 1: it is listed again from the start: what failed before does not count */
 	uint64_t wake; /* parked: goes on when so many are live; TREE_ASLEEP: it is not parked, or
 			  is queued */
 };

@@ -248,7 +248,7 @@ child_new(const struct change *tree, const struct walk_entry *e)
 	return c;
 }
 
-/* A failed one is tried again; its place among the children is a new one. */
+/* One that has ended is tried again; its place among the children is a new one. */
 static void
 child_requeue(struct store_tx *t, const struct id *id)
 {
@@ -256,13 +256,48 @@ child_requeue(struct store_tx *t, const struct id *id)
 
 	if (!item_load_indexed(&t->tx, id, &it))
 		return;
-	index_remove(t, &it, INDEX_ALL);
-	change_begin_again(t, &it);
-	it.order = it.c->seq;
-	index_add(t, &it, INDEX_ALL);
-	queue_put(t, &it);
-	item_save(&t->tx, &it);
+	if (!change_is_live(it.c)) {
+		index_remove(t, &it, INDEX_ALL);
+		change_begin_again(t, &it);
+		it.order = it.c->seq;
+		index_add(t, &it, INDEX_ALL);
+		queue_put(t, &it);
+		item_save(&t->tx, &it);
+	}
 	item_fini(&it);
+}
+
+/* False: its record cannot be read; the check tells. */
+static bool
+child_drop(struct store_tx *t, const struct id *id)
+{
+	struct item it;
+
+	if (!item_load_indexed(&t->tx, id, &it))
+		return false;
+	index_remove(t, &it, INDEX_ALL);
+	change_forget(t, &it);
+	item_fini(&it);
+	return true;
+}
+
+/* Of a retry: those that failed before it are tried again, or found again. */
+static void
+children_retry(struct store_tx *t, struct item *tree)
+{
+	bool anew = tree_get(&t->tx, &tree->id).anew != 0;
+	struct id id;
+	unsigned n;
+
+	for (n = 0; n < TREE_WINDOW && (anew || store_tree_room(tree->c) > 0) && t->tx.error == 0 &&
+	     child_first(&t->tx, &tree->id, CHANGE_FAILED, tree->c->seq, &id);
+	     n++) {
+		if (!anew)
+			child_requeue(t, &id);
+		else if (!child_drop(t, &id))
+			break;
+		tree_totals(&t->tx, tree);
+	}
 }
 
 static void
@@ -285,7 +320,8 @@ child_add(struct store_tx *t, const struct item *tree, const struct walk_entry *
 
 	child_id(&it.id, &tree->id, e->path);
 	if (tx_get(&t->tx, DB_CHANGES, it.id.b, ID_BYTES, &val)) {
-		child_count(t, &tree->id, e, false); /* of an earlier time, and queued again */
+		child_count(t, &tree->id, e, false); /* of an earlier time */
+		child_requeue(t, &it.id);
 		return;
 	}
 	it.c = child_new(tree->c, e);
@@ -314,7 +350,6 @@ op_tree_grow(struct store_tx *t, struct op *op)
 {
 	const struct walk_batch *b = op->batch;
 	struct item it;
-	struct id id;
 	size_t i;
 	int code;
 
@@ -330,12 +365,7 @@ op_tree_grow(struct store_tx *t, struct op *op)
 	if (b->len > 0 || b->end)
 		item_save(&t->tx, &it);
 	tree_totals(&t->tx, &it);
-	/* Of a retry: those that failed before it. */
-	while (store_tree_room(it.c) > 0 && t->tx.error == 0 &&
-	    child_first(&t->tx, &it.id, CHANGE_FAILED, it.c->seq, &id)) {
-		child_requeue(t, &id);
-		tree_totals(&t->tx, &it);
-	}
+	children_retry(t, &it);
 	return item_result(t, &it, op);
 }
 
@@ -356,7 +386,6 @@ store_tree_grow(
 unsigned
 tree_drop(struct store_tx *t, const struct id *id, unsigned max)
 {
-	struct item it;
 	struct id child;
 	unsigned n = 0, state;
 
@@ -364,11 +393,8 @@ tree_drop(struct store_tx *t, const struct id *id, unsigned max)
 		while (n < max && t->tx.error == 0 &&
 		    child_first(&t->tx, id, state, UINT64_MAX, &child)) {
 			n++;
-			if (!item_load_indexed(&t->tx, &child, &it))
-				return max; /* the check tells */
-			index_remove(t, &it, INDEX_ALL);
-			change_forget(t, &it);
-			item_fini(&it);
+			if (!child_drop(t, &child))
+				return max;
 		}
 	}
 	if (n < max)
@@ -474,7 +500,7 @@ tree_begin_again(struct store_tx *t, struct item *it)
 	struct change *c = it->c;
 
 	if (c->state == CHANGE_CANCELLED || (c->listed && r.failed == 0)) {
-		r = (struct tree_record){.failed = r.failed, .wake = TREE_ASLEEP};
+		r = (struct tree_record){.failed = r.failed, .anew = 1, .wake = TREE_ASLEEP};
 		tree_put(&t->tx, &it->id, &r);
 		xstrset(&c->position, NULL);
 		c->listed = false;

@@ -450,6 +450,38 @@ test_cancel(void **state)
 	assert_int_equal(totals(f, id).entries, 0);
 }
 
+/* What failed before a cancel is found again with all else, and counts once. */
+static void
+test_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_totals t;
+	char id[37];
+
+	tree_add(f, id);
+	fixture_claim(f, id);
+	tree_grow(f, id, batch_numbered(0, 30, true));
+	tree_park(f, id);
+	children_run(f, 20, thirds_fail);
+	assert_int_equal(totals(f, id).failed, 8);
+	assert_int_equal(AWAIT(f, store_change_cancel(f->s, f->user, id, TO(f)))->code, 0);
+	fixture_claim(f, id);
+	fixture_finish(f, id, CHANGE_CANCELLED);
+	assert_int_equal(totals(f, id).failed, 8);
+	assert_int_equal(AWAIT(f, store_change_retry(f->s, f->user, id, TO(f)))->code, 0);
+	fixture_claim(f, id);
+	tree_grow(f, id, walk_batch_new());
+	assert_int_equal(totals(f, id).failed, 0);
+	tree_grow(f, id, batch_numbered(0, 30, true));
+	tree_park(f, id);
+	children_run_all(f, id, NULL);
+	fixture_claim(f, id);
+	assert_int_equal(fixture_finish(f, id, CHANGE_COMPLETED)->change->state, CHANGE_COMPLETED);
+	t = totals(f, id);
+	assert_int_equal(t.entries, 30);
+	assert_int_equal(t.done, 30);
+}
+
 /* One that cannot be listed any further ends when its children have. */
 static void
 test_listing_fails(void **state)
@@ -553,6 +585,7 @@ main(void)
 	    test(test_failures),
 	    test(test_failed_directories),
 	    test(test_cancel),
+	    test(test_anew),
 	    test(test_listing_fails),
 	    test(test_others_first),
 	    test(test_refusals),
