@@ -681,7 +681,7 @@ attempt_walk_start(struct attempt *a, bool prune)
 	    .root = a->change->segments[0].path,
 	    .position = prune ? NULL : a->change->position,
 	    .prune = prune,
-	    .last_try = !attempt_will_retry(a),
+	    .change = a->change,
 	};
 
 	a->walk = walk_start(a->runner, &spec, &walk_handler, a);
@@ -719,7 +719,8 @@ attempt_list_run(struct attempt *a)
 		attempt_grow(a, TAKE(a->found));
 		return ATTEMPT_LIST;
 	}
-	if (a->found_all || a->change->listed)
+	/* With an error it is over, too: that of a listing which could not go on. */
+	if (a->found_all || a->change->listed || a->change->error != 0)
 		return attempt_list_ended(a);
 	if (a->room == 0) {
 		a->result.parked = true;

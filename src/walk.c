@@ -34,7 +34,8 @@ struct walk {
 	enum walk_state state;
 	struct account *account;
 	char *root, *position;
-	bool prune, last_try, began;
+	const struct change *change;
+	bool prune, began;
 	SLIST_HEAD(, walk_dir) stack;
 	struct await await;
 	struct walk_batch *batch;
@@ -205,7 +206,7 @@ walk_list_failed(struct walk *w, struct walk_dir *d, int code)
 		d->listed = true;
 		return WALK_TAKE;
 	}
-	if (is_root || (err_is_transient(code) && !w->last_try))
+	if (is_root || (w->change != NULL && change_will_retry(w->change, code)))
 		return walk_fail(w, code, &w->await.err);
 	d->found = d->kept = d->listed = true;
 	if (!w->prune)
@@ -393,7 +394,7 @@ walk_start(struct cloud_runner *runner, const struct walk_spec *spec,
 	w->root = xstrdup(spec->root);
 	w->position = xstrdup_null(spec->position);
 	w->prune = spec->prune;
-	w->last_try = spec->last_try;
+	w->change = spec->change;
 	SLIST_INIT(&w->stack);
 	w->handler = *handler;
 	w->arg = arg;

@@ -11,6 +11,7 @@
  * from the bottom up, the one it began with last.
  */
 #pragma once
+#include "src/change.h"
 #include "src/cloud.h"
 
 #define WALK_PAGE 1000 /* names asked for at a time; of S3 that is a page */
@@ -38,7 +39,8 @@ struct walk_spec {
 	const char *root; /* copied, like position */
 	const char *position; /* NULL: from the start */
 	bool prune;
-	bool last_try; /* what cannot be listed now counts as failed, also when that may pass */
+	const struct change *change; /* whose: what may pass is not passed by while it will be
+					tried again; borrowed until the end; NULL: it will not */
 };
 
 struct walk_handler {

@@ -163,6 +163,8 @@ on_grow_once(struct fixture *f, uint64_t *r, uint64_t *l, uint64_t *bad)
 static void
 test_room(void **state)
 {
+	struct change *c;
+
 	make_order(LOCAL_A, 0);
 	fx.on_grow = on_grow_once;
 	room = 4;
@@ -173,6 +175,13 @@ test_room(void **state)
 	room = 0;
 	assert_int_equal(fixture_run_free(tree_of(LOCAL_A, "tree", MEMORY_A, "to")), 0);
 	assert_true(fx.result.parked);
+	assert_int_equal(fx.found->len, 0);
+	/* One whose listing has failed for good only waits for its children. */
+	room = 100;
+	c = tree_of(LOCAL_A, "tree", MEMORY_A, "to");
+	xstrset(&c->position, "a-b");
+	c->error = -EACCES;
+	assert_int_equal(fixture_run_free(c), 0);
 	assert_int_equal(fx.found->len, 0);
 }
 
