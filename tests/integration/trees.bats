@@ -210,7 +210,7 @@ line"
 
 @test "a move takes the directories along, and nothing that appeared meanwhile" {
 	local id
-	files_make "$home/a/tree" 250
+	files_make "$home/a/tree" 160
 	mkdir -p "$home/a/tree/d0/empty/inner"
 	cp -r "$home/a/tree" "$home/original"
 	# One at a time: while the others go, there is time for one to appear where the listing has been.
