@@ -1,4 +1,5 @@
 #include "cli/batch.h"
+#include "cli/changes.h"
 #include "cli/display.h"
 #include "cli/follow.h"
 #include "cli/format.h"
@@ -13,6 +14,7 @@
 
 #define SUBMIT_TRIES    60 /* of one request, while the daemon is away: about a minute */
 #define SUBMIT_RETRY_MS 1000
+#define FAILED_PAGE     1000
 #define IDS_SHOWN       4 /* after an interrupt */
 
 struct job {
@@ -28,6 +30,7 @@ struct job {
 	bool submitting;
 	bool check; /* its state must be asked for */
 	bool running; /* for the totals */
+	bool named; /* a tree: its failures */
 	json_t *end; /* ended, and this is how; acted upon once it is not submitting */
 	int harmless; /* a failure that is none */
 	TAILQ_ENTRY(job) next;
@@ -117,6 +120,15 @@ job_fail(struct job *job, int code, const char *message)
 	job_free(job);
 }
 
+/* A tree counts for what is in it. */
+static uint64_t
+job_entries(const struct job *job, const char *key)
+{
+	const json_t *children = json_object_get(job->end, "children");
+
+	return children != NULL ? json_num(children, key) : 1;
+}
+
 /* job->end says how. */
 static void
 job_end(struct job *job)
@@ -133,10 +145,14 @@ job_end(struct job *job)
 	if (strcmp(status, "failed") == 0) {
 		CLEANUP(cleanup_free) char *text = xstrdup(message[0] != '\0' ? message : "failed");
 
-		job_fail(job, err_by_name(json_str(error, "code")), text);
+		/* what failed of a tree is asked for first, when nothing waits for this callback */
+		if (json_num(json_object_get(job->end, "children"), "failed") > 0 && !job->named)
+			cli_wake(b->cli);
+		else
+			job_fail(job, err_by_name(json_str(error, "code")), text);
 		return;
 	}
-	b->totals.done++;
+	b->totals.done += job_entries(job, "done");
 	b->totals.bytes += json_num(job->end, "bytesDone");
 	display_remove(b->display, job->id);
 	job_free(job);
@@ -173,10 +189,14 @@ batch_on_event(void *arg, const char *event, json_t *data)
 		return;
 	if (strcmp(event, "change") == 0)
 		job_update(job, data);
-	else if (strcmp(event, "progress") == 0)
-		display_progress(b->display, job->id, job->label, json_num(data, "bytesDone"),
+	else if (strcmp(event, "progress") == 0) {
+		CLEANUP(cleanup_free) char *children = change_children(data);
+		CLEANUP(cleanup_free) char *label = xasprintf("%s%s", job->label, children);
+
+		display_progress(b->display, job->id, label, json_num(data, "bytesDone"),
 		    json_num_or_unknown(data, "bytesTotal"), json_num(data, "rate"),
 		    json_num_or_unknown(data, "etaSeconds"));
+	}
 }
 
 static void
@@ -272,6 +292,69 @@ batch_check(struct batch *b)
 	}
 }
 
+/* What failed of a tree, by name. */
+static int
+batch_name_page(struct batch *b, const char *id, const char *account, unsigned page, bool *more,
+    struct err *err)
+{
+	json_t *answer = NULL, *child;
+	size_t i;
+	int code = changes_page(b->cli, &answer, "failed", id, page, FAILED_PAGE, err);
+
+	if (code < 0)
+		return code;
+	json_array_foreach (json_object_get(answer, "transfers"), i, child) {
+		const char *from = json_str(child, "sourcePath");
+		const char *path = from[0] != '\0' ? from : json_str(child, "destinationPath");
+
+		display_warn(b->display, "%s:%s: %s", account, path,
+		    json_str(json_object_get(child, "error"), "message"));
+		b->totals.failed++;
+	}
+	*more = page < json_num(answer, "pages");
+	json_decref(answer);
+	return 0;
+}
+
+/* Of a job that is a tree and has failed in parts.  Events go on during the calls, but it stays: it
+   has ended.  What cannot be asked for is told by the tree's own message. */
+static void
+batch_name_failures(struct batch *b, struct job *job)
+{
+	CLEANUP(cleanup_free)
+	char *account = xstrndup(job->label, strcspn(job->label, ":"));
+	uint64_t before = b->totals.failed;
+	struct err err = ERR_INIT;
+	bool more = true;
+	int code = 0;
+
+	job->named = true;
+	for (unsigned page = 1; code == 0 && more && !b->cli->interrupted; page++)
+		code = batch_name_page(b, job->id, account, page, &more, &err);
+	b->totals.done += job_entries(job, "done");
+	b->totals.bytes += json_num(job->end, "bytesDone");
+	if (code < 0 || b->totals.failed - before < job_entries(job, "failed")) {
+		job_end(job);
+		return;
+	}
+	display_remove(b->display, job->id);
+	job_free(job);
+}
+
+static void
+batch_name_all(struct batch *b)
+{
+	struct job *job, *next;
+
+	for (job = TAILQ_FIRST(&b->jobs); job != NULL; job = next) {
+		next = TAILQ_NEXT(job, next);
+		if (job->end == NULL || job->submitting)
+			continue;
+		batch_name_failures(b, job);
+		next = TAILQ_FIRST(&b->jobs); /* the list may be another one */
+	}
+}
+
 /* One turn of waiting: what the loop brings, and what must be asked. */
 static void
 batch_turn(struct batch *b, uint64_t ms)
@@ -288,6 +371,7 @@ batch_turn(struct batch *b, uint64_t ms)
 		display_remove_all(b->display);
 	}
 	batch_check(b);
+	batch_name_all(b);
 	failed = follow_failed(b->follow);
 	if (failed != NULL && !b->lost) {
 		b->lost = true;
@@ -400,6 +484,7 @@ void
 batch_wait(struct batch *b, uint64_t deadline_ms)
 {
 	batch_check(b);
+	batch_name_all(b);
 	while (b->jobs_len > 0 && !b->cli->interrupted && !b->lost) {
 		uint64_t now = clock_mono_ms(), ms = UINT64_MAX;
 

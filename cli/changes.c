@@ -63,9 +63,27 @@ change_label(const struct names *names, const json_t *change)
 	if (strcmp(kind, "transfer") == 0)
 		return xasprintf("%s%s:%s -> %s:%s", json_flag(change, "move") ? "move " : "", from,
 		    from_path, to, to_path);
+	if (strcmp(kind, "tree") == 0)
+		return xasprintf("%s%s:%s/ -> %s:%s/", json_flag(change, "move") ? "move " : "",
+		    from, from_path, to, to_path);
 	if (strcmp(kind, "rename") == 0)
 		return xasprintf("rename %s:%s -> %s:%s", from, from_path, to, to_path);
 	return xasprintf("%s %s:%s", kind, to, to_path);
+}
+
+char *
+change_children(const json_t *change)
+{
+	const json_t *c = json_object_get(change, "children");
+	char ended[FORMAT_MAX], total[FORMAT_MAX], failed[FORMAT_MAX];
+	uint64_t bad = json_num(c, "failed");
+
+	if (c == NULL)
+		return xstrdup("");
+	return xasprintf(" (%s of %s%s%s%s%s)", format_count(ended, json_num(c, "done") + bad),
+	    format_count(total, json_num(c, "total")), json_flag(c, "listed") ? "" : " so far",
+	    bad > 0 ? ", " : "", bad > 0 ? format_count(failed, bad) : "",
+	    bad > 0 ? " failed" : "");
 }
 
 bool
@@ -79,6 +97,7 @@ char *
 change_line(const struct names *names, const json_t *change, size_t id_columns)
 {
 	CLEANUP(cleanup_free) char *label = change_label(names, change);
+	CLEANUP(cleanup_free) char *children = change_children(change);
 	const char *status = json_str(change, "status");
 	const char *message = json_str(json_object_get(change, "error"), "message");
 	uint64_t total = json_num_or_unknown(change, "bytesTotal");
@@ -97,9 +116,10 @@ change_line(const struct names *names, const json_t *change, size_t id_columns)
 		format_rate(rate, json_num(change, "rate"));
 	if (running && eta != UINT64_MAX)
 		format_duration(left, eta);
-	return xasprintf("%-*.*s  %-9s %4s %9s  %s%s%s%s%s%s%s", (int)id_columns, (int)id_columns,
-	    json_str(change, "id"), status, percent, size, label, rate[0] != '\0' ? "  " : "", rate,
-	    left[0] != '\0' ? "  " : "", left, message[0] != '\0' ? ": " : "", message);
+	return xasprintf("%-*.*s  %-9s %4s %9s  %s%s%s%s%s%s%s%s", (int)id_columns, (int)id_columns,
+	    json_str(change, "id"), status, percent, size, label, children,
+	    rate[0] != '\0' ? "  " : "", rate, left[0] != '\0' ? "  " : "", left,
+	    message[0] != '\0' ? ": " : "", message);
 }
 
 int
@@ -120,18 +140,19 @@ status_check(const char *list, struct err *err)
 }
 
 int
-changes_page(struct cli *cli, json_t **out, const char *status, unsigned page, unsigned limit,
-    struct err *err)
+changes_page(struct cli *cli, json_t **out, const char *status, const char *parent, unsigned page,
+    unsigned limit, struct err *err)
 {
-	return cli_call(cli, out, "GET", NULL, err, "/api/transfers?page=%u&limit=%u%s%s", page,
-	    limit, status != NULL ? "&status=" : "", status != NULL ? status : "");
+	return cli_call(cli, out, "GET", NULL, err, "/api/transfers?page=%u&limit=%u%s%s%s%s", page,
+	    limit, status != NULL ? "&status=" : "", status != NULL ? status : "",
+	    parent != NULL ? "&parent=" : "", parent != NULL ? parent : "");
 }
 
 int
 changes_count(struct cli *cli, uint64_t *out, const char *status, struct err *err)
 {
 	json_t *answer = NULL;
-	int code = changes_page(cli, &answer, status, 1, 1, err);
+	int code = changes_page(cli, &answer, status, NULL, 1, 1, err);
 
 	if (code == 0)
 		*out = json_num(answer, "total");
@@ -178,7 +199,7 @@ change_resolve(struct cli *cli, char out[ID_LEN + 1], const char *prefix, struct
 	}
 	for (unsigned page = 1; page <= RESOLVE_PAGES && page <= pages; page++) {
 		json_t *answer = NULL;
-		int code = changes_page(cli, &answer, NULL, page, PAGE, err);
+		int code = changes_page(cli, &answer, NULL, NULL, page, PAGE, err);
 
 		if (code < 0)
 			return code;

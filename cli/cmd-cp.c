@@ -1,7 +1,7 @@
 /*
- * cp and mv: trees are walked here, by listing; every file becomes a transfer of its own, submitted
- * through a batch.  A directory that is moved within its account is one rename, which the daemon
- * carries out file by file where the cloud has none.
+ * cp and mv: a file becomes a transfer, a directory a tree, which the daemon lists.  A directory
+ * that is moved within its account is one rename, which the daemon carries out file by file where
+ * the cloud has none.
  */
 #include "cli/batch.h"
 #include "cli/remote.h"
@@ -33,78 +33,20 @@ struct copy {
 };
 
 static bool
-copy_entry(struct copy *, const struct remote *from, const char *to_path, const json_t *entry);
-
-static bool
-copy_file(struct copy *c, const struct remote *from, const char *to_path)
+copy_transfer(struct copy *c, const struct remote *from, const char *to_path, bool directory)
 {
 	CLEANUP(cleanup_free) char *label = remote_text(from->account, from->path);
 	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "sourceAccountId", from->account,
 	    "sourcePath", from->path, "destinationAccountId", c->to.account, "destinationPath",
 	    to_path, "move", c->move, "overwrite", c->overwrite);
 
+	if (directory)
+		json_object_set_new(body, "recursive", json_true());
 	if (c->priority >= 0)
 		json_object_set_new(body, "priority", json_integer(c->priority));
 	if (c->bandwidth > 0)
 		json_object_set_new(body, "bandwidth", json_integer(c->bandwidth));
 	return batch_post(c->batch, "/api/transfers", body, label, 0);
-}
-
-static bool
-copy_change(struct copy *c, const char *kind, const char *account, const char *path, int harmless)
-{
-	CLEANUP(cleanup_free) char *label = remote_text(account, path);
-
-	return batch_post(c->batch, "/api/changes",
-	    json_pack("{s:s, s:s, s:s}", "kind", kind, "accountId", account, "path", path), label,
-	    harmless);
-}
-
-/* False: interrupted.  What cannot be listed or copied is counted, and the rest goes on. */
-static bool
-copy_tree(struct copy *c, const struct remote *from, const char *to_path)
-{
-	struct err err = ERR_INIT;
-	json_t *entries = NULL, *entry;
-	bool go_on = true;
-	size_t i;
-
-	if (remote_list(c->cli, &entries, from->account, from->path, &err) < 0) {
-		CLEANUP(cleanup_free) char *label = remote_text(from->account, from->path);
-
-		batch_fail(c->batch, label, &err);
-		return !c->cli->interrupted;
-	}
-	if (json_array_size(entries) == 0)
-		go_on = copy_change(c, "mkdir", c->to.account, to_path, -EEXIST);
-	json_array_foreach (entries, i, entry) {
-		const char *name = json_str(entry, "name");
-		CLEANUP(cleanup_free) char *below = path_child(to_path, name);
-		CLEANUP(remote_fini)
-		struct remote child = {
-		    .account = xstrdup(from->account), .path = path_child(from->path, name)};
-
-		if (!go_on)
-			break;
-		go_on = copy_entry(c, &child, below, entry);
-	}
-	json_decref(entries);
-	if (!go_on || !c->move)
-		return go_on;
-	/* The daemon runs the removal after the moves out of the directory, if it has got them
-	   before. A cloud without real directories has none left then. */
-	batch_flush(c->batch);
-	return copy_change(c, "rmdir", from->account, from->path, -ENOENT);
-}
-
-static bool
-copy_entry(struct copy *c, const struct remote *from, const char *to_path, const json_t *entry)
-{
-	if (c->cli->interrupted)
-		return false;
-	if (entry_is_directory(entry))
-		return copy_tree(c, from, to_path);
-	return copy_file(c, from, to_path);
 }
 
 static bool
@@ -212,7 +154,7 @@ copy_source(struct copy *c, const char *arg)
 	if (directory && c->move && same)
 		go_on = copy_rename_tree(c, &from, to_path);
 	else
-		go_on = copy_entry(c, &from, to_path, entry);
+		go_on = copy_transfer(c, &from, to_path, directory);
 	json_decref(entry);
 	return go_on;
 }

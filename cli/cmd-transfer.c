@@ -51,6 +51,20 @@ print_bytes(const json_t *change)
 	putchar('\n');
 }
 
+/* Of a tree. */
+static void
+print_children(const json_t *change)
+{
+	const json_t *c = json_object_get(change, "children");
+	char a[FORMAT_MAX], b[FORMAT_MAX], d[FORMAT_MAX];
+
+	if (c != NULL)
+		printf("%-12s %s of %s%s done, %s failed\n", "Entries",
+		    format_count(a, json_num(c, "done")), format_count(b, json_num(c, "total")),
+		    json_flag(c, "listed") ? "" : " found so far",
+		    format_count(d, json_num(c, "failed")));
+}
+
 static void
 print_change(const struct names *names, const json_t *change)
 {
@@ -64,10 +78,12 @@ print_change(const struct names *names, const json_t *change)
 
 	print_text("Id", json_str(change, "id"));
 	print_text("What", label);
+	print_text("Part of", json_str(change, "parent"));
 	printf("%-12s %s%s\n", "Status", json_str(change, "status"),
 	    json_flag(change, "waiting") ? ", behind an earlier change of the same path"
 		: json_flag(change, "cancelRequested") ? ", cancelling"
 						       : "");
+	print_children(change);
 	print_bytes(change);
 	printf("%-12s %" PRIu64 "\n", "Priority", json_num(change, "priority"));
 	printf("%-12s %" PRIu64 "\n", "Attempts", json_num(change, "attempts"));
@@ -151,7 +167,7 @@ act_on_all(struct cli *cli, const char *states, const char *action)
 		json_t *answer = NULL, *changes, *change;
 		size_t i, fresh = 0;
 
-		if (changes_page(cli, &answer, states, page, PAGE, &err) < 0) {
+		if (changes_page(cli, &answer, states, NULL, page, PAGE, &err) < 0) {
 			status = cli_fail(&err);
 			break;
 		}

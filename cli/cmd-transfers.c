@@ -15,6 +15,7 @@ const struct option_def transfers_options[] = {
     {'w', "watch", NULL, "show live progress until interrupted"},
     {'s', "status", "STATUS", "only these: pending, queued, running, completed, failed, cancelled"},
     {'n', "limit", "N", "at most N, the newest (default 20)"},
+    {0, "parent", "ID", "of this tree: its entries that failed or have not ended"},
     {'a', "all", NULL, "all of them"},
     {0, "json", NULL, "print JSON (with --watch: one event a line)"},
     {0},
@@ -48,7 +49,8 @@ print_changes(const struct names *names, const json_t *changes)
 }
 
 static int
-list_changes(struct cli *cli, const char *status, uint64_t limit, bool as_json, struct err *err)
+list_changes(struct cli *cli, const char *status, const char *parent, uint64_t limit, bool as_json,
+    struct err *err)
 {
 	struct names *names = NULL;
 	json_t *all = json_array();
@@ -62,7 +64,7 @@ list_changes(struct cli *cli, const char *status, uint64_t limit, bool as_json, 
 		json_t *answer = NULL, *changes, *change;
 		size_t i;
 
-		code = changes_page(cli, &answer, status, page, size, err);
+		code = changes_page(cli, &answer, status, parent, page, size, err);
 		if (code < 0)
 			break;
 		changes = json_object_get(answer, "transfers");
@@ -95,20 +97,25 @@ int
 cmd_transfers(struct cli *cli, struct args *args)
 {
 	const char *status = args_value(args, "status");
+	const char *parent = args_value(args, "parent");
 	bool as_json = args_has(args, "json");
 	struct err err = ERR_INIT;
+	char id[ID_LEN + 1];
 	long limit;
 
 	if (args_number(args, "limit", LIMIT_DEFAULT, 1, 1000000, &limit, &err) < 0 ||
 	    (status != NULL && status_check(status, &err) < 0))
 		return cli_usage(cli, "%s", err_text(&err));
 	if (args_has(args, "watch")) {
-		if (status != NULL || args_has(args, "all") || args_has(args, "limit"))
+		if (status != NULL || parent != NULL || args_has(args, "all") ||
+		    args_has(args, "limit"))
 			return cli_usage(cli, "--watch shows what happens: it takes only --json");
 		return watch_run(cli, as_json);
 	}
-	if (list_changes(cli, status, args_has(args, "all") ? UINT64_MAX : (uint64_t)limit, as_json,
-		&err) < 0)
+	if (parent != NULL && change_resolve(cli, id, parent, &err) < 0)
+		return cli_fail(&err);
+	if (list_changes(cli, status, parent != NULL ? id : NULL,
+		args_has(args, "all") ? UINT64_MAX : (uint64_t)limit, as_json, &err) < 0)
 		return cli_fail(&err);
 	return EXIT_OK;
 }

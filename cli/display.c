@@ -249,10 +249,14 @@ display_progress(struct display *d, const char *id, const char *label, uint64_t 
 			return;
 		item = xcalloc(1, sizeof(*item));
 		snprintf(item->id, sizeof(item->id), "%s", id);
-		item->label = text_escape(label);
+		item->label = text_escape("");
 		tsearch(item, &d->tree, item_compare);
 		TAILQ_INSERT_TAIL(&d->items, item, next);
 		d->items_len++;
+	}
+	if (label[0] != '\0') {
+		free(item->label);
+		item->label = text_escape(label);
 	}
 	item->done = done;
 	item->total = total;

@@ -17,7 +17,8 @@ struct display *display_new(struct cli *, int fd, bool live);
 void display_free(struct display *); /* takes the live part off the screen */
 /* Takes it off, safely from a signal's callback before _exit(). */
 void display_clear(void *display);
-/* A running change; label is borrowed for the call.  bytes: UINT64_MAX unknown. */
+/* A running change; label is borrowed for the call, "" keeps the one it has.  bytes: UINT64_MAX
+ * unknown. */
 void display_progress(struct display *, const char *id, const char *label, uint64_t done,
     uint64_t total, uint64_t rate, uint64_t eta_s);
 bool display_has(const struct display *, const char *id);

@@ -99,17 +99,20 @@ watch_on_progress(struct watch *w, const json_t *progress)
 	uint64_t total = json_num_or_unknown(progress, "bytesTotal");
 	uint64_t rate = json_num(progress, "rate");
 	uint64_t eta = json_num_or_unknown(progress, "etaSeconds");
+	CLEANUP(cleanup_free) char *children = NULL, *label = NULL;
 	char size[FORMAT_MAX], speed[FORMAT_MAX], left[FORMAT_MAX];
 
 	if (known == NULL)
 		return;
-	display_progress(w->display, id, json_str(known, "label"), done, total, rate, eta);
+	children = change_children(progress);
+	label = xasprintf("%s%s", json_str(known, "label"), children);
+	display_progress(w->display, id, label, done, total, rate, eta);
 	if (w->live || now < json_num(known, "at") + PLAIN_PROGRESS_MS)
 		return;
 	json_object_set_new(known, "at", json_integer((json_int_t)now));
 	display_line(w->display, "%-*s  %-9s %3d%% %9s  %s  %s  %s", ID_LEN, id, "running",
-	    MAX(0, format_percent(done, total)), format_bytes(size, total),
-	    json_str(known, "label"), format_rate(speed, rate), format_duration(left, eta));
+	    MAX(0, format_percent(done, total)), format_bytes(size, total), label,
+	    format_rate(speed, rate), format_duration(left, eta));
 }
 
 static void
@@ -167,7 +170,7 @@ watch_load_running(struct watch *w, struct err *err)
 {
 	json_t *answer = NULL, *change;
 	size_t i;
-	int code = changes_page(w->cli, &answer, "running", 1, RUNNING_PAGE, err);
+	int code = changes_page(w->cli, &answer, "running", NULL, 1, RUNNING_PAGE, err);
 
 	if (code < 0)
 		return code;

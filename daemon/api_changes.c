@@ -38,11 +38,10 @@ change_check_kind(int kind, const json_t *body, struct err *err)
 {
 	size_t i;
 
-	if (kind < 0 || kind == CHANGE_TRANSFER)
+	if (kind < 0 || kind == CHANGE_TRANSFER || kind == CHANGE_TREE)
 		return err_set(err, -EINVAL,
 		    "'kind' must be remove, rmdir, mkdir, rename or setattr, not '%s'%s",
-		    get_str(body, "kind"),
-		    kind == CHANGE_TRANSFER ? " (transfers go to /api/transfers)" : "");
+		    get_str(body, "kind"), kind >= 0 ? " (transfers go to /api/transfers)" : "");
 	for (i = 0; i < ARRAY_LEN(applies); i++) {
 		if (get_has(body, applies[i].field) && !(applies[i].kinds & BIT(kind)))
 			return err_set(err, -EINVAL, "'%s' means nothing for '%s'",

@@ -123,8 +123,20 @@ static const struct check_field transfer_fields[] = {
     {"bandwidth", CHECK_INT, false, 0, INT64_MAX},
     {"notBefore", CHECK_TIME},
     {"sourceVersion", CHECK_STRING, false, 1, VERSION_MAX},
+    {"recursive", CHECK_BOOL},
     {NULL},
 };
+
+/* A tree may be all of an account, unless it is moved. */
+static int
+transfer_source(char **out, const struct change *change, const json_t *body, struct err *err)
+{
+	const char *path = get_str(body, "sourcePath");
+
+	if (change->kind == CHANGE_TREE && !change->move)
+		return path_canonical(out, path, err);
+	return submit_path(out, path, "sourcePath", err);
+}
 
 static int
 transfer_read(struct change *change, struct call *c, struct err *err)
@@ -134,23 +146,25 @@ transfer_read(struct change *change, struct call *c, struct err *err)
 	int code;
 
 	source->length = SEGMENT_TO_END;
+	change->kind = get_bool(body, "recursive", false) ? CHANGE_TREE : CHANGE_TRANSFER;
+	change->move = get_bool(body, "move", false);
 	if ((code = submit_account(
 		 c, &source->account_id, get_str(body, "sourceAccountId"), err)) != 0 ||
-	    (code = submit_path(&source->path, get_str(body, "sourcePath"), "sourcePath", err)) !=
-		0 ||
+	    (code = transfer_source(&source->path, change, body, err)) != 0 ||
 	    (code = submit_account(
 		 c, &change->account_id, get_str(body, "destinationAccountId"), err)) != 0 ||
 	    (code = submit_path(
 		 &change->path, get_str(body, "destinationPath"), "destinationPath", err)) != 0)
 		return code;
+	if (change->kind == CHANGE_TREE && get_has(body, "sourceVersion"))
+		return err_set(
+		    err, -EINVAL, "'sourceVersion' means nothing for a directory ('recursive')");
 	if (strcmp(source->account_id, change->account_id) == 0 &&
 	    strcmp(source->path, change->path) == 0)
 		return err_set(
 		    err, -EINVAL, "source and destination are the same: '%s'", change->path);
 	xstrset(&source->version, get_str(body, "sourceVersion"));
-	change->kind = CHANGE_TRANSFER;
 	change->state = CHANGE_QUEUED;
-	change->move = get_bool(body, "move", false);
 	change->overwrite = get_bool(body, "overwrite", true);
 	change->preserve = get_bool(body, "preserveMetadata", true);
 	change->priority = (unsigned)get_int(body, "priority", change->priority);
@@ -186,7 +200,7 @@ api_transfers_add(struct call *c)
 	if (check_object(c->body, transfer_fields, &err) != 0 ||
 	    transfer_read(change, c, &err) != 0) {
 		call_fail(c, err.code, &err);
-	} else if (!change->overwrite) {
+	} else if (!change->overwrite && change->kind == CHANGE_TRANSFER) {
 		if (!transfer_is_known(c, change->id))
 			look_start(c, TAKE(change));
 	} else {
@@ -347,6 +361,7 @@ list_query(struct store_query *out, int64_t *page, const struct call *c, struct 
 	    {"limit", CHECK_INT, false, 1, PAGE_MAX},
 	    {"status", CHECK_STRING, false, 1, 256},
 	    {"kind", CHECK_STRING, false, 1, 256},
+	    {"parent", CHECK_ID},
 	    {"sortBy", CHECK_STRING, false, 1, 32},
 	    {"sortOrder", CHECK_STRING, false, 1, 8},
 	    {NULL},
@@ -363,6 +378,10 @@ list_query(struct store_query *out, int64_t *page, const struct call *c, struct 
 		return code;
 	*page = get_int(c->query, "page", 1);
 	out->user_id = c->user->id;
+	out->parent = get_str(c->query, "parent");
+	if (out->parent != NULL && (out->kinds != 0 || get_has(c->query, "sortBy")))
+		return err_set(err, -EINVAL,
+		    "children come in the order they were found: 'parent' goes with 'status' only");
 	out->limit = (size_t)get_int(c->query, "limit", PAGE_DEFAULT);
 	out->offset = (size_t)(*page - 1) * out->limit;
 	return 0;

@@ -190,21 +190,23 @@ event_text(uint64_t seq, const char *name, json_t *data)
 }
 
 static bool
-reader_wants(const struct reader *r, unsigned kind, const char *change_id)
+reader_wants(const struct reader *r, unsigned kind, const struct change *c)
 {
 	if (!(r->kinds & kind))
 		return false;
-	return r->change_id[0] == '\0' ||
-	    (change_id != NULL && strcmp(r->change_id, change_id) == 0);
+	if (r->change_id[0] != '\0')
+		return c != NULL && strcmp(r->change_id, c->id) == 0;
+	return c == NULL || c->parent[0] == '\0' || c->state == CHANGE_FAILED ||
+	    r->mount_id[0] != '\0';
 }
 
 static bool
-channel_wants(const struct channel *ch, unsigned kind, const char *change_id)
+channel_wants(const struct channel *ch, unsigned kind, const struct change *c)
 {
 	const struct reader *r;
 
 	LIST_FOREACH (r, &ch->readers, next) {
-		if (reader_wants(r, kind, change_id))
+		if (reader_wants(r, kind, c))
 			return true;
 	}
 	return false;
@@ -212,7 +214,7 @@ channel_wants(const struct channel *ch, unsigned kind, const char *change_id)
 
 static void
 channel_publish(
-    struct channel *ch, unsigned kind, const char *name, const char *change_id, json_t *data)
+    struct channel *ch, unsigned kind, const char *name, const struct change *c, json_t *data)
 {
 	char *text = event_text(ch->seq, name, data);
 	struct reader *r, *after;
@@ -220,7 +222,7 @@ channel_publish(
 
 	for (r = LIST_FIRST(&ch->readers); r != NULL; r = after) {
 		after = LIST_NEXT(r, next);
-		if (reader_wants(r, kind, change_id))
+		if (reader_wants(r, kind, c))
 			reader_send(r, text, len);
 	}
 	free(text);
@@ -232,26 +234,38 @@ events_change(struct events *e, const struct change *c)
 	struct channel *ch = channel_get(e, c->user_id);
 
 	ch->seq++;
-	if (channel_wants(ch, EVENTS_CHANGE, c->id))
-		channel_publish(ch, EVENTS_CHANGE, "change", c->id,
-		    view_change(e->daemon, c, VIEW_SEGMENTS_NEVER));
+	if (channel_wants(ch, EVENTS_CHANGE, c))
+		channel_publish(
+		    ch, EVENTS_CHANGE, "change", c, view_change(e->daemon, c, VIEW_SEGMENTS_NEVER));
 }
 
-static bool
-progress_is_due(struct events *e, const char *id)
+static size_t
+progress_slot(const char *id)
 {
-	uint64_t hash = 1469598103934665603u, now = clock_mono_ms();
+	uint64_t hash = 1469598103934665603u;
 	const char *p;
-	size_t slot;
 
 	for (p = id; *p != '\0'; p++)
 		hash = (hash ^ (unsigned char)*p) * 1099511628211u; /* FNV-1a */
-	slot = hash % PROGRESS_SLOTS;
-	if (strcmp(e->told[slot].id, id) == 0 && now - e->told[slot].at_ms < PROGRESS_MS)
-		return false;
+	return hash % PROGRESS_SLOTS;
+}
+
+bool
+events_progress_is_due(const struct events *e, const char *id)
+{
+	size_t slot = progress_slot(id);
+
+	return strcmp(e->told[slot].id, id) != 0 ||
+	    clock_mono_ms() - e->told[slot].at_ms >= PROGRESS_MS;
+}
+
+static void
+progress_told(struct events *e, const char *id)
+{
+	size_t slot = progress_slot(id);
+
 	snprintf(e->told[slot].id, sizeof e->told[slot].id, "%s", id);
-	e->told[slot].at_ms = now;
-	return true;
+	e->told[slot].at_ms = clock_mono_ms();
 }
 
 void
@@ -259,11 +273,12 @@ events_progress(struct events *e, const struct change *c, const struct queue_pro
 {
 	struct channel *ch = channel_get(e, c->user_id);
 
-	if (!progress_is_due(e, c->id))
+	if (!events_progress_is_due(e, c->id))
 		return;
+	progress_told(e, c->id);
 	ch->seq++;
-	if (channel_wants(ch, EVENTS_PROGRESS, c->id))
-		channel_publish(ch, EVENTS_PROGRESS, "progress", c->id, view_progress(c->id, p));
+	if (channel_wants(ch, EVENTS_PROGRESS, c))
+		channel_publish(ch, EVENTS_PROGRESS, "progress", c, view_progress(c, p));
 }
 
 void

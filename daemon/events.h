@@ -10,8 +10,12 @@ struct events *events_new(struct daemon *);
 void events_free(struct events *);
 /* Says "bye" and closes all readers, and takes no new ones; the server does it when it goes. */
 void events_close(struct events *);
-void events_change(struct events *, const struct change *); /* a `change` event for its user */
+/* A `change` event for its user.  Of a tree's children only failures are told to all; the rest to
+   mounts, and to who asked for it by its id. */
+void events_change(struct events *, const struct change *);
 void events_progress(struct events *, const struct change *, const struct queue_progress *);
+/* Would one of this change be told now? */
+bool events_progress_is_due(const struct events *, const char *change_id);
 void events_account(struct events *, const char *user_id, const char *account_id, const char *name,
     const char *event);
 uint64_t events_seq(const struct events *, const char *user_id);

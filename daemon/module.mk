@@ -18,6 +18,7 @@ libdaemon_a_SOURCES = \
 	daemon/store_queue.c \
 	daemon/store_record.c \
 	daemon/store_retake.c \
+	daemon/store_tree.c \
 	daemon/store_user.c \
 	daemon/store_wait.c
 libdaemon_a_SOURCES += \

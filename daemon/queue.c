@@ -35,6 +35,7 @@ struct running {
 	unsigned notes; /* of the checkpoint, that the store is writing */
 	bool sweeping; /* it has ended; what it left at the cloud is being removed */
 	bool ended; /* the attempt is over: the change has its new state */
+	bool parked; /* a tree whose children go on */
 	bool stopped; /* for a drain: it stays claimed, and the next daemon takes it back */
 	struct sample samples[QUEUE_RATE_SAMPLES];
 	size_t samples_len;
@@ -110,6 +111,9 @@ queue_remove(struct running *r)
 void
 queue_log_end(const struct change *c)
 {
+	/* The tree tells how many there were. */
+	if (c->parent[0] != '\0' && c->error == 0)
+		return;
 	switch (c->state) {
 	case CHANGE_COMPLETED:
 		log_info("%s: %s of '%s' completed%s%s%s%s", c->id, change_kind_name(c->kind),
@@ -149,6 +153,23 @@ queue_tell(struct queue *q, struct store_result *res)
 	}
 }
 
+/* A tree shows what its children do, a few times a second. */
+static void
+queue_tell_tree(struct queue *q, const char *id)
+{
+	struct queue_progress live;
+	struct change *tree;
+
+	if (id[0] == '\0' || !events_progress_is_due(q->daemon->events, id) ||
+	    store_change_get(q->daemon->store, id, &tree, NULL) != 0)
+		return;
+	if (change_is_live(tree)) {
+		queue_tree_progress(q, tree, &live);
+		events_progress(q->daemon->events, tree, &live);
+	}
+	change_free(tree);
+}
+
 static void
 queue_on_finished(void *arg, struct store_result *res)
 {
@@ -169,8 +190,11 @@ queue_on_finished(void *arg, struct store_result *res)
 		return;
 	}
 	crash_point("queue.after_finish");
-	queue_log_end(c);
+	/* A tree that has ended may not have: its children go on, or have not done well. */
+	if (res->change->state != CHANGE_RUNNING)
+		queue_log_end(res->change);
 	queue_tell(q, res);
+	queue_tell_tree(q, c->parent);
 	if (c->state == CHANGE_COMPLETED || c->state == CHANGE_CANCELLED)
 		spool_ended(q->spool, c);
 	queue_remove(r);
@@ -182,7 +206,10 @@ queue_settle(struct running *r)
 {
 	r->ended = false; /* the store has it; true again if it refuses */
 	crash_point("queue.before_finish");
-	store_change_finish(r->queue->daemon->store, r->change, queue_on_finished, r);
+	if (r->parked)
+		store_tree_park(r->queue->daemon->store, r->change->id, queue_on_finished, r);
+	else
+		store_change_finish(r->queue->daemon->store, r->change, queue_on_finished, r);
 }
 
 static void
@@ -308,6 +335,44 @@ queue_on_note(void *arg, void *owner, enum checkpoint_note_kind kind,
 }
 
 static void
+queue_on_grown(void *arg, struct store_result *res)
+{
+	struct running *r = arg;
+	struct queue *q = r->queue;
+
+	r->notes--;
+	if (r->stopped) {
+		queue_remove_stopped(r);
+		return;
+	}
+	if (res->code == 0) {
+		r->change->attempts = res->change->attempts;
+		r->change->totals = res->change->totals;
+		queue_tell_tree(q, r->change->id);
+		if (res->ready)
+			queue_kick(q);
+	}
+	if (r->job == NULL)
+		return;
+	if (res->code == 0) {
+		worker_grown(r->job, store_tree_room(res->change), res->change->totals.live,
+		    res->change->totals.failed);
+		return;
+	}
+	log_error("%s: cannot record what is to be copied: %s", r->change->id, err_text(&res->err));
+	worker_cancel(r->job, -EIO);
+}
+
+static void
+queue_on_grow(void *arg, void *owner, struct walk_batch *batch)
+{
+	struct running *r = owner;
+
+	r->notes++;
+	store_tree_grow(r->queue->daemon->store, r->change->id, batch, queue_on_grown, r);
+}
+
+static void
 queue_on_verified_stored(void *arg, struct store_result *res)
 {
 	struct running *r = arg;
@@ -359,7 +424,9 @@ queue_on_done(void *arg, void *owner, const struct attempt_result *res)
 		return;
 	}
 	queue_take_result(r->change, res);
-	queue_decide(q, r->change, res->code, &res->err);
+	r->parked = res->parked && res->code == 0;
+	if (!r->parked)
+		queue_decide(q, r->change, res->code, &res->err);
 	r->ended = true;
 	if (!r->verifying)
 		queue_settle(r);
@@ -417,13 +484,17 @@ queue_on_progress(void *arg, const struct worker_progress *progress, size_t len)
 		running_sample(r, now, p->bytes_done);
 		const struct queue_progress live = running_progress(r);
 
-		events_progress(q->daemon->events, r->change, &live);
+		if (r->change->parent[0] != '\0')
+			queue_tell_tree(q, r->change->parent);
+		else
+			events_progress(q->daemon->events, r->change, &live);
 	}
 }
 
 static const struct worker_handler worker_handler = {
     .progress = queue_on_progress,
     .note = queue_on_note,
+    .grow = queue_on_grow,
     .verified = queue_on_verified,
     .done = queue_on_done,
 };
@@ -821,6 +892,20 @@ queue_progress(struct queue *q, const char *change_id, struct queue_progress *ou
 		return false;
 	*out = running_progress(r);
 	return true;
+}
+
+void
+queue_tree_progress(struct queue *q, const struct change *tree, struct queue_progress *out)
+{
+	const struct running *r;
+
+	*out = (struct queue_progress){tree->bytes_done, tree->bytes_total};
+	TAILQ_FOREACH (r, &q->running, next) {
+		if (strcmp(r->change->parent, tree->id) != 0)
+			continue;
+		out->bytes_done += r->progress.bytes_done;
+		out->rate += running_rate(r);
+	}
 }
 
 unsigned

@@ -28,6 +28,8 @@ struct queue_progress {
 };
 /* Live progress of a running change; false if it is not running here. */
 bool queue_progress(struct queue *, const char *change_id, struct queue_progress *out);
+/* What a tree that has not ended has done, with what its children are about to. */
+void queue_tree_progress(struct queue *, const struct change *tree, struct queue_progress *out);
 unsigned queue_running(const struct queue *);
 /* A change is new or was altered outside the queue, and this is how it is now.  One that is to wait
    is claimed when its time comes; a running one that is to be cancelled is; one that has ended

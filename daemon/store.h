@@ -15,6 +15,12 @@
  * so there are no cycles); the end of a change wakes those that wait, by a reverse index: O(depth).
  * A change that reads what a failed or cancelled one should have written fails too: -ENODATA,
  * "predecessor_failed".
+ *
+ * Trees.  A tree's children are made in batches, with how far the listing has come in the same
+ * commit; their ids are made of the tree's and their paths.  At most TREE_WINDOW are live: then the
+ * tree is parked, RUNNING with nobody carrying it, until TREE_LOW are left, or none when all is
+ * listed; then it is claimed again.  A child that ends well is counted and dropped, one that fails
+ * is kept with the tree.  Its place in the path order is its parent's.
  */
 #pragma once
 #include "daemon/sched.h"
@@ -22,6 +28,7 @@
 #include "src/checkpoint.h"
 #include "src/loop.h"
 #include "src/seal.h"
+#include "src/walk.h"
 
 struct store;
 
@@ -177,6 +184,18 @@ void store_change_limit(struct store *, const char *user_id, const char *id, uin
    result->next_ms is the present if there are more, else UINT64_MAX. */
 void store_expire(struct store *, store_done_fn, void *arg);
 
+/* -- trees.  Eight times as many children as changes run by default: while half of them are carried
+   out there is time to list the next thousand, and a tree costs some MiB however large it is. */
+#define TREE_WINDOW 2048
+#define TREE_LOW    (TREE_WINDOW / 2)
+/* How many children it may have beside those that are live. */
+uint64_t store_tree_room(const struct change *tree);
+/* Of a tree that runs here: makes children of these, and those that failed before a retry are tried
+   again; result->change.  The batch is taken. */
+void store_tree_grow(struct store *, const char *id, struct walk_batch *, store_done_fn, void *arg);
+/* The end of a tree's attempt, whose children go on. */
+void store_tree_park(struct store *, const char *id, store_done_fn, void *arg);
+
 /* -- checkpoints: of a change that runs here (-ESTALE otherwise).  They stay when it fails or is
    cancelled, until they are dropped: then nothing is left at the cloud. */
 void store_checkpoint_head(struct store *, const char *id, const struct checkpoint *, store_done_fn,
@@ -194,6 +213,8 @@ int store_checkpoints_left(
 int store_change_get(struct store *, const char *id, struct change **out, struct err *);
 struct store_query {
 	const char *user_id; /* required */
+	const char *parent; /* only this tree's children, in the order they were found; NULL: all
+			       that are no children */
 	unsigned states; /* bits 1 << state; 0: all */
 	unsigned kinds; /* bits 1 << kind; 0: all */
 	enum { STORE_BY_CREATED, STORE_BY_PRIORITY, STORE_BY_STATE, STORE_BY_FINISHED } sort;

@@ -1,4 +1,5 @@
 #include "daemon/store_path.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,24 @@ struct endings {
 	size_t len;
 };
 
+void
+change_forget(struct store_tx *t, const struct item *it)
+{
+	if (it->c->kind == CHANGE_TREE)
+		tree_drop(t, &it->id, UINT_MAX);
+	checkpoint_drop(t, &it->id);
+	tx_del(&t->tx, DB_CHANGES, it->id.b, ID_BYTES, NULL, 0);
+}
+
+/* Of a tree's children those that ended well are only counted; and what left an upload behind must
+   be known until that is swept. */
+static bool
+child_is_kept(struct store_tx *t, const struct item *it)
+{
+	return it->c->parent[0] == '\0' || it->c->state == CHANGE_FAILED ||
+	    checkpoint_is_there(t, &it->id);
+}
+
 /* Ends it in the state it has now; its indexes were removed with the state before.  Takes it over.
  */
 static void
@@ -99,14 +118,21 @@ change_leave(struct store_tx *t, struct item *it, enum change_state before, stru
 		queue_remove(t, it);
 	path_release(t, it);
 	waiting_drop(t, &it->id);
+	if (it->c->kind == CHANGE_TREE)
+		tree_outcome(t, it);
 	it->c->finished_ms = t->now;
 	it->c->lease_ms = 0;
 	it->c->blockers = 0;
 	xstrset(&it->c->owner, NULL);
 	if (it->c->state == CHANGE_COMPLETED)
 		checkpoint_drop(t, &it->id);
-	index_add(t, it, INDEX_ALL);
-	item_save(&t->tx, it);
+	if (child_is_kept(t, it)) {
+		index_add(t, it, INDEX_ALL);
+		item_save(&t->tx, it);
+	} else {
+		change_forget(t, it);
+	}
+	child_ended(t, it);
 	if ((e->len & (e->len - 1)) == 0)
 		e->list = xrealloc(e->list, MAX(e->len * 2, (size_t)1), sizeof *e->list);
 	e->list[e->len].it = *it;
@@ -248,7 +274,7 @@ item_settle(struct store_tx *t, struct item *it, enum change_state state, uint64
 
 /* -- attempts */
 
-static int
+int
 item_find_running(struct store_tx *t, const char *id, struct item *out, struct op *op)
 {
 	int code = item_find(t, NULL, id, out, op);
@@ -310,6 +336,23 @@ store_change_verified(struct store *s, const struct change *c, store_done_fn don
 	op_submit(s, op);
 }
 
+static void
+error_take(struct change *to, const struct change *from)
+{
+	to->error = from->error > 0 ? -from->error : from->error;
+	text_take(&to->error_text, from->error_text, TEXT_MAX_BYTES);
+}
+
+/* It ends when its children have. */
+static int
+tree_stop(struct store_tx *t, struct item *it, const struct change *in, struct op *op)
+{
+	if (in->state == CHANGE_FAILED)
+		error_take(it->c, in);
+	tree_park(t, it);
+	return item_result(t, it, op);
+}
+
 static int
 op_change_finish(struct store_tx *t, struct op *op)
 {
@@ -325,12 +368,15 @@ op_change_finish(struct store_tx *t, struct op *op)
 	if ((code = item_find_running(t, in->id, &it, op)) != 0)
 		return code;
 	ends = in->state != CHANGE_QUEUED;
+	if (it.c->kind == CHANGE_TREE && ends && it.c->totals.live > 0)
+		return tree_stop(t, &it, in, op);
 	index_remove(t, &it, ends ? INDEX_ALL : INDEX_STATE);
 	outcome_take(it.c, in);
 	it.c->state = in->state;
 	it.c->attempts = in->attempts;
-	it.c->error = in->error > 0 ? -in->error : in->error;
-	text_take(&it.c->error_text, in->error_text, TEXT_MAX_BYTES);
+	/* A tree's children have ended well, but it was not listed to the end. */
+	if (it.c->kind != CHANGE_TREE || in->state != CHANGE_COMPLETED)
+		error_take(it.c, in);
 	it.unclean = checkpoint_is_there(t, &it.id);
 	if (ends) {
 		change_end(t, &it, CHANGE_RUNNING, op);
@@ -377,31 +423,63 @@ change_dismiss(struct store_tx *t, struct item *it, struct op *op)
 	return item_result(t, it, op);
 }
 
+/* What was begun is ended by whoever carries it, or comes back to clean up. */
+static bool
+is_begun(const struct item *it)
+{
+	return it->c->state == CHANGE_RUNNING || it->unclean ||
+	    (it->c->kind == CHANGE_TREE && it->c->position != NULL);
+}
+
+void
+change_cancel(struct store_tx *t, struct item *it, struct op *op)
+{
+	enum change_state before = it->c->state;
+
+	if (!is_begun(it)) {
+		index_remove(t, it, INDEX_ALL);
+		it->c->state = CHANGE_CANCELLED;
+		change_end(t, it, before, op);
+		return;
+	}
+	it->c->cancel = true;
+	if (before == CHANGE_QUEUED)
+		item_settle(t, it, CHANGE_QUEUED, 0, NULL);
+	else
+		item_save(&t->tx, it);
+	if (it->c->kind != CHANGE_TREE)
+		return;
+	tree_rouse(t, &it->id);
+	tree_cancel_children(t, &it->id, op);
+	tree_totals(&t->tx, it);
+}
+
+/* A child is its tree's. */
+static int
+child_refuse(struct item *it, struct op *op)
+{
+	if (it->c->parent[0] == '\0')
+		return 0;
+	op_fail(op, -EBUSY, "transfer %s belongs to the tree %s: cancel or retry that", it->c->id,
+	    it->c->parent);
+	item_fini(it);
+	return -EBUSY;
+}
+
 static int
 op_change_cancel(struct store_tx *t, struct op *op)
 {
-	enum change_state before;
 	struct item it;
 	int code;
 
-	if ((code = item_find(t, op->user_id, op->id, &it, op)) != 0)
+	if ((code = item_find(t, op->user_id, op->id, &it, op)) != 0 ||
+	    (code = child_refuse(&it, op)) != 0)
 		return code;
 	if (op->flag && it.c->state == CHANGE_FAILED)
 		return change_dismiss(t, &it, op);
 	if (!change_is_live(it.c))
 		return already_ended(&it, op);
-	before = it.c->state;
-	if (before == CHANGE_RUNNING || it.unclean) {
-		it.c->cancel = true;
-		if (before == CHANGE_QUEUED)
-			item_settle(t, &it, CHANGE_QUEUED, 0, NULL);
-		else
-			item_save(&t->tx, &it);
-		return item_result(t, &it, op);
-	}
-	index_remove(t, &it, INDEX_ALL);
-	it.c->state = CHANGE_CANCELLED;
-	change_end(t, &it, before, op);
+	change_cancel(t, &it, op);
 	return item_result(t, &it, op);
 }
 
@@ -459,13 +537,37 @@ store_change_limit(struct store *s, const char *user_id, const char *id, uint64_
 }
 
 /* The copy is made anew: what the destination was when the last attempt saw it counts no more. */
+void
+change_begin_again(struct store_tx *t, struct item *it)
+{
+	struct change *c = it->c;
+
+	if (c->kind == CHANGE_TREE)
+		tree_begin_again(t, it);
+	c->state = CHANGE_QUEUED;
+	c->phase = CHANGE_PHASE_COPY;
+	c->attempts = 0;
+	c->not_before_ms = c->started_ms = c->finished_ms = c->bytes_done = 0;
+	c->cancel = false;
+	c->error = 0;
+	xstrset(&c->error_text, NULL);
+	xstrset(&c->result_version, NULL);
+	xstrset(&c->verified, NULL);
+	it->unclean = checkpoint_is_there(t, &it->id);
+	if (c->pinned)
+		xstrset(&c->segments[0].version, NULL);
+	c->pinned = false;
+	c->seq = it->taken = ++t->seq;
+}
+
 static int
 op_change_retry(struct store_tx *t, struct op *op)
 {
 	struct item it;
 	int code;
 
-	if ((code = item_find(t, op->user_id, op->id, &it, op)) != 0)
+	if ((code = item_find(t, op->user_id, op->id, &it, op)) != 0 ||
+	    (code = child_refuse(&it, op)) != 0)
 		return code;
 	if (it.c->state != CHANGE_FAILED && it.c->state != CHANGE_CANCELLED)
 		return already_ended(&it, op);
@@ -474,20 +576,7 @@ op_change_retry(struct store_tx *t, struct op *op)
 		return code;
 	}
 	index_remove(t, &it, INDEX_ALL);
-	it.c->state = CHANGE_QUEUED;
-	it.c->phase = CHANGE_PHASE_COPY;
-	it.c->attempts = 0;
-	it.c->not_before_ms = it.c->started_ms = it.c->finished_ms = it.c->bytes_done = 0;
-	it.c->cancel = false;
-	it.c->error = 0;
-	xstrset(&it.c->error_text, NULL);
-	xstrset(&it.c->result_version, NULL);
-	xstrset(&it.c->verified, NULL);
-	it.unclean = checkpoint_is_there(t, &it.id);
-	if (it.c->pinned)
-		xstrset(&it.c->segments[0].version, NULL);
-	it.c->pinned = false;
-	it.c->seq = it.taken = ++t->seq;
+	change_begin_again(t, &it);
 	path_take(t, &it);
 	index_add(t, &it, INDEX_ALL);
 	queue_put(t, &it);

@@ -111,6 +111,7 @@ struct check {
 	unsigned faults;
 	/* What the records say there must be. */
 	uint64_t changes, ended, running, pending, queued, notes, beneath, trees, uses, spool;
+	uint64_t children, parents, live, failed;
 	uint64_t users, uids, accounts;
 	const struct note *note; /* being looked at */
 	const struct id *self;
@@ -199,11 +200,11 @@ check_queue(struct check *k, const struct item *it)
 	key_reset(&key);
 	key_add(&key, lane, LANE_BYTES);
 	key_add_u8(&key, CHANGE_PRIORITY_MAX - c->priority);
-	key_add_u64(&key, c->seq);
+	key_add_u64(&key, queue_number(c));
 	ready = has(k, DB_READY, &key);
 	key_reset(&key);
 	key_add_u64(&key, c->not_before_ms);
-	key_add_u64(&key, c->seq);
+	key_add_u64(&key, queue_number(c));
 	later = has(k, DB_LATER, &key);
 	if (c->blockers != 0 ? ready || later : ready == later)
 		fault(k, "%s: it is %s, but in %s queue", c->id,
@@ -227,7 +228,7 @@ check_segments(struct check *k, const struct change *c)
 }
 
 static void
-check_change(struct check *k, const struct item *it)
+check_listed(struct check *k, const struct item *it)
 {
 	const struct change *c = it->c;
 	struct key key;
@@ -246,13 +247,64 @@ check_change(struct check *k, const struct item *it)
 	key_add_u64(&key, it->order);
 	if (!change_is_live(c) && !has(k, DB_ENDED, &key))
 		fault(k, "%s: it has ended, but is not in the history", c->id);
+	k->ended += !change_is_live(c);
+}
+
+static void
+check_of_tree(struct check *k, const struct item *it)
+{
+	const struct change *c = it->c;
+	struct id parent;
+	struct key key;
+	MDB_val val;
+
+	k->children++;
+	k->live += change_is_live(c);
+	k->failed += c->state == CHANGE_FAILED;
+	if (!id_parse(&parent, c->parent) || !tx_get(k->tx, DB_CHANGES, parent.b, ID_BYTES, &val)) {
+		fault(k, "%s: its tree '%s' is not there", c->id, c->parent);
+		return;
+	}
+	key_of_children(&key, &parent, (int)c->state);
+	key_add_u64(&key, it->order);
+	if (!has(k, DB_CHILDREN, &key))
+		fault(k, "%s: it is not among the children of its tree", c->id);
+}
+
+/* Parked, it waits for children, or is claimable. */
+static void
+check_tree(struct check *k, const struct item *it)
+{
+	struct tree_record r = tree_get(k->tx, &it->id);
+	struct key key;
+
 	key_reset(&key);
 	key_add(&key, it->id.b, ID_BYTES);
-	if (has(k, DB_RUNNING, &key) != (c->state == CHANGE_RUNNING))
+	k->parents += has(k, DB_TREES, &key);
+	if (r.wake != TREE_ASLEEP && (!change_is_parked(it->c) || r.live <= r.wake))
+		fault(k, "%s: it waits for children, but should not", it->c->id);
+	if (r.wake == TREE_ASLEEP && change_is_parked(it->c))
+		check_queue(k, it);
+}
+
+static void
+check_change(struct check *k, const struct item *it)
+{
+	const struct change *c = it->c;
+	struct key key;
+
+	if (c->parent[0] != '\0')
+		check_of_tree(k, it);
+	else
+		check_listed(k, it);
+	if (c->kind == CHANGE_TREE)
+		check_tree(k, it);
+	key_reset(&key);
+	key_add(&key, it->id.b, ID_BYTES);
+	if (has(k, DB_RUNNING, &key) != (c->state == CHANGE_RUNNING && !change_is_parked(c)))
 		fault(k, "%s: it is %s, but 'running' says otherwise", c->id,
 		    change_state_name(c->state));
-	k->ended += !change_is_live(c);
-	k->running += c->state == CHANGE_RUNNING;
+	k->running += c->state == CHANGE_RUNNING && !change_is_parked(c);
 	k->pending += c->state == CHANGE_PENDING;
 	check_segments(k, c);
 	if (change_is_live(c))
@@ -362,6 +414,12 @@ check_all(struct check *k)
 	check_equal(k, "listed", entries(k, DB_LISTED), k->changes);
 	check_equal(k, "counted", sum(k, DB_COUNTS, 0), k->changes);
 	check_equal(k, "in the history", entries(k, DB_ENDED), k->ended);
+	check_equal(k, "children", entries(k, DB_CHILDREN), k->children);
+	check_equal(k, "trees that were begun", entries(k, DB_TREES), k->parents);
+	check_equal(
+	    k, "live children", sum(k, DB_TREES, offsetof(struct tree_record, live)), k->live);
+	check_equal(k, "failed children", sum(k, DB_TREES, offsetof(struct tree_record, failed)),
+	    k->failed);
 	check_equal(k, "running", entries(k, DB_RUNNING), k->running);
 	check_equal(k, "pending", entries(k, DB_PENDING), k->pending);
 	check_equal(k, "claimable", entries(k, DB_READY) + entries(k, DB_LATER), k->queued);

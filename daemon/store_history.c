@@ -61,19 +61,26 @@ expire_next(struct store_tx *t, const struct id *user, uint64_t before_ms, bool 
 	return false;
 }
 
-static void
-change_drop(struct store_tx *t, const struct id *id, const struct key *key)
+/* At most `max` records; returns how many.  A tree goes after its children. */
+static unsigned
+change_drop(struct store_tx *t, const struct id *id, const struct key *key, unsigned max)
 {
 	struct item it;
+	unsigned n = 0;
 
 	if (!item_load_indexed(&t->tx, id, &it)) {
 		tx_del(&t->tx, DB_ENDED, key->b, key->len, NULL, 0);
-		return;
+		return 1;
 	}
-	index_remove(t, &it, INDEX_ALL);
-	checkpoint_drop(t, id);
-	tx_del(&t->tx, DB_CHANGES, id->b, ID_BYTES, NULL, 0);
+	if (it.c->kind == CHANGE_TREE)
+		n = tree_drop(t, id, max);
+	if (n < max) {
+		index_remove(t, &it, INDEX_ALL);
+		change_forget(t, &it);
+		n++;
+	}
 	item_fini(&it);
+	return n;
 }
 
 static int
@@ -102,9 +109,8 @@ op_expire(struct store_tx *t, struct op *op)
 		while (left > 0 && t->tx.error == 0 &&
 		    expire_next(t, &user, before,
 			config->history_max != 0 && ended > config->history_max, &id, &key)) {
-			change_drop(t, &id, &key);
+			left -= change_drop(t, &id, &key, left);
 			ended--;
-			left--;
 		}
 	}
 	if (left == 0)

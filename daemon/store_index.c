@@ -46,6 +46,10 @@ index_state(struct store_tx *t, const struct item *it, bool add)
 	unsigned char val[ID_BYTES + 2];
 	struct key key;
 
+	if (c->parent[0] != '\0') {
+		index_child(t, it, add);
+		return;
+	}
 	memcpy(val, it->id.b, ID_BYTES);
 	key_of_count(&key, &it->user, c->state, c->kind);
 	tx_count_add(&t->tx, DB_COUNTS, key.b, key.len, add ? 1 : -1);

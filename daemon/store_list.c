@@ -271,50 +271,103 @@ changes_load(struct read *r, const struct id *ids, size_t len, struct change ***
 	return 0;
 }
 
+/* -- a tree's children: ranges of `children`, by state */
+
+static uint64_t
+list_children_in(struct listing *l, const struct id *parent, enum change_state state)
+{
+	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(l->tx, DB_CHILDREN);
+	bool more, full = l->take == 0;
+	uint64_t n = 0;
+	struct key key;
+
+	key_of_children(&key, parent, (int)state);
+	for (more = tx_cursor_seek(&c, key.b, key.len); more && tx_cursor_in(&c, key.b, key.len);
+	     more = tx_cursor_move(&c, MDB_NEXT)) {
+		n++;
+		if (!full && c.val.mv_size == ID_BYTES)
+			full = !listing_offer(l, c.val.mv_data);
+	}
+	return n;
+}
+
+/* How many there are.  -ENOENT: the user has no such tree. */
+static int
+list_children(struct listing *l, uint64_t *total, struct err *err)
+{
+	const char *text = l->query->parent;
+	unsigned state;
+	struct item it;
+	struct id id;
+	bool mine;
+	int code;
+
+	if (!id_parse(&id, text))
+		return err_set(err, -ENOENT, "there is no transfer '%s'", text);
+	if ((code = item_load(l->tx, &id, &it, err)) != 0)
+		return code;
+	mine = memcmp(&it.user, &l->user, sizeof it.user) == 0;
+	item_fini(&it);
+	if (!mine)
+		return err_set(err, -ENOENT, "there is no transfer '%s'", text);
+	for (state = 0; state < CHANGE_STATES; state++) {
+		if (wants(l->query->states, state))
+			*total += list_children_in(l, &id, state);
+	}
+	return 0;
+}
+
+static uint64_t
+list_own(struct listing *l)
+{
+	const struct store_query *query = l->query;
+	unsigned all = (1u << CHANGE_STATES) - 1, state;
+	uint64_t sum = 0;
+
+	for (state = 0; state < CHANGE_STATES; state++) {
+		if (wants(query->states, state))
+			sum += state_count(l, state);
+	}
+	if (l->take == 0 || l->skip >= sum)
+		return sum;
+	switch (query->sort) {
+	case STORE_BY_CREATED:
+	case STORE_BY_PRIORITY:
+		list_states(l, query->states != 0 ? query->states & all : all,
+		    query->sort == STORE_BY_PRIORITY);
+		break;
+	case STORE_BY_STATE: list_by_state(l); break;
+	case STORE_BY_FINISHED: list_by_finished(l); break;
+	}
+	return sum;
+}
+
 int
 store_changes(struct store *s, const struct store_query *query, struct change ***out, size_t *len,
     uint64_t *total, struct err *err)
 {
-	unsigned all = (1u << CHANGE_STATES) - 1, state;
-	struct listing *l;
+	CLEANUP(read_end) struct read r = read_begin(s);
+	CLEANUP(cleanup_free) struct listing *l = xcalloc(1, sizeof *l);
 	uint64_t sum = 0;
-	int code;
+	int code = 0;
 
 	if (query->limit > LIMIT_MAX)
 		return err_set(err, -EINVAL, "at most %d transfers a page", LIMIT_MAX);
-	{
-		CLEANUP(read_end) struct read r = read_begin(s);
-
-		l = xcalloc(1, sizeof *l);
-		l->tx = &r.tx;
-		l->query = query;
-		l->skip = query->offset;
-		l->take = query->limit;
-		if (!id_parse(&l->user, query->user_id)) {
-			free(l);
-			return err_set(err, -ENOENT, "there is no user '%s'", query->user_id);
-		}
-		for (state = 0; state < CHANGE_STATES; state++) {
-			if (wants(query->states, state))
-				sum += state_count(l, state);
-		}
-		if (l->take > 0 && l->skip < sum) {
-			switch (query->sort) {
-			case STORE_BY_CREATED:
-			case STORE_BY_PRIORITY:
-				list_states(l, query->states != 0 ? query->states & all : all,
-				    query->sort == STORE_BY_PRIORITY);
-				break;
-			case STORE_BY_STATE: list_by_state(l); break;
-			case STORE_BY_FINISHED: list_by_finished(l); break;
-			}
-		}
+	l->tx = &r.tx;
+	l->query = query;
+	l->skip = query->offset;
+	l->take = query->limit;
+	if (!id_parse(&l->user, query->user_id))
+		return err_set(err, -ENOENT, "there is no user '%s'", query->user_id);
+	if (query->parent == NULL)
+		sum = list_own(l);
+	else
+		code = list_children(l, &sum, err);
+	if (code == 0)
 		code = changes_load(&r, l->ids, l->len, out, len, err);
-		if (code == 0 && total != NULL)
-			*total = sum;
-		free(l);
-		return code;
-	}
+	if (code == 0 && total != NULL)
+		*total = sum;
+	return code;
 }
 
 /* -- the overlay */

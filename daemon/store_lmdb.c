@@ -31,6 +31,8 @@ static const struct {
     [DB_PENDING] = {"pending", MDB_DUPSORT | MDB_DUPFIXED},
     [DB_SPOOL] = {"spool", 0},
     [DB_DIRS] = {"dirs", MDB_DUPSORT | MDB_DUPFIXED},
+    [DB_TREES] = {"trees", 0},
+    [DB_CHILDREN] = {"children", 0},
     [DB_CHECKPOINTS] = {"checkpoints", 0},
 };
 

@@ -37,6 +37,8 @@ enum db {
 	DB_PENDING, /* mount id -> dups: change16 */
 	DB_SPOOL, /* user16 file -> count of references */
 	DB_DIRS, /* struct path_key of a directory -> dups: change16 */
+	DB_TREES, /* change16 -> struct tree_record */
+	DB_CHILDREN, /* parent16 state order -> change16 */
 	DB_CHECKPOINTS, /* change16 number -> record; number 0: the head, else of a part */
 	DBS
 };

@@ -123,6 +123,10 @@ notes_of(const struct item *it, struct note **out)
 		if (c->segments[i].kind == SEGMENT_ENTRY)
 			levels += path_depth(c->segments[i].path) + 1;
 	}
+	if (c->parent[0] != '\0') { /* its parent's stand for it */
+		*out = NULL;
+		return 0;
+	}
 	/* One piece of memory: the notes, then all their keys. */
 	notes = xcalloc(1, (c->segments_len + 1) * sizeof *notes + levels * sizeof *keys);
 	keys = (struct path_key *)(notes + c->segments_len + 1);
@@ -136,6 +140,12 @@ notes_of(const struct item *it, struct note **out)
 		flags = NOTE_DEST;
 		dest = source = c->tree ? PATH_TREE : PATH_WRITE;
 		source_flags |= NOTE_KEEPS;
+		break;
+	case CHANGE_TREE:
+		flags = NOTE_DEST;
+		dest = PATH_TREE;
+		source = c->move ? PATH_TREE : PATH_READ_TREE;
+		source_flags |= c->move ? NOTE_KEEPS : 0;
 		break;
 	case CHANGE_MKDIR: flags = NOTE_DEST; break;
 	case CHANGE_RMDIR: dest = PATH_TREE; break;
@@ -151,6 +161,12 @@ notes_of(const struct item *it, struct note **out)
 	}
 	*out = notes;
 	return notes_merge(notes, len);
+}
+
+bool
+mode_is_tree(enum path_mode mode)
+{
+	return mode == PATH_TREE || mode == PATH_READ_TREE;
 }
 
 void
@@ -204,12 +220,32 @@ note_older(struct tx_cursor *c, struct path_note *note)
 	return tx_cursor_move(c, MDB_PREV_DUP) && note_read(c, note) && note->mode == mode;
 }
 
+void
+note_trees_since(struct store_tx *t, const struct path_key *key, uint64_t seq,
+    void (*fn)(void *arg, const struct path_note *), void *arg)
+{
+	static const enum path_mode modes[] = {PATH_TREE, PATH_READ_TREE};
+	struct path_note found;
+	size_t i;
+	bool more;
+
+	for (i = 0; i < ARRAY_LEN(modes); i++) {
+		CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&t->tx, DB_PATHS);
+
+		for (more = note_last(&c, key, modes[i], UINT64_MAX, &found);
+		     more && key_u64(found.seq) > seq; more = note_older(&c, &found))
+			fn(arg, &found);
+	}
+}
+
 /* -- notes */
 
 struct beneath {
 	struct store_tx *t;
 	const struct id *self;
 	uint64_t seq;
+	struct id *trees; /* above, that wait for it */
+	size_t len;
 };
 
 static void
@@ -220,32 +256,31 @@ beneath_more(void *arg, const struct path_key *key)
 	tx_count_add(&t->tx, DB_BENEATH, key->b, sizeof key->b, 1);
 }
 
+static void
+beneath_tree(void *arg, const struct path_note *tree)
+{
+	struct beneath *b = arg;
+
+	if (memcmp(&tree->change, b->self, sizeof tree->change) == 0)
+		return;
+	if ((b->len & (b->len - 1)) == 0)
+		b->trees = xrealloc(b->trees, MAX(b->len * 2, (size_t)1), sizeof *b->trees);
+	b->trees[b->len++] = tree->change;
+}
+
 /* Trees accepted later have counted this note. */
 static void
 beneath_less(void *arg, const struct path_key *key)
 {
 	struct beneath *b = arg;
-	struct id *trees = NULL;
-	size_t i, len = 0;
-	struct path_note found;
-	bool more;
+	size_t i;
 
 	tx_count_add(&b->t->tx, DB_BENEATH, key->b, sizeof key->b, -1);
-	{
-		CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&b->t->tx, DB_PATHS);
-
-		for (more = note_last(&c, key, PATH_TREE, UINT64_MAX, &found);
-		     more && key_u64(found.seq) > b->seq; more = note_older(&c, &found)) {
-			if (memcmp(&found.change, b->self, sizeof found.change) == 0)
-				continue;
-			if ((len & (len - 1)) == 0)
-				trees = xrealloc(trees, MAX(len * 2, (size_t)1), sizeof *trees);
-			trees[len++] = found.change;
-		}
-	}
-	for (i = 0; i < len; i++)
-		waiting_less(b->t, &trees[i]);
-	free(trees);
+	note_trees_since(b->t, key, b->seq, beneath_tree, b);
+	for (i = 0; i < b->len; i++)
+		waiting_less(b->t, &b->trees[i]);
+	free(TAKE(b->trees));
+	b->len = 0;
 }
 
 static void

@@ -5,6 +5,12 @@
 #include <string.h>
 
 static bool
+mode_reads(unsigned mode)
+{
+	return mode == PATH_READ || mode == PATH_READ_TREE;
+}
+
+static bool
 take_dep(struct take *k, const struct path_note *earlier)
 {
 	struct dep d = {.id = earlier->change,
@@ -19,7 +25,7 @@ take_dep(struct take *k, const struct path_note *earlier)
 		if ((k->passed_len & (k->passed_len - 1)) == 0)
 			k->passed_by = xrealloc(
 			    k->passed_by, MAX(k->passed_len * 2, (size_t)1), sizeof *k->passed_by);
-		d.wake = k->note->mode == PATH_READ ? WAKE_READ : 0;
+		d.wake = mode_reads(k->note->mode) ? WAKE_READ : 0;
 		k->passed_by[k->passed_len++] = d;
 		return false;
 	}
@@ -27,7 +33,7 @@ take_dep(struct take *k, const struct path_note *earlier)
 		k->cap = MAX(k->cap * 2, (size_t)8);
 		k->deps = xrealloc(k->deps, k->cap, sizeof *k->deps);
 	}
-	d.wake = earlier->mode == PATH_READ ? WAKE_READ : 0;
+	d.wake = mode_reads(earlier->mode) ? WAKE_READ : 0;
 	k->deps[k->len++] = d;
 	return true;
 }
@@ -67,14 +73,13 @@ take_writers(struct take *k, const struct path_key *key, bool above)
 }
 
 static void
-take_readers(struct take *k, uint64_t after)
+take_readers(struct take *k, const struct path_key *key, enum path_mode mode, uint64_t after)
 {
 	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&k->t->tx, DB_PATHS);
-	const struct path_key *key = k->note->keys;
 	struct path_note found;
 	bool more;
 
-	for (more = note_last(&c, key, PATH_READ, k->note->seq, &found);
+	for (more = note_last(&c, key, mode, k->note->seq, &found);
 	     more && key_u64(found.seq) > after; more = note_older(&c, &found))
 		take_dep(k, &found);
 }
@@ -82,7 +87,11 @@ take_readers(struct take *k, uint64_t after)
 static void
 take_ancestor(void *arg, const struct path_key *key)
 {
-	take_writers(arg, key, true);
+	struct take *k = arg;
+	uint64_t writer = take_writers(k, key, true);
+
+	if (!mode_reads(k->note->mode))
+		take_readers(k, key, PATH_READ_TREE, writer);
 }
 
 /* The content that will be read is what the newest writer leaves; it depends on that one. */
@@ -96,7 +105,7 @@ take_data(struct take *k, size_t first)
 	do {
 		newest = NULL;
 		for (i = first; i < k->len; i++) {
-			if (k->deps[i].mode != PATH_READ && k->deps[i].seq < before &&
+			if (!mode_reads(k->deps[i].mode) && k->deps[i].seq < before &&
 			    (newest == NULL || k->deps[i].seq > newest->seq))
 				newest = &k->deps[i];
 		}
@@ -116,8 +125,10 @@ take_note(struct take *k, const struct note *note)
 	k->note = note;
 	k->passed = false;
 	writer = take_writers(k, note->keys, false);
-	if (note->mode != PATH_READ)
-		take_readers(k, writer);
+	if (!mode_reads(note->mode)) {
+		take_readers(k, note->keys, PATH_READ, writer);
+		take_readers(k, note->keys, PATH_READ_TREE, writer);
+	}
 	note_ancestors(note, take_ancestor, k);
 	if (note->flags & NOTE_SOURCE)
 		take_data(k, first);
@@ -136,8 +147,9 @@ take_and_put(struct take *k, const struct note *n, bool kept)
 {
 	take_note(k, n);
 	note_put(k->t, n, k->self, k->passed, kept);
-	return n->mode == PATH_TREE ? tx_count(&k->t->tx, DB_BENEATH, n->keys->b, sizeof n->keys->b)
-				    : 0;
+	return mode_is_tree(n->mode)
+	    ? tx_count(&k->t->tx, DB_BENEATH, n->keys->b, sizeof n->keys->b)
+	    : 0;
 }
 
 void

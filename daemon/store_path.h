@@ -4,8 +4,8 @@
  *at its own keys and at the trees noted above them, and waits for:
  *	- the newest writer at the key, which itself waits for those before it;
  *	- if it writes: those who read since that one;
- *	- the newest tree at each ancestor;
- *	- if it is a tree: all notes beneath, which are only counted (DB_BENEATH).
+ *	- the newest tree at each ancestor, and if it writes, those who read trees there since;
+ *	- if it is a tree, read or written: all notes beneath, which are only counted (DB_BENEATH).
  * What it waits for by name is in DB_WAKES under the one that is waited for; how many there are,
  *with the counted ones, in DB_WAITING.  A note that goes lowers the counts above it, and the wait
  *of each tree there that has a greater number.
@@ -13,13 +13,16 @@
  * A change that reads depends on the newest one that writes content there (WAKE_DATA): if that
  *fails, it fails too.  What lies beneath a renamed tree is waited for, but not depended on.
  *
+ * A tree transfer notes its destination and its source as trees; its children, which lie beneath,
+ * have no notes: those of their parent stand for them, from before the first until after the last.
+ *
  * A wait is valid while its number `taken` is that of DB_WAITING; so a change that is replaced or
  * tried again leaves its old waits to be dropped by those it waited for.
  */
 #pragma once
 #include "daemon/store_private.h"
 
-enum path_mode { PATH_READ, PATH_WRITE, PATH_TREE };
+enum path_mode { PATH_READ, PATH_WRITE, PATH_TREE, PATH_READ_TREE };
 enum {
 	NOTE_DEST = 1, /* its content is written here */
 	NOTE_SOURCE = 2, /* content is read here */
@@ -56,6 +59,11 @@ struct note {
 };
 size_t notes_of(
     const struct item *, struct note **out); /* one for each path; caller frees, in one piece */
+/* It counts what is beneath. */
+bool mode_is_tree(enum path_mode);
+/* Calls fn with the change of every tree at the key, read or written, with a greater number. */
+void note_trees_since(struct store_tx *, const struct path_key *, uint64_t seq,
+    void (*fn)(void *arg, const struct path_note *), void *arg);
 /* Calls fn with the key of each strict ancestor, the root last. */
 void note_ancestors(const struct note *, void (*fn)(void *arg, const struct path_key *), void *arg);
 /* The last note at the key of this mode with a number below `before`, and the next older of its

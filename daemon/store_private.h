@@ -10,6 +10,7 @@
 #pragma once
 #include "daemon/store.h"
 #include "daemon/store_lmdb.h"
+#include "src/walk.h"
 #include <pthread.h>
 #include <sys/queue.h>
 
@@ -60,6 +61,7 @@ struct op {
 	struct user *user;
 	struct account_record *account;
 	json_t *json;
+	struct walk_batch *batch;
 	char *user_id, *id, *mount_id, *text;
 	uint64_t number;
 	bool flag;
@@ -174,10 +176,18 @@ void queue_remove(struct store_tx *, const struct item *);
 void running_put(struct store_tx *, const struct item *, uint64_t lease_ms);
 void running_remove(struct store_tx *, const struct item *); /* frees its slots */
 int queue_rebuild(struct store *, struct err *); /* the scheduler from the indexes */
+uint64_t queue_number(const struct change *); /* its place within its lane and priority */
 void lane_of(const struct change *, unsigned char out[LANE_BYTES]);
 
 /* -- store_change.c */
 int op_change_add(struct store_tx *, struct op *);
+/* Live: ended at once, or marked to be.  The item stays the caller's. */
+void change_cancel(struct store_tx *, struct item *, struct op *);
+/* QUEUED as if it had never run, with a new number; the indexes are the caller's. */
+void change_begin_again(struct store_tx *, struct item *);
+/* Its record; the indexes are gone. */
+void change_forget(struct store_tx *, const struct item *);
+int item_find_running(struct store_tx *, const char *id, struct item *out, struct op *);
 /* user_id NULL: whose it is does not matter.  Another's is -ENOENT. */
 int
 item_find(struct store_tx *, const char *user_id, const char *id, struct item *out, struct op *);
@@ -189,6 +199,31 @@ void item_settle(struct store_tx *, struct item *, enum change_state, uint64_t n
 /* All its accounts are there and the user's, or -ENOENT. */
 int accounts_check(struct store_tx *, const struct change *, const struct id *user, struct op *);
 int mount_check(const char *mount_id, struct op *);
+
+/* -- store_tree.c: a tree's children are in no index of those that are listed, counted or kept as
+   history, but in DB_CHILDREN; those that end well are dropped, and counted here. */
+#define TREE_ASLEEP UINT64_MAX
+struct tree_record { /* value of DB_TREES */
+	uint64_t entries, bytes_total; /* found */
+	uint64_t done, bytes_done;
+	uint64_t live, failed; /* records there are */
+	uint64_t lost; /* failed, and without a record */
+	uint64_t anew; /* 1: it is listed again from the start: what failed before does not count */
+	uint64_t wake; /* parked: goes on when so many are live; TREE_ASLEEP: it is not parked, or
+			  is queued */
+};
+struct tree_record tree_get(struct tx *, const struct id *);
+void tree_totals(struct tx *, struct item *); /* into the change */
+void key_of_children(struct key *, const struct id *parent, int state); /* < 0: of all */
+void index_child(struct store_tx *, const struct item *, bool add);
+void tree_park(struct store_tx *, struct item *); /* RUNNING, but carried by nobody */
+/* One that was live has ended, and its indexes are right: counts it, and its tree may go on. */
+void child_ended(struct store_tx *, const struct item *);
+void tree_cancel_children(struct store_tx *, const struct id *, struct op *);
+void tree_rouse(struct store_tx *, const struct id *); /* parked: goes on when no child is live */
+void tree_outcome(struct store_tx *, struct item *); /* COMPLETED becomes FAILED if a child has */
+void tree_begin_again(struct store_tx *, struct item *);
+unsigned tree_drop(struct store_tx *, const struct id *, unsigned max); /* how many children went */
 
 /* -- store_checkpoint.c */
 bool checkpoint_is_there(struct store_tx *, const struct id *change);

@@ -93,6 +93,14 @@ queue_head(struct store_tx *t, const unsigned char lane[LANE_BYTES], unsigned pr
 	sched_head(t->store->sched, lane_find(t->store, lane), priority, head.since_ms);
 }
 
+/* A tree's children come behind all else that is queued beside them: however many there are, nobody
+   waits for more than those that run. */
+uint64_t
+queue_number(const struct change *c)
+{
+	return c->seq | (c->parent[0] != '\0' ? 1ull << 63 : 0);
+}
+
 static uint64_t
 change_since(const struct change *c)
 {
@@ -131,11 +139,11 @@ queue_put(struct store_tx *t, const struct item *it)
 		return;
 	lane_of(c, later.lane);
 	if (c->not_before_ms <= t->now) {
-		ready_put(t, later.lane, c->priority, c->seq, &ready);
+		ready_put(t, later.lane, c->priority, queue_number(c), &ready);
 		return;
 	}
 	later.since_ms = ready.since_ms;
-	key_of_later(&key, c->not_before_ms, c->seq);
+	key_of_later(&key, c->not_before_ms, queue_number(c));
 	tx_put(&t->tx, DB_LATER, key.b, key.len, &later, sizeof later);
 }
 
@@ -148,12 +156,12 @@ queue_remove(struct store_tx *t, const struct item *it)
 
 	lane_of(c, lane);
 	key_of_queue(&key, lane, c->priority);
-	key_add_u64(&key, c->seq);
+	key_add_u64(&key, queue_number(c));
 	if (tx_del(&t->tx, DB_READY, key.b, key.len, NULL, 0)) {
 		queue_head(t, lane, c->priority);
 		return;
 	}
-	key_of_later(&key, c->not_before_ms, c->seq);
+	key_of_later(&key, c->not_before_ms, queue_number(c));
 	tx_del(&t->tx, DB_LATER, key.b, key.len, NULL, 0);
 }
 
@@ -269,10 +277,14 @@ change_start(struct store_tx *t, const struct id *id, struct sched_lane *lane, s
 	if (!item_load_indexed(&t->tx, id, &it))
 		return sched_finished(t->store->sched, lane);
 	index_remove(t, &it, INDEX_STATE);
+	/* A parked tree goes on; what failed to be listed stays told. */
+	if (it.c->state == CHANGE_QUEUED && it.c->kind == CHANGE_TREE)
+		it.c->error = 0;
+	if (it.c->kind != CHANGE_TREE || it.c->started_ms == 0)
+		it.c->started_ms = t->now;
 	it.c->state = CHANGE_RUNNING;
 	it.c->attempts++;
 	it.c->repeated = it.unclean;
-	it.c->started_ms = t->now;
 	it.c->lease_ms = t->now + t->store->config.lease_ms;
 	xstrset(&it.c->owner, t->store->owner);
 	running_put(t, &it, it.c->lease_ms);

@@ -180,6 +180,8 @@ item_load(struct tx *tx, const struct id *id, struct item *out, struct err *err)
 		return record_bad(err, id, err_text(&why));
 	}
 	it.c->blockers = (uint32_t)waiting_count(tx, id, NULL);
+	if (it.c->kind == CHANGE_TREE)
+		tree_totals(tx, &it);
 	*out = it;
 	return 0;
 }
@@ -277,7 +279,8 @@ change_check(const struct change *c, struct err *err)
 		return err_set(err, -EINVAL, "the path of a change is not canonical");
 	if (c->kind == CHANGE_TRANSFER && c->segments_len > SEGMENTS_MAX)
 		return err_set(err, -E2BIG, "'%s' has more than %d sources", c->path, SEGMENTS_MAX);
-	if (c->segments_len > 0 && c->kind != CHANGE_TRANSFER && c->kind != CHANGE_RENAME)
+	if (c->segments_len > 0 && c->kind != CHANGE_TRANSFER && c->kind != CHANGE_RENAME &&
+	    c->kind != CHANGE_TREE)
 		return err_set(err, -EINVAL, "a %s has no source", change_kind_name(c->kind));
 	if (c->kind == CHANGE_RENAME && source != NULL && source->account_id != NULL &&
 	    strcmp(source->account_id, c->account_id) != 0)
@@ -286,6 +289,12 @@ change_check(const struct change *c, struct err *err)
 		if ((code = segment_check(&c->segments[i], err)) != 0)
 			return code;
 	}
+	if (c->kind == CHANGE_TREE && source != NULL && source->account_id != NULL &&
+	    strcmp(source->account_id, c->account_id) == 0 &&
+	    (path_is_inside(c->path, source->path) || path_is_inside(source->path, c->path)))
+		return err_set(err, -EINVAL,
+		    "the directory '%s' cannot go to '%s': one lies in the other", source->path,
+		    c->path);
 	if (c->kind == CHANGE_RENAME && c->tree && source != NULL &&
 	    (path_is_inside(c->path, source->path) || path_is_inside(source->path, c->path)))
 		return err_set(err, -EINVAL, "cannot rename the directory '%s' to '%s'",

@@ -85,16 +85,17 @@ closure_add(struct closure *cl, const struct id *id)
 }
 
 static void
-closure_tree(void *arg, const struct path_key *key)
+closure_tree(void *arg, const struct path_note *tree)
+{
+	closure_add(arg, &tree->change);
+}
+
+static void
+closure_trees(void *arg, const struct path_key *key)
 {
 	struct closure *cl = arg;
-	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&cl->t->tx, DB_PATHS);
-	struct path_note found;
-	bool more;
 
-	for (more = note_last(&c, key, PATH_TREE, UINT64_MAX, &found);
-	     more && key_u64(found.seq) > cl->seq; more = note_older(&c, &found))
-		closure_add(cl, &found.change);
+	note_trees_since(cl->t, key, cl->seq, closure_tree, cl);
 }
 
 /* Those that wait for this change: explicitly, and as trees above it. */
@@ -110,7 +111,7 @@ closure_waiters(struct closure *cl, const struct item *it)
 	len = notes_of(it, &notes);
 	for (i = 0; i < len; i++) {
 		cl->seq = notes[i].seq;
-		note_ancestors(&notes[i], closure_tree, cl);
+		note_ancestors(&notes[i], closure_trees, cl);
 	}
 }
 

@@ -69,6 +69,7 @@ submit_tell(struct daemon *daemon, const struct store_result *res)
 		if (res->changes[i]->state == CHANGE_FAILED) /* a cancel has taken it along */
 			queue_log_end(res->changes[i]);
 		events_change(daemon->events, res->changes[i]);
+		queue_changed(daemon->queue, res->changes[i]);
 	}
 	if (res->ready)
 		queue_kick(daemon->queue);

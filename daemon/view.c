@@ -31,13 +31,13 @@ view_paths(json_t *out, const struct change *c, enum view_segments segments)
 static void
 view_options(json_t *out, const struct change *c)
 {
-	if (c->kind == CHANGE_TRANSFER) {
+	if (c->kind == CHANGE_TRANSFER || c->kind == CHANGE_TREE) {
 		field_set_bool(out, "move", c->move);
 		field_set_bool(out, "preserveMetadata", c->preserve);
 	}
 	if (c->kind == CHANGE_RENAME)
 		field_set_bool(out, "tree", c->tree);
-	if (c->kind == CHANGE_TRANSFER || c->kind == CHANGE_RENAME)
+	if (c->kind == CHANGE_TRANSFER || c->kind == CHANGE_RENAME || c->kind == CHANGE_TREE)
 		field_set_bool(out, "overwrite", c->overwrite);
 	field_set_int(out, "priority", c->priority);
 	field_set_int(out, "maxRetries", c->retries_max);
@@ -64,6 +64,23 @@ view_put_parts(json_t *out, const struct worker_parts *p)
 	field_set(out, "parts", parts);
 }
 
+/* Of a tree. */
+static void
+view_children(json_t *out, const struct change *c)
+{
+	json_t *children;
+
+	if (c->kind != CHANGE_TREE)
+		return;
+	children = json_object();
+	field_set_bool(children, "listed", c->listed);
+	field_set_int(children, "total", (int64_t)c->totals.entries);
+	field_set_int(children, "done", (int64_t)c->totals.done);
+	field_set_int(children, "failed", (int64_t)c->totals.failed);
+	field_set_int(children, "live", (int64_t)c->totals.live);
+	field_set(out, "children", children);
+}
+
 static void
 view_put_progress(json_t *out, const struct queue_progress *p, bool live)
 {
@@ -87,7 +104,11 @@ view_bytes(json_t *out, struct daemon *daemon, const struct change *c)
 	bool live = c->state == CHANGE_RUNNING && daemon->queue != NULL &&
 	    queue_progress(daemon->queue, c->id, &p);
 
-	if (c->kind == CHANGE_TRANSFER)
+	if (c->kind == CHANGE_TREE && change_is_live(c) && daemon->queue != NULL) {
+		queue_tree_progress(daemon->queue, c, &p);
+		live = true;
+	}
+	if (c->kind == CHANGE_TRANSFER || c->kind == CHANGE_TREE)
 		view_put_progress(out, &p, live);
 }
 
@@ -116,6 +137,7 @@ view_change(struct daemon *daemon, const struct change *c, enum view_segments se
 
 	field_set_str(out, "id", c->id);
 	field_set_str(out, "kind", change_kind_name(c->kind));
+	field_set_str(out, "parent", c->parent[0] != '\0' ? c->parent : NULL);
 	field_set_str(out, "status", change_state_name(c->state));
 	if (c->state == CHANGE_RUNNING && c->cancel)
 		field_set_bool(out, "cancelRequested", true);
@@ -128,16 +150,18 @@ view_change(struct daemon *daemon, const struct change *c, enum view_segments se
 	field_set_int(out, "attempts", c->attempts);
 	field_set_bool(out, "waiting", c->state == CHANGE_QUEUED && c->blockers > 0);
 	view_bytes(out, daemon, c);
+	view_children(out, c);
 	view_outcome(out, c);
 	return out;
 }
 
 json_t *
-view_progress(const char *change_id, const struct queue_progress *p)
+view_progress(const struct change *c, const struct queue_progress *p)
 {
 	json_t *out = json_object();
 
-	field_set_str(out, "id", change_id);
+	field_set_str(out, "id", c->id);
+	view_children(out, c);
 	view_put_progress(out, p, true);
 	field_set_str(out, "route", p->route);
 	return out;

@@ -134,6 +134,22 @@ worker_note_run(void *arg)
 	free(n);
 }
 
+/* What a tree's attempt found, on its way to the store. */
+struct worker_found {
+	struct worker *worker;
+	void *owner;
+	struct walk_batch *batch; /* owned */
+};
+
+static void
+worker_found_run(void *arg)
+{
+	struct worker_found *f = arg;
+
+	f->worker->handler.grow(f->worker->arg, f->owner, f->batch);
+	free(f);
+}
+
 struct worker_news {
 	struct worker *worker;
 	size_t len;
@@ -231,6 +247,18 @@ worker_on_note(void *arg, enum checkpoint_note_kind kind, const struct checkpoin
 }
 
 static void
+worker_on_grow(void *arg, struct walk_batch *batch)
+{
+	struct worker_job *job = arg;
+	struct worker_found *f = xcalloc(1, sizeof *f);
+
+	f->worker = job->worker;
+	f->owner = job->owner;
+	f->batch = batch;
+	loop_post(job->worker->config.control, worker_found_run, f);
+}
+
+static void
 worker_on_verified(void *arg, const struct attempt_result *r)
 {
 	worker_post_result(arg, WORKER_VERIFIED, r);
@@ -255,6 +283,7 @@ worker_on_done(void *arg, const struct attempt_result *r)
 static const struct attempt_handler attempt_handler = {
     .progress = worker_on_progress,
     .note = worker_on_note,
+    .grow = worker_on_grow,
     .verified = worker_on_verified,
     .done = worker_on_done,
 };
@@ -391,6 +420,21 @@ worker_noted_job(void *arg)
 		attempt_noted(job->attempt);
 }
 
+struct worker_grown {
+	struct worker_job *job;
+	uint64_t room, live, failed;
+};
+
+static void
+worker_grown_job(void *arg)
+{
+	struct worker_grown *g = arg;
+
+	if (g->job->attempt != NULL)
+		attempt_grown(g->job->attempt, g->room, g->live, g->failed);
+	free(g);
+}
+
 static void
 worker_continue_job(void *arg)
 {
@@ -458,6 +502,15 @@ void
 worker_noted(struct worker_job *job)
 {
 	loop_post(job->worker->loop, worker_noted_job, job);
+}
+
+void
+worker_grown(struct worker_job *job, uint64_t room, uint64_t live, uint64_t failed)
+{
+	struct worker_grown *g = xcalloc(1, sizeof *g);
+
+	*g = (struct worker_grown){job, room, live, failed};
+	loop_post(job->worker->loop, worker_grown_job, g);
 }
 
 void

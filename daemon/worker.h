@@ -44,6 +44,8 @@ struct worker_handler {
 	/* After a HEAD, worker_noted() is waited for. */
 	void (*note)(void *arg, void *owner, enum checkpoint_note_kind, const struct checkpoint *,
 	    const struct upload_part *);
+	/* Answered by worker_grown(); the batch is taken. */
+	void (*grow)(void *arg, void *owner, struct walk_batch *);
 	void (*verified)(void *arg, void *owner, const struct attempt_result *);
 	void (*done)(void *arg, void *owner, const struct attempt_result *);
 };
@@ -71,6 +73,8 @@ struct worker_job *worker_run(struct worker *, struct change *, struct checkpoin
     struct account_snapshot **, size_t len, const char *spool_dir, void *owner);
 void worker_set_bandwidth(struct worker_job *, uint64_t rate); /* at once; 0: no limit */
 void worker_noted(struct worker_job *); /* the checkpoint's head is on disk */
+void worker_grown(
+    struct worker_job *, uint64_t room, uint64_t live, uint64_t failed); /* as attempt_grown() */
 void worker_continue(struct worker_job *); /* what it verified is on disk */
 void
 worker_cancel(struct worker_job *, int code); /* as attempt_cancel(); also before it has begun */

@@ -359,6 +359,7 @@ view_enter_all(struct overlay *overlay, struct overlay_view *owner)
 	case CHANGE_SETATTR:
 		view_enter(overlay, owner, change->account_id, change->path, EFFECT_ATTRIBUTES);
 		break;
+	case CHANGE_TREE: /* its children are shown */
 	case CHANGE_KINDS: break;
 	}
 }
@@ -478,6 +479,11 @@ overlay_fold(struct fs *fs, const struct change *change)
 	case CHANGE_RENAME:
 		fold_at(fs, source->account_id, source->path, NULL, true);
 		fold_at(fs, change->account_id, change->path, NULL, false);
+		break;
+	case CHANGE_TREE:
+		fold_at(fs, change->account_id, change->path, NULL, false);
+		if (change->move && source != NULL)
+			fold_at(fs, source->account_id, source->path, NULL, false);
 		break;
 	case CHANGE_SETATTR: fold_at(fs, change->account_id, change->path, NULL, false); break;
 	case CHANGE_KINDS: break;

@@ -97,6 +97,8 @@ local_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	req->version = xstrdup_null(op->version);
 	req->offset = op->offset;
 	req->length = op->length;
+	req->max = op->max;
+	req->after = xstrdup_null(op->after);
 	req->fsync = local->fsync;
 	switch (op->kind) {
 	case CLOUD_READ:
@@ -142,6 +144,7 @@ local_disk_response(struct cloud_op *op, struct disk_response *res, struct err *
 		entry_list_fini(&op->list);
 		op->list = res->entries;
 		res->entries = (struct entry_list){.items = NULL};
+		op->more = res->more;
 	}
 	op->usage = res->usage;
 	return CLOUD_STEP_DONE;

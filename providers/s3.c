@@ -45,6 +45,11 @@ s3_put_list_query(struct buf *query, const struct cloud_op *op, const struct s3_
 	if (s3->token[0] != '\0') {
 		buf_puts(query, "&continuation-token=");
 		buf_put_uri(query, s3->token, NULL);
+	} else if (all && op->after != NULL) {
+		buf_puts(query, "&start-after=");
+		buf_put_uri(query, place->key, NULL);
+		buf_puts(query, *place->key != '\0' ? "%2F" : "");
+		buf_put_uri(query, op->after, NULL);
 	}
 }
 
@@ -269,6 +274,21 @@ s3_take_page(struct s3_page *page, struct entry_list *into, struct cloud_op *op,
 	return s3_xml_list(page, into, op->path, prefix, res->body.data, res->body.len, err);
 }
 
+/* Some services begin with the very prefix that the list is to begin behind: its keys are. */
+static void
+s3_list_drop(struct entry_list *list, const char *after)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < list->len && after != NULL; i++) {
+		if (entry_is_behind(&list->items[i], after))
+			list->items[kept++] = list->items[i];
+		else
+			entry_fini(&list->items[i]);
+	}
+	list->len = after != NULL ? kept : list->len;
+}
+
 static enum cloud_step
 s3_list_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -286,7 +306,9 @@ s3_list_response(struct cloud_op *op, const struct http_response *res, struct er
 	if (s3_take_page(&page, &op->list, op, res, &why) != 0)
 		return s3_bad_answer(op, &why, err);
 	s3->found = s3->found || page.found > 0;
-	if (page.truncated) {
+	s3_list_drop(&op->list, op->after);
+	op->more = page.truncated;
+	if (page.truncated && (op->max == 0 || op->list.len == 0)) {
 		if (strcmp(page.token, s3->token) == 0) {
 			err_set(&why, -EPROTO, "the list goes round in circles");
 			return s3_bad_answer(op, &why, err);

@@ -8,10 +8,13 @@
 #include "src/source.h"
 #include "src/tree.h"
 #include "src/upload.h"
+#include "src/walk.h"
 #include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ATTEMPT_BATCH 512 /* entries found at a time: keeps a store transaction short */
 
 enum attempt_state {
 	ATTEMPT_START,
@@ -26,6 +29,10 @@ enum attempt_state {
 	ATTEMPT_RENAME_MOVE,
 	ATTEMPT_RENAME_CHECK, /* the source is gone: did we move it? */
 	ATTEMPT_TREE,
+	ATTEMPT_LIST_SOURCE, /* of a tree: is it a directory? */
+	ATTEMPT_LIST_TARGET, /* and no file in its way? */
+	ATTEMPT_LIST,
+	ATTEMPT_PRUNE,
 	ATTEMPT_SWEEP, /* a change that was cancelled while nobody carried it */
 	ATTEMPT_SWEEP_UPLOAD,
 	ATTEMPT_END,
@@ -54,6 +61,12 @@ struct attempt {
 	struct copy_result copied;
 	struct tree *tree;
 	bool tree_ended;
+	struct walk *walk;
+	bool walk_ended;
+	struct walk_batch *found; /* to be handed on */
+	bool asked; /* the walk for more */
+	bool found_all, growing, grown, pruning;
+	uint64_t room, live, failed; /* children: as of attempt_grown() */
 	struct upload *sweep;
 	bool sweep_ended;
 	bool told, continued;
@@ -133,6 +146,35 @@ attempt_start_transfer(struct attempt *a)
 	return s->version != NULL ? ATTEMPT_REMOVE_SOURCE : ATTEMPT_RESUME;
 }
 
+static struct account *
+attempt_source_account(const struct attempt *a)
+{
+	return accounts_by_id(a->accounts, a->accounts_len, a->change->segments[0].account_id);
+}
+
+static enum attempt_state
+attempt_start_tree(struct attempt *a)
+{
+	const struct change *c = a->change;
+	const char *from = c->segments[0].path;
+	struct account *source = attempt_source_account(a);
+
+	if (source == NULL)
+		return ATTEMPT_FAIL(
+		    a, -ENOENT, "the account of the source '%s' is not there any more", from);
+	if (c->position != NULL || c->listed)
+		return ATTEMPT_LIST;
+	if (cloud_is_inside(a->account, c->path, source, from))
+		return ATTEMPT_FAIL(a, -EINVAL,
+		    "'%s' of '%s' lies in the directory that is to be copied there, '%s' of '%s'",
+		    c->path, a->account->name, from, source->name);
+	if (cloud_is_inside(source, from, a->account, c->path))
+		return ATTEMPT_FAIL(a, -EINVAL,
+		    "'%s' of '%s' lies in the directory that it is to replace, '%s' of '%s'", from,
+		    source->name, c->path, a->account->name);
+	return ATTEMPT_LIST_SOURCE;
+}
+
 static enum attempt_state
 attempt_start_run(struct attempt *a)
 {
@@ -148,6 +190,8 @@ attempt_start_run(struct attempt *a)
 		return ATTEMPT_SWEEP_UPLOAD;
 	if (c->kind == CHANGE_TRANSFER)
 		return attempt_start_transfer(a);
+	if (c->kind == CHANGE_TREE)
+		return attempt_start_tree(a);
 	if (c->kind != CHANGE_RENAME)
 		return ATTEMPT_SINGLE;
 
@@ -351,12 +395,6 @@ attempt_verified_run(struct attempt *a)
 		return ATTEMPT_VERIFIED;
 	crash_point("attempt.after_verified");
 	return a->change->move ? ATTEMPT_REMOVE_SOURCE : ATTEMPT_END;
-}
-
-static struct account *
-attempt_source_account(const struct attempt *a)
-{
-	return accounts_by_id(a->accounts, a->accounts_len, a->change->segments[0].account_id);
 }
 
 /*
@@ -563,6 +601,157 @@ attempt_tree_run(struct attempt *a)
 	return a->tree_ended ? ATTEMPT_END : ATTEMPT_TREE;
 }
 
+/* -- a tree */
+
+static enum attempt_state
+attempt_list_source_run(struct attempt *a)
+{
+	const char *path = a->change->segments[0].path;
+	bool is_directory;
+	int code;
+
+	if (a->await.op == NULL)
+		await_start(&a->await, a->runner,
+		    cloud_op_new(attempt_source_account(a), CLOUD_STAT, path));
+	if (!a->await.ended)
+		return ATTEMPT_LIST_SOURCE;
+	is_directory = a->await.op->entry.kind == ENTRY_DIRECTORY;
+	code = attempt_take(a);
+	if (code != 0)
+		return attempt_fail(a, code, &a->await.err);
+	if (!is_directory)
+		return ATTEMPT_FAIL(a, -ENOTDIR,
+		    "the source '%s' is a file: it is copied without 'recursive'", path);
+	return ATTEMPT_LIST_TARGET;
+}
+
+static enum attempt_state
+attempt_list_target_run(struct attempt *a)
+{
+	const char *path = a->change->path;
+	bool is_directory;
+	int code;
+
+	if (a->await.op == NULL)
+		await_start(&a->await, a->runner, cloud_op_new(a->account, CLOUD_STAT, path));
+	if (!a->await.ended)
+		return ATTEMPT_LIST_TARGET;
+	is_directory = a->await.op->entry.kind == ENTRY_DIRECTORY;
+	code = attempt_take(a);
+	if (code == -ENOENT)
+		return ATTEMPT_LIST;
+	if (code != 0)
+		return attempt_fail(a, code, &a->await.err);
+	if (!is_directory)
+		return ATTEMPT_FAIL(
+		    a, -ENOTDIR, "cannot replace the file '%s' with a directory", path);
+	return ATTEMPT_LIST;
+}
+
+static void
+attempt_on_batch(void *arg, struct walk_batch **batch)
+{
+	struct attempt *a = arg;
+
+	a->found = TAKE(*batch);
+	a->asked = false;
+	attempt_wake(a);
+}
+
+static void
+attempt_on_walk_done(void *arg, int code, const struct err *err)
+{
+	struct attempt *a = arg;
+
+	a->walk = NULL;
+	a->walk_ended = true;
+	if (code != 0)
+		attempt_fail(a, code, err);
+	attempt_wake(a);
+}
+
+static const struct walk_handler walk_handler = {
+    .batch = attempt_on_batch, .done = attempt_on_walk_done};
+
+static void
+attempt_walk_start(struct attempt *a, bool prune)
+{
+	struct walk_spec spec = {
+	    .account = attempt_source_account(a),
+	    .root = a->change->segments[0].path,
+	    .position = prune ? NULL : a->change->position,
+	    .prune = prune,
+	    .change = a->change,
+	};
+
+	a->walk = walk_start(a->runner, &spec, &walk_handler, a);
+}
+
+static void
+attempt_grow(struct attempt *a, struct walk_batch *found)
+{
+	a->growing = true;
+	a->found_all = a->found_all || found->end;
+	a->handler.grow(a->arg, found);
+}
+
+/* Its children are over: what is left is to remove where they were. */
+static enum attempt_state
+attempt_list_ended(struct attempt *a)
+{
+	const struct change *c = a->change;
+
+	a->result.parked = a->live > 0;
+	return !a->result.parked && c->move && a->failed == 0 && c->error == 0 ? ATTEMPT_PRUNE
+									       : ATTEMPT_END;
+}
+
+static enum attempt_state
+attempt_list_run(struct attempt *a)
+{
+	if (!a->grown && !a->growing)
+		attempt_grow(a, walk_batch_new()); /* how many may there be? */
+	if (a->walk_ended)
+		return ATTEMPT_END;
+	if (a->growing)
+		return ATTEMPT_LIST;
+	if (a->found != NULL) {
+		attempt_grow(a, TAKE(a->found));
+		return ATTEMPT_LIST;
+	}
+	/* With an error it is over, too: that of a listing which could not go on. */
+	if (a->found_all || a->change->listed || a->change->error != 0)
+		return attempt_list_ended(a);
+	if (a->room == 0) {
+		a->result.parked = true;
+		return ATTEMPT_END;
+	}
+	if (a->walk == NULL)
+		attempt_walk_start(a, false);
+	if (!a->asked)
+		walk_next(a->walk, (size_t)MIN(a->room, (uint64_t)ATTEMPT_BATCH));
+	a->asked = true;
+	return ATTEMPT_LIST;
+}
+
+static enum attempt_state
+attempt_prune_run(struct attempt *a)
+{
+	if (!a->pruning) {
+		walk_free(TAKE(a->walk));
+		attempt_walk_start(a, true);
+	}
+	a->pruning = true;
+	if (!a->walk_ended)
+		return ATTEMPT_PRUNE;
+	if (a->result.code == -ENOTEMPTY)
+		return ATTEMPT_FAIL(a, -ENOTEMPTY,
+		    "'%s' got new entries while it was moved; they are still there: repeat the "
+		    "move",
+		    a->change->segments[0].path);
+	return ATTEMPT_END;
+}
+
 static enum attempt_state
 attempt_sweep_run(struct attempt *a)
 {
@@ -625,6 +814,10 @@ static const struct {
     [ATTEMPT_RENAME_MOVE] = {"rename move", attempt_rename_move_run},
     [ATTEMPT_RENAME_CHECK] = {"rename check", attempt_rename_check_run},
     [ATTEMPT_TREE] = {"tree", attempt_tree_run},
+    [ATTEMPT_LIST_SOURCE] = {"list source", attempt_list_source_run},
+    [ATTEMPT_LIST_TARGET] = {"list target", attempt_list_target_run},
+    [ATTEMPT_LIST] = {"list", attempt_list_run},
+    [ATTEMPT_PRUNE] = {"prune", attempt_prune_run},
     [ATTEMPT_SWEEP] = {"sweep", attempt_sweep_run},
     [ATTEMPT_SWEEP_UPLOAD] = {"sweep upload", attempt_sweep_upload_run},
     [ATTEMPT_END] = {"end", NULL},
@@ -637,6 +830,8 @@ attempt_free(struct attempt *a)
 
 	copy_free(a->copy);
 	tree_free(a->tree);
+	walk_free(a->walk);
+	walk_batch_free(a->found);
 	checkpoint_free(upload_free(a->sweep));
 	checkpoint_free(a->checkpoint);
 	await_drop(&a->await);
@@ -684,6 +879,7 @@ attempt_run_cancel(struct attempt *a)
 		return;
 	copy_free(TAKE(a->copy));
 	tree_free(TAKE(a->tree));
+	walk_free(TAKE(a->walk));
 	checkpoint_free(upload_free(TAKE(a->sweep)));
 	await_drop(&a->await);
 	a->state =
@@ -771,6 +967,17 @@ attempt_noted(struct attempt *a)
 		copy_noted(a->copy);
 	if (a->tree != NULL)
 		tree_noted(a->tree);
+}
+
+void
+attempt_grown(struct attempt *a, uint64_t room, uint64_t live, uint64_t failed)
+{
+	a->room = room;
+	a->live = live;
+	a->failed = failed;
+	a->growing = false;
+	a->grown = true;
+	attempt_wake(a);
 }
 
 void

@@ -15,11 +15,16 @@
  * file by file (tree.h) and is repeated by beginning again, since what was moved is gone from the
  * source.
  *
+ * A tree's attempt moves nothing.  It lists its source (walk.h), as far as there is room for
+ * children, and hands what it finds to whoever makes them; then it is `parked`, until most have
+ * ended.  When they all have, a move's attempt removes the directories that are left.
+ *
  * Parts: copy.h (one destination file, by route), source.h (what it reads), relay.h (the bytes
- * through us), tree.h, await.h.
+ * through us), tree.h, walk.h, await.h.
  */
 #pragma once
 #include "src/copy.h"
+#include "src/walk.h"
 
 struct attempt;
 
@@ -29,6 +34,7 @@ struct attempt_result {
 	uint64_t bytes_done, bytes_total;
 	char *route, *route_reason, *verified,
 	    *version; /* owned by the result, freed by the engine */
+	bool parked; /* a tree, to be gone on with when its children have */
 	char *source_version; /* what was copied, of a source that is one whole entry; or NULL */
 };
 
@@ -38,6 +44,9 @@ struct attempt_handler {
 	/* The checkpoint has changed: make it durable, and after a HEAD attempt_noted(). */
 	void (*note)(void *arg, enum checkpoint_note_kind, const struct checkpoint *,
 	    const struct upload_part *);
+	/* Of a tree: make children of these (none: only say how many there may be), durably, and
+	   answer with attempt_grown().  Taken. */
+	void (*grow)(void *arg, struct walk_batch *);
 	/* The destination is verified; make it durable, then attempt_continue().  Called for every
 	 * transfer. */
 	void (*verified)(void *arg, const struct attempt_result *so_far);
@@ -62,6 +71,8 @@ struct attempt *
 attempt_start(struct cloud_runner *, const struct change *, struct account **accounts,
     size_t accounts_len, const struct attempt_config *, const struct attempt_handler *, void *arg);
 void attempt_noted(struct attempt *); /* the head that was noted is durable */
+/* A tree has `live` children, may have `room` more, and so many have `failed`. */
+void attempt_grown(struct attempt *, uint64_t room, uint64_t live, uint64_t failed);
 void attempt_continue(struct attempt *); /* after `verified`; allowed inside it too */
 /* Ends it with `done` and code (-ECANCELED: also sweeps; -ESHUTDOWN: stops at once, for a drain).
  */

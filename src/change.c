@@ -10,6 +10,7 @@ static const char *const kind_names[CHANGE_KINDS] = {
     [CHANGE_MKDIR] = "mkdir",
     [CHANGE_RENAME] = "rename",
     [CHANGE_SETATTR] = "setattr",
+    [CHANGE_TREE] = "tree",
 };
 static const char *const state_names[CHANGE_STATES] = {
     [CHANGE_PENDING] = "pending",
@@ -57,6 +58,7 @@ change_free(struct change *c)
 	free(c->account_id);
 	free(c->path);
 	free(c->version);
+	free(c->position);
 	free(c->content_type);
 	free(c->mount_id);
 	free(c->route);
@@ -77,6 +79,7 @@ change_copy(const struct change *from)
 	c->account_id = xstrdup_null(from->account_id);
 	c->path = xstrdup_null(from->path);
 	c->version = xstrdup_null(from->version);
+	c->position = xstrdup_null(from->position);
 	c->content_type = xstrdup_null(from->content_type);
 	c->mount_id = xstrdup_null(from->mount_id);
 	c->route = xstrdup_null(from->route);
@@ -128,10 +131,16 @@ change_is_live(const struct change *c)
 	    c->state == CHANGE_RUNNING;
 }
 
+bool
+change_is_parked(const struct change *c)
+{
+	return c->kind == CHANGE_TREE && c->state == CHANGE_RUNNING && c->owner == NULL;
+}
+
 const struct segment *
 change_source(const struct change *c)
 {
-	if (c->kind != CHANGE_TRANSFER && c->kind != CHANGE_RENAME)
+	if (c->kind != CHANGE_TRANSFER && c->kind != CHANGE_RENAME && c->kind != CHANGE_TREE)
 		return NULL;
 	if (c->segments_len != 1 || c->segments[0].kind != SEGMENT_ENTRY)
 		return NULL;

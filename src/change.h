@@ -13,6 +13,7 @@ enum change_kind {
 	CHANGE_MKDIR,
 	CHANGE_RENAME, /* within an account: source path -> path; file or directory (`tree`) */
 	CHANGE_SETATTR,
+	CHANGE_TREE, /* a directory's files, each a transfer of its own: its children */
 	CHANGE_KINDS
 };
 
@@ -47,6 +48,13 @@ struct segment {
 };
 #define SEGMENT_TO_END UINT64_MAX
 
+/* What has become of a tree's children.  They are no part of the change: the store counts them. */
+struct tree_totals {
+	uint64_t entries; /* listed so far: files, empty directories, directories that failed */
+	uint64_t done, failed, live;
+	uint64_t bytes_total, bytes_done; /* of what was listed, of what is done */
+};
+
 struct change {
 	char id[37]; /* uuid */
 	char user_id[37];
@@ -56,11 +64,11 @@ struct change {
 
 	char *account_id; /* of the destination / the thing that is changed */
 	char *path; /* canonical */
-	struct segment *segments; /* TRANSFER: source.  RENAME: one ENTRY, the old path */
+	struct segment *segments; /* TRANSFER: source.  RENAME, TREE: one ENTRY, the directory */
 	size_t segments_len;
 	bool pinned; /* the version of the one source is what was there when the transfer began:
 			nobody asked for it, and a retry takes what is there then */
-	bool move; /* TRANSFER with one whole ENTRY */
+	bool move; /* TRANSFER with one whole ENTRY, TREE */
 	bool tree; /* RENAME of a directory */
 	bool overwrite; /* false: fail if the destination exists */
 	bool preserve; /* times and types are kept */
@@ -68,6 +76,11 @@ struct change {
 	int64_t mtime_ns; /* of the destination; ENTRY_NO_TIME: the source's if preserve */
 	unsigned mode; /* 0: the source's if preserve */
 	char *content_type; /* NULL: the source's */
+
+	char parent[37]; /* the TREE whose child it is, else "" */
+	char *position; /* TREE: how far it is listed, as walk.h has it; NULL: not begun */
+	bool listed; /* TREE: the listing is over; with `error`: because it failed */
+	struct tree_totals totals; /* TREE */
 
 	uint64_t bandwidth; /* bytes a second at most; 0: no limit of its own */
 	unsigned priority; /* 0..10, 10 first; default 5 */
@@ -104,11 +117,13 @@ bool change_is_live(const struct change *);
 /* An attempt has ended with code, and `error` is still that of the one before: will there be
  * another? */
 bool change_will_retry(const struct change *, int code);
-/* The one source entry of a transfer or rename, or NULL (spool, several segments). */
+/* A tree that runs, but only by its children: nobody carries it. */
+bool change_is_parked(const struct change *);
+/* The one source entry of a transfer, rename or tree, or NULL (spool, several segments). */
 const struct segment *change_source(const struct change *);
 
-const char *
-    change_kind_name(enum change_kind); /* "transfer" "remove" "rmdir" "mkdir" "rename" "setattr" */
+const char *change_kind_name(
+    enum change_kind); /* "transfer" "remove" "rmdir" "mkdir" "rename" "setattr" "tree" */
 const char *change_state_name(enum change_state); /* "pending" "queued" ... */
 int change_kind_parse(const char *); /* -EINVAL */
 int change_state_parse(const char *);

@@ -51,6 +51,9 @@ change_to_json(const struct change *c)
 		field_set_int(json, "mtimeNs", c->mtime_ns);
 	change_set_count(json, "mode", c->mode & 07777);
 	field_set_str(json, "contentType", c->content_type);
+	field_set_str(json, "parent", c->parent[0] != '\0' ? c->parent : NULL);
+	field_set_str(json, "position", c->position);
+	change_set_flag(json, "listed", c->listed, false);
 
 	if (c->priority != CHANGE_PRIORITY_DEFAULT)
 		field_set_int(json, "priority", c->priority);
@@ -140,7 +143,10 @@ change_read_what(struct change *c, const json_t *json, struct err *err)
 	    (code = field_str(&c->version, json, "version", CHANGE_TEXT_MAX, err)) != 0 ||
 	    (code = field_int(&c->mtime_ns, json, "mtimeNs", INT64_MIN + 1, INT64_MAX, err)) != 0 ||
 	    (code = change_read_count(&c->mode, json, "mode", 07777, err)) != 0 ||
-	    (code = field_str(&c->content_type, json, "contentType", CHANGE_TEXT_MAX, err)) != 0)
+	    (code = field_str(&c->content_type, json, "contentType", CHANGE_TEXT_MAX, err)) != 0 ||
+	    (code = field_id(c->parent, sizeof c->parent, json, "parent", err)) != 0 ||
+	    (code = field_str(&c->position, json, "position", PATH_BYTES_MAX, err)) != 0 ||
+	    (code = field_bool(&c->listed, json, "listed", err)) != 0)
 		return code;
 	if (json_object_get(json, "phase") != NULL &&
 	    (code = change_read_name(&phase, json, "phase", change_phase_parse, err)) != 0)
@@ -155,9 +161,11 @@ change_read_what(struct change *c, const json_t *json, struct err *err)
 		return err_set(err, -EINVAL, "the path '%s' of a change is not canonical", c->path);
 	if (segments != NULL && (code = segments_from_json(c, segments, err)) != 0)
 		return code;
-	if (c->kind == CHANGE_RENAME && change_source(c) == NULL)
-		return err_set(err, -EINVAL, "a rename must have one whole source entry");
-	if (c->move && (c->kind != CHANGE_TRANSFER || change_source(c) == NULL))
+	if ((c->kind == CHANGE_RENAME || c->kind == CHANGE_TREE) && change_source(c) == NULL)
+		return err_set(err, -EINVAL, "a %s must have one whole source entry",
+		    change_kind_name(c->kind));
+	if (c->move && c->kind != CHANGE_TREE &&
+	    (c->kind != CHANGE_TRANSFER || change_source(c) == NULL))
 		return err_set(err, -EINVAL, "only a transfer of one whole entry can be a move");
 	return 0;
 }
@@ -280,7 +288,7 @@ segment_read_what(struct segment *s, const json_t *json, struct err *err)
 		s->kind = SEGMENT_ZERO;
 	} else {
 		s->kind = SEGMENT_ENTRY;
-		if (s->account_id[0] == '\0' || s->path == NULL || s->path[0] == '\0')
+		if (s->account_id[0] == '\0' || s->path == NULL)
 			return err_set(err, -EINVAL, "must name an account and a path in it");
 		if (!path_is_canonical(s->path))
 			return err_set(err, -EINVAL, "the path '%s' is not canonical", s->path);
@@ -325,6 +333,9 @@ segments_from_json(struct change *into, const json_t *array, struct err *err)
 
 		if (code != 0)
 			return err_set(err, code, "segment %zu: %s", i, why.msg);
+		if (s->kind == SEGMENT_ENTRY && s->path[0] == '\0' && into->kind != CHANGE_TREE)
+			return err_set(
+			    err, -EINVAL, "segment %zu: only a tree's source may be a root", i);
 		if (s->length == SEGMENT_TO_END && json_array_size(array) > 1)
 			return err_set(err, -EINVAL,
 			    "segment %zu: must have a 'length', it is not the only one", i);

@@ -2,6 +2,7 @@
 #include "src/cloud.h"
 #include "src/clock.h"
 #include "src/cloud_private.h"
+#include "src/path.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,27 @@ cloud_is_same(const struct account *a, const char *path, const struct account *b
 	one = a->driver->identity(a, path);
 	two = b->driver->identity(b, path2);
 	return one != NULL && two != NULL && strcmp(one, two) == 0;
+}
+
+bool
+cloud_is_inside(const struct account *a, const char *path, const struct account *b, const char *dir)
+{
+	CLEANUP(cleanup_free) char *one = NULL, *two = NULL;
+	size_t len;
+
+	if (a->driver != b->driver)
+		return false;
+	if ((a == b || strcmp(a->id, b->id) == 0) && path_is_inside(path, dir))
+		return true;
+	if (a->driver->identity == NULL)
+		return false;
+	one = a->driver->identity(a, path);
+	two = b->driver->identity(b, dir);
+	if (one == NULL || two == NULL)
+		return false;
+	for (len = strlen(two); len > 0 && two[len - 1] == '/'; len--)
+		continue; /* of a root */
+	return strncmp(one, two, len) == 0 && (one[len] == '/' || one[len] == '\0');
 }
 
 /* uploads */

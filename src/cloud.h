@@ -23,7 +23,8 @@ struct cloud_op;
 struct account;
 
 enum cloud_op_kind {
-	CLOUD_LIST, /* path: one directory level; pages through all of it, op->list gets entries */
+	CLOUD_LIST, /* path: one directory level, op->list gets its entries: all, or with op->max
+		       those that come first behind op->after */
 	CLOUD_STAT, /* path -> op->entry; a directory is found too; -ENOENT */
 	CLOUD_READ, /* path, offset, length, version -> sink; op->entry: what the answer says of the
 		       whole */
@@ -212,6 +213,11 @@ struct cloud_op {
 	   Once; it may neither free nor cancel the op.  NULL: nobody is told. */
 	void (*head)(void *head_arg, const struct cloud_op *);
 	void *head_arg;
+	size_t max; /* LIST: entries wanted; 0: all.  More may come, and such that are not behind
+		       `after`: all, from a driver that cannot choose */
+	char *after; /* LIST with max: a name, with a '/' behind a directory's; NULL: from the
+			start.  The order is that of these names as bytes; owned */
+	bool more; /* LIST with max: there is more; the result */
 	unsigned attempts_max; /* requests in a row that may fail; 0: the default, 5 */
 	/* results */
 	struct entry entry;
@@ -261,6 +267,10 @@ void cloud_refuse_copies(struct account *to, const struct account *from);
 /* Are the two paths one object, by all that the driver can tell? */
 bool
 cloud_is_same(const struct account *, const char *path, const struct account *, const char *path2);
+
+/* Is the first path the second, or somewhere in it? */
+bool
+cloud_is_inside(const struct account *, const char *path, const struct account *, const char *dir);
 
 struct cloud_op *cloud_op_new(struct account *, enum cloud_op_kind, const char *path);
 void cloud_op_free(struct cloud_op *); /* not while under way; NULL is a no-op */

@@ -48,6 +48,7 @@ cloud_op_free(struct cloud_op *op)
 	free(op->put.content_type);
 	free(op->put.temp_id);
 	free(op->upload);
+	free(op->after);
 	upload_parts_fini(&op->parts);
 	for (size_t i = 0; i < op->uploads_len; i++)
 		free(op->uploads[i]);

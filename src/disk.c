@@ -28,6 +28,7 @@ disk_request_fini(struct disk_request *req)
 	free(req->path2);
 	free(req->temp_id);
 	free(req->version);
+	free(req->after);
 	disk_request_init(req);
 }
 
@@ -246,6 +247,7 @@ call_new(const struct disk_request *req)
 	call->req.path2 = xstrdup_null(req->path2);
 	call->req.temp_id = xstrdup_null(req->temp_id);
 	call->req.version = xstrdup_null(req->version);
+	call->req.after = xstrdup_null(req->after);
 	call->req.root = disk_root_ref(req->root);
 	call->req.root2 = disk_root_ref(req->root2);
 	call->place = request_place(req);

@@ -20,7 +20,7 @@
 	(256 * 1024) /* bytes moved by one pool job; a compromise of wake-ups and memory */
 
 enum disk_verb {
-	DISK_LIST, /* path -> entries */
+	DISK_LIST, /* path -> entries; with max: the first of them behind `after`, and `more` */
 	DISK_STAT, /* path -> entry */
 	DISK_READ, /* path, offset, length, version -> sink */
 	DISK_WRITE, /* source, length -> temp beside path, attributes, fsync, rename to path ->
@@ -48,6 +48,8 @@ struct disk_request {
 	unsigned mode; /* 0: 0666 & ~umask */
 	bool no_replace; /* WRITE, COPY, RENAME: -EEXIST if path (path2) is there (renameat2
 			    NOREPLACE) */
+	size_t max; /* LIST: at most so many; 0: all */
+	char *after; /* LIST with max: as struct cloud_op's; owned */
 	bool fsync; /* what was changed is on disk before success: file, attributes, directory */
 };
 
@@ -60,6 +62,7 @@ struct disk_response {
 	struct err err;
 	struct entry entry; /* STAT, WRITE, COPY, RENAME */
 	struct entry_list entries; /* LIST */
+	bool more; /* LIST with max */
 	struct disk_usage usage;
 	uint64_t streamed; /* READ: bytes that went into the sink */
 };

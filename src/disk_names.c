@@ -24,12 +24,152 @@ list_stat(struct stat *out, int root, int dir, const char *name, const char *pat
 	return disk_stat_is_ours(out);
 }
 
-int
-disk_work_list(struct disk_call *call)
+/* The first names behind `after` that were seen: a heap, the last of them on top. */
+struct first_names {
+	struct disk_call *call;
+	struct first_name {
+		char *name;
+		bool is_dir;
+	} * heap;
+	size_t len;
+};
+
+static int
+first_compare(const struct first_name *a, const struct first_name *b)
+{
+	return entry_name_compare(a->name, a->is_dir, b->name, b->is_dir);
+}
+
+static void
+first_swap(struct first_name *a, struct first_name *b)
+{
+	struct first_name was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
+static void
+first_push(struct first_names *f, const struct first_name *n)
+{
+	size_t i = f->len++;
+
+	f->heap[i] = (struct first_name){xstrdup(n->name), n->is_dir};
+	for (; i > 0 && first_compare(&f->heap[i], &f->heap[(i - 1) / 2]) > 0; i = (i - 1) / 2)
+		first_swap(&f->heap[i], &f->heap[(i - 1) / 2]);
+}
+
+static void
+first_pop(struct first_names *f)
+{
+	size_t i = 0, child;
+
+	free(f->heap[0].name);
+	f->heap[0] = f->heap[--f->len];
+	while ((child = 2 * i + 1) < f->len) {
+		if (child + 1 < f->len && first_compare(&f->heap[child + 1], &f->heap[child]) > 0)
+			child++;
+		if (first_compare(&f->heap[child], &f->heap[i]) <= 0)
+			return;
+		first_swap(&f->heap[child], &f->heap[i]);
+		i = child;
+	}
+}
+
+static void
+first_offer(struct first_names *f, const char *name, bool is_dir)
+{
+	const struct disk_request *req = &f->call->req;
+	struct first_name n = {(char *)name, is_dir};
+	struct entry e = {.path = (char *)name, .kind = is_dir ? ENTRY_DIRECTORY : ENTRY_FILE};
+
+	if (req->after != NULL && !entry_is_behind(&e, req->after))
+		return;
+	if (f->len == req->max) {
+		f->call->res.more = true;
+		if (first_compare(&n, &f->heap[0]) > 0)
+			return;
+		first_pop(f);
+	}
+	first_push(f, &n);
+}
+
+/* Is it a directory?  Most file systems say so by themselves; false in *ours: it is not for us. */
+static bool
+list_is_dir(bool *ours, const struct disk_call *call, DIR *dir, const struct dirent *d)
+{
+	CLEANUP(cleanup_free) char *path = NULL;
+	struct stat st;
+
+	*ours = !disk_is_reserved(d->d_name) && strcmp(d->d_name, ".") != 0 &&
+	    strcmp(d->d_name, "..") != 0;
+	if (!*ours || d->d_type == DT_REG || d->d_type == DT_DIR)
+		return d->d_type == DT_DIR;
+	path = path_child(call->req.path, d->d_name);
+	*ours = list_stat(&st, call->root, dirfd(dir), d->d_name, path);
+	return *ours && S_ISDIR(st.st_mode);
+}
+
+/* Of a directory of any size, some entries: every name is read, and few are kept and looked at. */
+static size_t
+list_first(struct disk_call *call, DIR *dir)
+{
+	struct first_names f = {.call = call};
+	size_t i, unnameable = 0;
+	struct dirent *d;
+	struct stat st;
+	int code;
+	bool ours;
+
+	f.heap = xcalloc(call->req.max, sizeof *f.heap);
+	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
+		bool is_dir = list_is_dir(&ours, call, dir, d);
+		CLEANUP(cleanup_free) char *path = path_child(call->req.path, d->d_name);
+
+		if (ours && path_is_canonical(path))
+			first_offer(&f, d->d_name, is_dir);
+		else
+			unnameable += ours;
+	}
+	code = errno;
+	for (i = 0; i < f.len; i++) {
+		CLEANUP(cleanup_free) char *path = path_child(call->req.path, f.heap[i].name);
+
+		if (list_stat(&st, call->root, dirfd(dir), f.heap[i].name, path))
+			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
+		free(f.heap[i].name);
+	}
+	free(f.heap);
+	errno = code;
+	return unnameable;
+}
+
+static size_t
+list_all(struct disk_call *call, DIR *dir)
 {
 	const struct disk_request *req = &call->req;
 	size_t unnameable = 0;
 	struct dirent *d;
+	struct stat st;
+
+	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
+		CLEANUP(cleanup_free) char *path = path_child(req->path, d->d_name);
+
+		if (!list_stat(&st, call->root, dirfd(dir), d->d_name, path))
+			continue;
+		if (path_is_canonical(path))
+			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
+		else
+			unnameable++;
+	}
+	return unnameable;
+}
+
+int
+disk_work_list(struct disk_call *call)
+{
+	const struct disk_request *req = &call->req;
+	size_t unnameable;
 	struct stat st;
 	DIR *dir;
 	int fd = disk_is_reserved(req->path)
@@ -47,16 +187,7 @@ disk_work_list(struct disk_call *call)
 		close(fd);
 		return disk_work_fail(call, -errno, "list");
 	}
-	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
-		CLEANUP(cleanup_free) char *path = path_child(req->path, d->d_name);
-
-		if (!list_stat(&st, call->root, dirfd(dir), d->d_name, path))
-			continue;
-		if (path_is_canonical(path))
-			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
-		else
-			unnameable++;
-	}
+	unnameable = req->max != 0 ? list_first(call, dir) : list_all(call, dir);
 	fd = -errno;
 	closedir(dir);
 	if (unnameable > 0)

@@ -35,6 +35,29 @@ entry_copy(struct entry *to, const struct entry *from)
 	*to = copy;
 }
 
+int
+entry_name_compare(const char *a, bool a_is_dir, const char *b, bool b_is_dir)
+{
+	unsigned char x, y;
+	size_t i = 0;
+
+	while (a[i] != '\0' && a[i] == b[i])
+		i++;
+	x = a[i] == '\0' && a_is_dir ? '/' : (unsigned char)a[i];
+	y = b[i] == '\0' && b_is_dir ? '/' : (unsigned char)b[i];
+	return x < y ? -1 : x > y;
+}
+
+bool
+entry_is_behind(const struct entry *e, const char *after)
+{
+	size_t len = strlen(after);
+	bool is_dir = len > 0 && after[len - 1] == '/';
+	CLEANUP(cleanup_free) char *name = xstrndup(after, len - is_dir);
+
+	return entry_name_compare(path_name(e->path), e->kind == ENTRY_DIRECTORY, name, is_dir) > 0;
+}
+
 void
 entry_list_fini(struct entry_list *list)
 {

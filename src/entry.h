@@ -25,6 +25,11 @@ void entry_init(struct entry *);
 void entry_fini(struct entry *); /* usable with CLEANUP */
 void entry_copy(struct entry *to, const struct entry *from); /* to must be init'ed */
 
+/* The order of names within a directory, as bytes: a directory's counts as if it ended in '/'. */
+int entry_name_compare(const char *a, bool a_is_dir, const char *b, bool b_is_dir);
+/* Of a name as LIST's `after` has it: "name", or "name/" of a directory. */
+bool entry_is_behind(const struct entry *, const char *after);
+
 struct entry_list {
 	struct entry *items;
 	size_t len, cap;

@@ -52,6 +52,7 @@ libskyferry_a_SOURCES = \
 	src/source.c src/source.h \
 	src/sse.c src/sse.h \
 	src/tree.c src/tree.h \
+	src/walk.c src/walk.h \
 	src/upload.c src/upload.h
 
 # What every program is linked with, in this order.

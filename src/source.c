@@ -57,7 +57,8 @@ static int
 source_take_part(struct source *src, struct segment *s, const struct entry *e, struct err *err)
 {
 	if (e->kind == ENTRY_DIRECTORY)
-		return err_set(err, -EISDIR, "the source '%s' is a directory", s->path);
+		return err_set(err, -EISDIR,
+		    "the source '%s' is a directory: 'recursive' (cp -r) copies it", s->path);
 	if (s->version != NULL && e->version != NULL && strcmp(s->version, e->version) != 0)
 		return err_set(
 		    err, -ESTALE, "the source '%s' changed after the copy was asked for", s->path);

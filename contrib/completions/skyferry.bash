@@ -102,6 +102,10 @@ _skyferry()
 		_skyferry_words "$current" < <(printf '%s\n' pending queued running completed failed cancelled)
 		return
 		;;
+	--parent)
+		_skyferry_words "$current" < <(command skyferry transfers 2>/dev/null | cut -d' ' -f1)
+		return
+		;;
 	esac
 	if [[ $current == -* ]]; then
 		_skyferry_words "$current" < <(_skyferry_options "$name")

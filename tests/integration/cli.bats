@@ -514,7 +514,7 @@ line"
 	mkdir "$home/a/tree"
 	for ((i = 0; i < 300; i++)); do content $i 20000 >"$home/a/tree/f$i"; done
 	skyferry cp -r a:tree b: 2>"$home/err" 3>&- &
-	timeout 20 bash -c 'until [ "$(skyferry transfers --json | jq .total)" -ge 20 ]; do :; done'
+	timeout 20 bash -c 'until [ "$(skyferry transfers --json | jq ".transfers[0].children.done // 0")" -ge 20 ]; do :; done'
 	copier=$!
 	daemon_kill || :
 	daemon_start

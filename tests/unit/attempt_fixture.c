@@ -106,6 +106,8 @@ fixture_teardown(void **state)
 	checkpoint_free(TAKE(fx.checkpoint));
 	bucket_unref(TAKE(fx.limit));
 	fx.on_note = NULL;
+	fx.on_grow = NULL;
+	walk_batch_free(TAKE(fx.found));
 	assert_int_equal(fx.memory.used, 0);
 	for (i = 0; i < 4; i++)
 		cloud_account_unref(fx.accounts[i]);
@@ -176,6 +178,24 @@ on_verified(void *arg, const struct attempt_result *so_far)
 }
 
 static void
+on_grow(void *arg, struct walk_batch *batch)
+{
+	struct walk_entry *e;
+	uint64_t room = 0, live = 0, failed = 0;
+
+	for (e = batch->items; e < batch->items + batch->len; e++)
+		walk_batch_add(fx.found, e);
+	fx.found->end = fx.found->end || batch->end;
+	if (batch->position != NULL)
+		xstrset(&fx.found->position, batch->position);
+	walk_batch_free(batch);
+	if (fx.on_grow != NULL)
+		fx.on_grow(&fx, &room, &live, &failed);
+	if (fx.attempt != NULL)
+		attempt_grown(fx.attempt, room, live, failed);
+}
+
+static void
 on_done(void *arg, const struct attempt_result *r)
 {
 	result_clear();
@@ -192,7 +212,11 @@ on_done(void *arg, const struct attempt_result *r)
 int
 fixture_run(const struct change *c)
 {
-	static const struct attempt_handler handler = {on_progress, on_note, on_verified, on_done};
+	static const struct attempt_handler handler = {.progress = on_progress,
+	    .note = on_note,
+	    .grow = on_grow,
+	    .verified = on_verified,
+	    .done = on_done};
 	struct attempt_config config = {
 	    .ring = fx.ring,
 	    .spool_dir = fx.spool,
@@ -202,6 +226,8 @@ fixture_run(const struct change *c)
 	    .checkpoint = fx.checkpoint != NULL ? checkpoint_copy(fx.checkpoint) : NULL,
 	};
 
+	walk_batch_free(fx.found);
+	fx.found = walk_batch_new();
 	fx.verified = 0;
 	fx.progress = 0;
 	fx.attempt = attempt_start(fx.runner, c, fx.accounts, 4, &config, &handler, NULL);

@@ -32,11 +32,13 @@ struct fixture {
 	uint64_t progress; /* the last bytes_done that was told */
 	struct checkpoint
 	    *checkpoint; /* what the notes made, for the next attempt; NULL: nothing */
+	struct walk_batch *found; /* all that a tree's attempt found */
 	struct budget memory;
 	struct bucket *limit; /* of bandwidth, or NULL */
 	/* hooks of a test; NULL: nothing, and continue */
 	void (*on_progress)(struct fixture *);
 	void (*on_verified)(struct fixture *);
+	void (*on_grow)(struct fixture *, uint64_t *room, uint64_t *live, uint64_t *failed);
 	void (*on_note)(
 	    struct fixture *, enum checkpoint_note_kind); /* before the head is acknowledged */
 };

@@ -14,6 +14,11 @@ tests_unit_test_store_order_SOURCES = tests/unit/test_store_order.c tests/unit/s
 	tests/unit/store_fixture.h
 tests_unit_test_store_order_LDADD = $(DAEMON_LIBS)
 
+unit_programs += tests/unit/test_store_tree
+tests_unit_test_store_tree_SOURCES = tests/unit/test_store_tree.c tests/unit/store_fixture.c \
+	tests/unit/store_fixture.h
+tests_unit_test_store_tree_LDADD = $(DAEMON_LIBS)
+
 unit_programs += tests/unit/test_store_faults
 tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit/store_fixture.c \
 	tests/unit/store_fixture.h

@@ -14,3 +14,9 @@ tests_unit_test_upload_SOURCES = \
 	tests/unit/attempt_fixture.h \
 	tests/unit/test_upload.c
 tests_unit_test_upload_LDADD = $(UNIT_LIBS)
+unit_programs += tests/unit/test_walk
+tests_unit_test_walk_SOURCES = \
+	tests/unit/attempt_fixture.c \
+	tests/unit/attempt_fixture.h \
+	tests/unit/test_walk.c
+tests_unit_test_walk_LDADD = $(UNIT_LIBS)

@@ -26,6 +26,7 @@ bench_clear(struct bench *b)
 	free(b->op.path2);
 	free(b->op.version);
 	free(b->op.upload);
+	free(b->op.after);
 	upload_parts_fini(&b->op.parts);
 	for (size_t i = 0; i < b->op.uploads_len; i++)
 		free(b->op.uploads[i]);

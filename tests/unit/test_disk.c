@@ -458,6 +458,55 @@ make_socket(const char *path)
 	close(fd);
 }
 
+static int
+by_name(const void *va, const void *vb)
+{
+	const struct entry *a = va, *b = vb;
+
+	return entry_name_compare(
+	    a->path, a->kind == ENTRY_DIRECTORY, b->path, b->kind == ENTRY_DIRECTORY);
+}
+
+/* So many at a time, behind one another: in order, each once, and what is not for us never. */
+static void
+list_in_pieces(void **state)
+{
+	static const char *const names[] = {"a", "a-", "b", "b!", "b0", "c", "d", "e"};
+	static const char *const order[] = {"a-", "a", "b!", "b", "b0", "c", "d", "e"};
+	char after[16];
+	struct probe p;
+	size_t piece, i, n;
+
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		if (strlen(names[i]) == 1)
+			assert_int_equal(mkdir(in(names[i]), 0777), 0);
+		else
+			scratch_write(in(names[i]), "x");
+	}
+	assert_int_equal(symlink("/etc/passwd", in("abs-link")), 0);
+	scratch_write(in("a\xff"), "x");
+	for (piece = 1; piece <= ARRAY_LEN(names) + 1; piece++) {
+		for (n = 0, after[0] = '\0'; n < ARRAY_LEN(order);) {
+			probe_init(&p, DISK_LIST, "");
+			p.req.max = piece;
+			p.req.after = after[0] != '\0' ? xstrdup(after) : NULL;
+			assert_int_equal(probe_run(&p), 0);
+			assert_int_equal(p.res.entries.len, MIN(piece, ARRAY_LEN(order) - n));
+			qsort(p.res.entries.items, p.res.entries.len, sizeof *p.res.entries.items,
+			    by_name);
+			for (i = 0; i < p.res.entries.len; i++, n++) {
+				const struct entry *e = &p.res.entries.items[i];
+
+				assert_string_equal(e->path, order[n]);
+				snprintf(after, sizeof after, "%s%s", e->path,
+				    e->kind == ENTRY_DIRECTORY ? "/" : "");
+			}
+			assert_int_equal(p.res.more, n < ARRAY_LEN(order));
+			probe_fini(&p);
+		}
+	}
+}
+
 static void
 list_hides_what_is_not_for_us(void **state)
 {
@@ -944,6 +993,7 @@ main(void)
 	    TEST(read_sees_what_changed),
 	    TEST(read_is_held_back_by_its_sink),
 	    TEST(list_hides_what_is_not_for_us),
+	    TEST(list_in_pieces),
 	    TEST(nothing_leads_out),
 	    TEST(roots_are_checked),
 	    TEST(roots_are_opened_when_needed),

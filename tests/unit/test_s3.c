@@ -614,6 +614,54 @@ test_list(void **state)
 	bench_close(&b);
 }
 
+/* One page behind a name, which some services tell again if it is a prefix. */
+static void
+test_list_behind(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, OWN);
+	bench_op(&b, CLOUD_LIST, "dir");
+	b.op.max = 1000;
+	b.op.after = xstrdup("a b/");
+	bench_expect(&b, "GET",
+	    "http://127.0.0.1:7480/box?list-type=2&encoding-type=url&delimiter=%2F&prefix=dir%2F&"
+	    "start-after=dir%2Fa%20b%2F");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<IsTruncated>true</IsTruncated>"
+			   "<NextContinuationToken>t</NextContinuationToken>"
+			   "<EncodingType>url</EncodingType>"
+			   "<CommonPrefixes><Prefix>dir/a%20b/</Prefix></CommonPrefixes>" LIST_END),
+	    CLOUD_STEP_NEXT); /* nothing new in it */
+	bench_expect(&b, "GET",
+	    "http://127.0.0.1:7480/box?list-type=2&encoding-type=url&delimiter=%2F&prefix=dir%2F&"
+	    "continuation-token=t");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<IsTruncated>true</IsTruncated>"
+			   "<NextContinuationToken>u</NextContinuationToken>"
+			   "<Contents><Key>dir/c</Key><Size>7</Size></Contents>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_true(b.op.more);
+	assert_int_equal(b.op.list.len, 1);
+	assert_string_equal(b.op.list.items[0].path, "dir/c");
+	bench_close(&b);
+
+	bench_open(&b, OWN);
+	bench_op(&b, CLOUD_LIST, "");
+	b.op.max = 1000;
+	b.op.after = xstrdup("x");
+	bench_expect(&b, "GET",
+	    "http://127.0.0.1:7480/box?list-type=2&encoding-type=url&delimiter=%2F&start-after=x");
+	assert_int_equal(bench_answer(&b, 200, "",
+			     LIST_BEGIN "<IsTruncated>false</IsTruncated>"
+					"<Contents><Key>y</Key><Size>7</Size></Contents>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_false(b.op.more);
+	bench_close(&b);
+}
+
 static void
 test_list_long_names(void **state)
 {
@@ -1031,6 +1079,7 @@ main(void)
 	    cmocka_unit_test(test_stat_directory),
 	    cmocka_unit_test(test_top),
 	    cmocka_unit_test(test_list),
+	    cmocka_unit_test(test_list_behind),
 	    cmocka_unit_test(test_list_long_names),
 	    cmocka_unit_test(test_list_empty),
 	    cmocka_unit_test(test_list_nonsense),

@@ -301,7 +301,7 @@ struct model {
 
 struct model_note {
 	const char *account, *path;
-	int mode; /* 0 read, 1 write, 2 tree */
+	int mode; /* 0 read, 1 write, 2 tree, 3 tree that is read */
 	bool writes, reads, keeps;
 };
 
@@ -317,7 +317,8 @@ rnd(struct model *m, uint32_t below)
 static size_t
 model_notes(const struct change *c, struct model_note out[4])
 {
-	bool tree = c->kind == CHANGE_RMDIR || (c->kind == CHANGE_RENAME && c->tree);
+	bool tree = c->kind == CHANGE_RMDIR || c->kind == CHANGE_TREE ||
+	    (c->kind == CHANGE_RENAME && c->tree);
 	bool takes = c->move || c->kind == CHANGE_RENAME;
 	size_t i, n = 0;
 
@@ -325,13 +326,15 @@ model_notes(const struct change *c, struct model_note out[4])
 	    .path = c->path,
 	    .mode = tree ? 2 : 1,
 	    .writes =
-		c->kind == CHANGE_TRANSFER || c->kind == CHANGE_RENAME || c->kind == CHANGE_MKDIR,
+		c->kind != CHANGE_REMOVE && c->kind != CHANGE_RMDIR && c->kind != CHANGE_SETATTR,
 	    .keeps = c->kind == CHANGE_SETATTR};
 	for (i = 0; i < c->segments_len; i++) {
 		if (c->segments[i].kind == SEGMENT_ENTRY)
 			out[n++] = (struct model_note){.account = c->segments[i].account_id,
 			    .path = c->segments[i].path,
-			    .mode = takes ? (tree ? 2 : 1) : 0,
+			    .mode = takes ? (tree ? 2 : 1)
+				: tree    ? 3
+					  : 0,
 			    .reads = true,
 			    .keeps = true};
 	}
@@ -341,12 +344,13 @@ model_notes(const struct change *c, struct model_note out[4])
 static bool
 notes_conflict(const struct model_note *a, const struct model_note *b)
 {
-	if (strcmp(a->account, b->account) != 0)
+	bool a_reads = a->mode == 0 || a->mode == 3, b_reads = b->mode == 0 || b->mode == 3;
+
+	if (strcmp(a->account, b->account) != 0 || (a_reads && b_reads))
 		return false;
-	if (strcmp(a->path, b->path) == 0)
-		return a->mode != 0 || b->mode != 0;
-	return (a->mode == 2 && path_is_inside(b->path, a->path)) ||
-	    (b->mode == 2 && path_is_inside(a->path, b->path));
+	return strcmp(a->path, b->path) == 0 ||
+	    (a->mode >= 2 && path_is_inside(b->path, a->path)) ||
+	    (b->mode >= 2 && path_is_inside(a->path, b->path));
 }
 
 static bool
@@ -560,6 +564,13 @@ model_random(struct model *m)
 		if (path_is_inside(c->path, c->segments[0].path) ||
 		    path_is_inside(c->segments[0].path, c->path))
 			c->tree = false;
+		break;
+	case CHANGE_TREE:
+		fill_source(m, c, SEGMENT_ENTRY);
+		c->move = rnd(m, 2);
+		while (path_is_inside(c->path, c->segments[0].path) ||
+		    path_is_inside(c->segments[0].path, c->path))
+			xstrset(&c->path, paths[rnd(m, ARRAY_LEN(paths))]);
 		break;
 	default: break;
 	}
