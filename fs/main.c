@@ -164,7 +164,7 @@ main_prepare(struct fs *fs, struct err *err)
 	    .buffer = (size_t)settings_int(fs->settings, "http.buffer"),
 	    .user_agent = "skyferry/" PACKAGE_VERSION,
 	};
-	struct cloud_runner_config runner = {.http = http, .rate_share = 1};
+	struct cloud_runner_config runner = {.http = http};
 	unsigned major, minor;
 	int code;
 

@@ -103,6 +103,8 @@ void change_clear_segments(struct change *);
 bool change_is_live(const struct change *);
 /* The one source entry of a transfer or rename, or NULL (spool, several segments). */
 const struct segment *change_source(const struct change *);
+/* The first account that it reads from, besides the one it alters; NULL: there is none. */
+const char *change_reads_from(const struct change *);
 
 const char *
     change_kind_name(enum change_kind); /* "transfer" "remove" "rmdir" "mkdir" "rename" "setattr" */

@@ -49,6 +49,7 @@ libskyferry_a_SOURCES = \
 	src/settings_table.c \
 	src/source.c src/source.h \
 	src/sse.c src/sse.h \
+	src/throttle.c src/throttle.h \
 	src/tree.c src/tree.h \
 	src/upload.c src/upload.h
 

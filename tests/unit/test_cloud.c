@@ -126,7 +126,7 @@ static int refresh_code;
 static bool refresh_later;
 
 static void
-on_refresh(void *arg, struct account *a)
+on_refresh(void *arg, struct account *a, const struct err *why)
 {
 	struct tiny *tiny = a->data;
 	struct err err = ERR_INIT;
@@ -447,7 +447,7 @@ retry_after_holds_the_whole_account(void **state)
 	probe_init(&p, CLOUD_STAT);
 	probe_start(&p);
 	/* The other one starts when the hold is there. */
-	while (account->hold_until_ms == 0)
+	while (throttle_paused_until(account->throttle) == 0)
 		event_base_loop(loop_base(loop), EVLOOP_ONCE);
 	probe_init(&q, CLOUD_STAT);
 	probe_start(&q);

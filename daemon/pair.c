@@ -1,0 +1,206 @@
+#include "daemon/pair.h"
+#include "src/mem.h"
+
+#define SETTLE_MS    200 /* of a round that follows a change: what was begun is not up to speed */
+#define STEADY_ROUND 4 /* rounds that one of a trial is long: small differences need time */
+#define PAUSE_MIN_MS 2000 /* between trials */
+#define PAUSE_MAX_MS 60000
+#define TRIAL_PART   8 /* a trial adds, or takes, such a part */
+#define REFUSED_FEW  16 /* one in so many is nothing */
+#define FAILED_MANY  4 /* one in so many is too many */
+#define FAILED_LEAST 4 /* of so few nothing follows */
+
+#define AS_FAST      0.9 /* each, as before: there is room */
+#define FASTER       1.25 /* together: worth twice as many */
+#define NO_LOSER     0.97 /* with less: as good */
+
+void
+pair_init(struct pair *p)
+{
+	*p = (struct pair){.at_once = PAIR_FIRST, .reason = "the first ones"};
+}
+
+void
+pair_moved(struct pair *p, uint64_t bytes)
+{
+	p->work += bytes;
+}
+
+void
+pair_ended(struct pair *p, bool failed)
+{
+	p->ended++;
+	p->failed += failed;
+	if (!failed)
+		p->work += PAIR_OBJECT_BYTES;
+}
+
+static uint64_t
+pair_round_length(const struct pair *p)
+{
+	return p->state == PAIR_GROWS ? PAIR_ROUND_MS : PAIR_ROUND_MS * STEADY_ROUND;
+}
+
+bool
+pair_is_due(const struct pair *p, uint64_t now_ms)
+{
+	return now_ms >= p->round_ms + pair_round_length(p);
+}
+
+static void
+pair_next_round(struct pair *p, uint64_t from_ms)
+{
+	p->round_ms = from_ms;
+	p->work = 0;
+	p->ended = p->failed = 0;
+}
+
+static void
+pair_set(struct pair *p, unsigned at_once, const struct pair_round *r, const char *reason)
+{
+	p->at_once = MAX(MIN(at_once, r->max), MIN((unsigned)PAIR_LEAST, r->max));
+	p->reason = reason;
+}
+
+/* Nothing is tried for a while; for longer than the last time if that was of no use. */
+static void
+pair_rest(struct pair *p, bool was_useful, uint64_t now_ms)
+{
+	p->pause_ms = was_useful ? PAUSE_MIN_MS : p->pause_ms * 2;
+	p->pause_ms = MIN(MAX(p->pause_ms, (uint64_t)PAUSE_MIN_MS), (uint64_t)PAUSE_MAX_MS);
+	p->trial_ms = now_ms + p->pause_ms;
+	p->state = PAIR_STEADY;
+}
+
+/* True: there was trouble, and it was answered. */
+static bool
+pair_is_in_trouble(struct pair *p, const struct pair_round *r, uint64_t now_ms)
+{
+	uint64_t refused = r->refusals, of = r->answers;
+	unsigned was = p->at_once, less;
+
+	if (refused * REFUSED_FEW > of) {
+		/* What was refused was too much; at most half, for it may have been an accident. */
+		less = (unsigned)MIN(p->at_once * refused / of, (uint64_t)p->at_once / 2);
+		pair_set(p, p->at_once - MAX(less, 1u), r, "a cloud asks to slow down");
+	} else if (p->failed >= FAILED_LEAST && p->failed * FAILED_MANY > p->ended) {
+		pair_set(p, p->at_once / 2, r, "too many fail");
+	} else {
+		return false;
+	}
+	if (p->level == 0 || p->returns)
+		p->level = was;
+	p->returns = false;
+	pair_rest(p, false, now_ms);
+	return true;
+}
+
+static void
+pair_try(struct pair *p, const struct pair_round *r, double rate, bool more)
+{
+	unsigned part = MAX(p->at_once / TRIAL_PART, 1u);
+
+	p->before = p->at_once;
+	p->rate_before = rate;
+	p->tried_more = more;
+	p->state = more ? PAIR_TRIES_MORE : PAIR_TRIES_LESS;
+	pair_set(p, more ? p->at_once + part : p->at_once - part, r,
+	    more ? "tries whether a few more are faster" : "tries whether fewer are as fast");
+}
+
+static void
+pair_grow(struct pair *p, const struct pair_round *r, double rate, uint64_t now_ms)
+{
+	double gain = p->rate_before > 0 ? rate / p->rate_before : 2;
+	double wider = p->before > 0 ? (double)p->at_once / p->before : 2;
+	bool is_first = p->rate_before <= 0;
+
+	if (gain < FASTER && !is_first) {
+		pair_set(p, p->before, r, "more made it no faster");
+		pair_rest(p, true, now_ms);
+		return;
+	}
+	p->before = p->at_once;
+	p->rate_before = rate;
+	if (is_first)
+		pair_set(p, p->at_once * 2, r, "the first ones; it tries more");
+	else if (gain >= wider * AS_FAST)
+		pair_set(p, p->at_once * 4, r, "each is as fast as when they were fewer");
+	else
+		pair_set(p, p->at_once * 2, r, "more made it faster");
+	if (p->at_once == p->before) {
+		p->reason = "no more are allowed";
+		pair_rest(p, true, now_ms);
+	}
+}
+
+static void
+pair_judge_more(struct pair *p, const struct pair_round *r, double rate, uint64_t now_ms)
+{
+	double worth = ((double)p->at_once / p->before - 1) / 2;
+
+	if (rate > p->rate_before * (1 + worth)) {
+		p->reason = "a few more made it faster";
+		p->tried_more = false; /* once more the same */
+		pair_rest(p, true, now_ms);
+		return;
+	}
+	pair_set(p, p->before, r, "a few more made it no faster");
+	pair_rest(p, false, now_ms);
+}
+
+static void
+pair_judge_less(struct pair *p, const struct pair_round *r, double rate, uint64_t now_ms)
+{
+	if (rate > p->rate_before * NO_LOSER) {
+		p->reason = "fewer were as fast";
+		p->tried_more = true; /* once more the same */
+		pair_rest(p, true, now_ms);
+		return;
+	}
+	pair_set(p, p->before, r, "fewer were slower");
+	pair_rest(p, false, now_ms);
+}
+
+static void
+pair_be_steady(struct pair *p, const struct pair_round *r, double rate, uint64_t now_ms)
+{
+	if (p->at_once * 2 < p->level) {
+		p->returns = true;
+		pair_set(p, p->at_once * 2, r, "comes back after the trouble");
+		return;
+	}
+	p->level = 0;
+	p->returns = false;
+	if (now_ms >= p->trial_ms)
+		pair_try(p, r, rate, !p->tried_more);
+}
+
+static void
+pair_judge(struct pair *p, const struct pair_round *r, double rate, uint64_t now_ms)
+{
+	switch (p->state) {
+	case PAIR_GROWS: pair_grow(p, r, rate, now_ms); break;
+	case PAIR_STEADY: pair_be_steady(p, r, rate, now_ms); break;
+	case PAIR_TRIES_MORE: pair_judge_more(p, r, rate, now_ms); break;
+	case PAIR_TRIES_LESS: pair_judge_less(p, r, rate, now_ms); break;
+	}
+}
+
+bool
+pair_tick(struct pair *p, const struct pair_round *r, uint64_t now_ms)
+{
+	unsigned was = p->at_once;
+	bool full = r->running >= was - was / TRIAL_PART;
+
+	if (p->round_ms == 0 || p->round_ms >= now_ms) {
+		pair_next_round(p, now_ms);
+		return false;
+	}
+	if (p->at_once > r->max)
+		pair_set(p, r->max, r, "no more are allowed");
+	else if (!pair_is_in_trouble(p, r, now_ms) && full && p->work > 0)
+		pair_judge(p, r, (double)p->work * 1000 / (double)(now_ms - p->round_ms), now_ms);
+	pair_next_round(p, p->at_once != was ? now_ms + SETTLE_MS : now_ms);
+	return p->at_once != was;
+}
