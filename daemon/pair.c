@@ -1,7 +1,7 @@
 #include "daemon/pair.h"
 #include "src/mem.h"
 
-#define SETTLE_MS    200 /* of a round that follows a change: what was begun is not up to speed */
+#define SETTLE_MS    200 /* after a step, before its round */
 #define STEADY_ROUND 4 /* rounds that one of a trial is long: small differences need time */
 #define PAUSE_MIN_MS 2000 /* between trials */
 #define PAUSE_MAX_MS 60000
@@ -38,6 +38,8 @@ pair_ended(struct pair *p, bool failed)
 static uint64_t
 pair_round_length(const struct pair *p)
 {
+	if (p->settles)
+		return SETTLE_MS;
 	return p->state == PAIR_GROWS ? PAIR_ROUND_MS : PAIR_ROUND_MS * STEADY_ROUND;
 }
 
@@ -48,9 +50,10 @@ pair_is_due(const struct pair *p, uint64_t now_ms)
 }
 
 static void
-pair_next_round(struct pair *p, uint64_t from_ms)
+pair_next_round(struct pair *p, bool settles, uint64_t now_ms)
 {
-	p->round_ms = from_ms;
+	p->round_ms = now_ms;
+	p->settles = settles;
 	p->work = 0;
 	p->ended = p->failed = 0;
 }
@@ -100,6 +103,9 @@ pair_try(struct pair *p, const struct pair_round *r, double rate, bool more)
 {
 	unsigned part = MAX(p->at_once / TRIAL_PART, 1u);
 
+	more = more && p->at_once < r->max;
+	if (!more && p->at_once <= PAIR_LEAST)
+		return;
 	p->before = p->at_once;
 	p->rate_before = rate;
 	p->tried_more = more;
@@ -193,14 +199,14 @@ pair_tick(struct pair *p, const struct pair_round *r, uint64_t now_ms)
 	unsigned was = p->at_once;
 	bool full = r->running >= was - was / TRIAL_PART;
 
-	if (p->round_ms == 0 || p->round_ms >= now_ms) {
-		pair_next_round(p, now_ms);
+	if (p->round_ms == 0 || p->round_ms == now_ms || p->settles) {
+		pair_next_round(p, false, now_ms);
 		return false;
 	}
 	if (p->at_once > r->max)
 		pair_set(p, r->max, r, "no more are allowed");
 	else if (!pair_is_in_trouble(p, r, now_ms) && full && p->work > 0)
 		pair_judge(p, r, (double)p->work * 1000 / (double)(now_ms - p->round_ms), now_ms);
-	pair_next_round(p, p->at_once != was ? now_ms + SETTLE_MS : now_ms);
+	pair_next_round(p, p->at_once != was, now_ms);
 	return p->at_once != was;
 }

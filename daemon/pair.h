@@ -28,6 +28,7 @@ struct pair {
 	/* its own: */
 	enum { PAIR_GROWS, PAIR_STEADY, PAIR_TRIES_MORE, PAIR_TRIES_LESS } state;
 	uint64_t round_ms; /* when it began; 0: at the next tick */
+	bool settles; /* what was begun by the last step is not up to speed */
 	uint64_t work; /* of this round */
 	unsigned ended, failed;
 	unsigned before; /* at_once before this trial, which made */

@@ -356,13 +356,14 @@ static void
 account_admit(struct account_private *a)
 {
 	unsigned limit = account_concurrency(a);
+	uint64_t now = clock_mono_ns();
 	struct op_private *p;
 
 	for (int lane = 0; lane < CLOUD_LANES; lane++) {
 		while ((p = TAILQ_FIRST(&a->queued[lane])) != NULL) {
 			if (p->op.goes_on)
 				throttle_enter_anyway(&a->member, lane);
-			else if (!throttle_enter(&a->member, lane, limit))
+			else if (!throttle_enter(&a->member, lane, limit, now))
 				break;
 			TAILQ_REMOVE(&a->queued[lane], p, next);
 			TAILQ_INSERT_TAIL(&a->ready, p, next);
@@ -406,7 +407,7 @@ cloud_account_lost(struct op_private *p)
 {
 	if (p->asked_ns == 0)
 		return;
-	throttle_leave(&account_private(p->op.account)->member, THROTTLE_ASK);
+	throttle_leave(&account_private(p->op.account)->member, THROTTLE_ASK, clock_mono_ns());
 	account_forget_asked(p);
 }
 

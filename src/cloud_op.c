@@ -464,7 +464,7 @@ op_release(struct op_private *p)
 		if (p->state == OP_READY)
 			TAILQ_REMOVE(&a->ready, p, next);
 		cloud_account_lost(p);
-		throttle_leave(&a->member, cloud_op_lane(&p->op));
+		throttle_leave(&a->member, cloud_op_lane(&p->op), clock_mono_ns());
 		a->account.running--;
 	}
 	op_stop_transport(p);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NSEC UINT64_C(1000000000)
+#define MSEC UINT64_C(1000000)
 /* Who waits for what another loop gives back looks so often: once in 4 to 12 ms.  Who waits for
  * what he has himself: for what is accepted by its age only. */
 #define THROTTLE_LOOK_MS   4
@@ -33,6 +34,7 @@ struct throttle {
 	atomic_uint concurrency;
 	struct gate gates[THROTTLE_GATES];
 	_Atomic uint64_t window; /* struct window */
+	atomic_uint most; /* requests that were under way at once in this round */
 	_Atomic uint64_t cut_ns; /* requests sent before say nothing new */
 	_Atomic uint64_t pause_ns; /* until then */
 	_Atomic uint64_t since_ns,
@@ -150,26 +152,28 @@ member_go(struct throttle_member *m, enum throttle_gate gate)
 	member_wait(m, gate, false);
 }
 
-/* Beyond its even share, while others wait. */
+/* Beyond its even share, what it has given back is for those who wait, until they have looked. */
 static bool
-member_is_greedy(const struct throttle_member *m, enum throttle_gate gate, unsigned limit)
+member_must_yield(
+    const struct throttle_member *m, enum throttle_gate gate, unsigned limit, uint64_t now_ns)
 {
 	const struct gate *g = &m->throttle->gates[gate];
 	bool counted = m->inside[gate] > 0 || m->waits[gate];
 	unsigned users = atomic_load(&g->users) + !counted;
 
-	return !m->waits[gate] && atomic_load(&g->waiting) > 0 &&
-	    m->inside[gate] + 1 > limit / users;
+	return m->inside[gate] + 1 > limit / users &&
+	    atomic_load(&g->waiting) > (m->waits[gate] ? 1u : 0u) &&
+	    now_ns < m->left_ns[gate] + (THROTTLE_LOOK_MS + THROTTLE_SPREAD_MS) * MSEC;
 }
 
 bool
-throttle_enter(struct throttle_member *m, enum throttle_gate gate, unsigned limit)
+throttle_enter(struct throttle_member *m, enum throttle_gate gate, unsigned limit, uint64_t now_ns)
 {
 	struct gate *g = &m->throttle->gates[gate];
 	unsigned n = atomic_load(&g->inside);
 
 	do {
-		if (n >= limit || member_is_greedy(m, gate, limit)) {
+		if (n >= limit || member_must_yield(m, gate, limit, now_ns)) {
 			member_wait(m, gate, true);
 			return false;
 		}
@@ -186,12 +190,13 @@ throttle_enter_anyway(struct throttle_member *m, enum throttle_gate gate)
 }
 
 void
-throttle_leave(struct throttle_member *m, enum throttle_gate gate)
+throttle_leave(struct throttle_member *m, enum throttle_gate gate, uint64_t now_ns)
 {
 	struct gate *g = &m->throttle->gates[gate];
 
 	assert(m->inside[gate] > 0);
 	atomic_fetch_sub(&g->inside, 1);
+	m->left_ns[gate] = now_ns;
 	if (--m->inside[gate] == 0 && !m->waits[gate])
 		atomic_fetch_sub(&g->users, 1);
 }
@@ -242,11 +247,11 @@ window_collapse(struct window w)
 }
 
 static struct window
-window_grow(struct window w, unsigned asking)
+window_grow(struct window w, unsigned most)
 {
 	unsigned width = w.width;
 
-	if (asking * 2 < width)
+	if (most * 2 < width)
 		return w; /* it was not the window that held anything back */
 	if (width < w.threshold)
 		width = MIN(width * 2, (unsigned)w.threshold);
@@ -256,31 +261,50 @@ window_grow(struct window w, unsigned asking)
 	return w;
 }
 
+/* More than one in THROTTLE_FEW, and more than twice the deviation that chance gives that: of few
+   answers, a few refusals say nothing. */
+static bool
+window_is_too_wide(struct window w)
+{
+	int64_t over = (int64_t)w.refusals * THROTTLE_FEW - w.answers;
+
+	return over > 0 && over * over > (int64_t)4 * THROTTLE_FEW * w.answers;
+}
+
 enum verdict { WINDOW_STAYS, WINDOW_GROWS, WINDOW_CUT, WINDOW_STORM };
 
-/* One more answer; asking: requests under way, with this one. */
+/* An open window is closed to what was under way. */
 static struct window
-window_after(struct window w, bool refused, unsigned asking, enum verdict *out)
+window_close(struct window w, unsigned most)
+{
+	if (w.width == THROTTLE_OPEN)
+		w = (struct window){.width = (uint16_t)MIN(MAX(most, 1u), THROTTLE_OPEN - 1u)};
+	return w;
+}
+
+/* One more answer; most: requests that were under way at once. */
+static struct window
+window_after(struct window w, bool refused, unsigned most, enum verdict *out)
 {
 	*out = WINDOW_STAYS;
-	if (w.width == THROTTLE_OPEN && !refused)
-		return w;
-	if (w.width == THROTTLE_OPEN)
-		w = (struct window){
-		    .width = (uint16_t)MIN(MAX(asking, 1u), (unsigned)THROTTLE_OPEN - 1)};
+	if (refused)
+		w = window_close(w, most);
 	w.answers++;
 	w.refusals += refused;
-	if (w.answers < w.width)
+	if (w.answers <
+	    (w.width != THROTTLE_OPEN ? w.width : MIN(MAX(most, 1u), THROTTLE_OPEN - 1u)))
 		return w;
-	if (w.refusals * 2 > w.answers) {
+	if (w.width == THROTTLE_OPEN) {
+		*out = WINDOW_GROWS;
+	} else if (w.refusals * 2 > w.answers) {
 		*out = WINDOW_STORM;
 		w = window_collapse(w);
-	} else if (w.refusals * THROTTLE_FEW > w.answers) {
+	} else if (window_is_too_wide(w)) {
 		*out = WINDOW_CUT;
 		w = window_cut(w);
 	} else {
 		*out = WINDOW_GROWS;
-		w = window_grow(w, asking);
+		w = window_grow(w, most);
 	}
 	w.answers = w.refusals = 0;
 	return w;
@@ -290,20 +314,30 @@ window_after(struct window w, bool refused, unsigned asking, enum verdict *out)
 static enum verdict
 throttle_answer(struct throttle *t, bool refused, uint64_t sent_ns, uint64_t now_ns)
 {
-	unsigned asking = atomic_load(&t->gates[THROTTLE_ASK].inside);
+	unsigned most = atomic_load(&t->most);
 	uint64_t word = atomic_load(&t->window), next;
 	enum verdict verdict;
 
 	if (sent_ns < atomic_load(&t->cut_ns))
 		return WINDOW_STAYS;
 	do {
-		next = window_pack(window_after(window_unpack(word), refused, asking, &verdict));
-		if (next == word)
-			return verdict;
+		next = window_pack(window_after(window_unpack(word), refused, most, &verdict));
 	} while (!atomic_compare_exchange_weak(&t->window, &word, next));
+	if (verdict != WINDOW_STAYS)
+		atomic_store(&t->most, atomic_load(&t->gates[THROTTLE_ASK].inside));
 	if (verdict == WINDOW_CUT || verdict == WINDOW_STORM)
 		atomic_store(&t->cut_ns, now_ns);
 	return verdict;
+}
+
+static void
+throttle_note_most(struct throttle *t)
+{
+	unsigned asking = atomic_load(&t->gates[THROTTLE_ASK].inside);
+	unsigned most = atomic_load(&t->most);
+
+	while (most < asking && !atomic_compare_exchange_weak(&t->most, &most, asking))
+		;
 }
 
 uint64_t
@@ -314,13 +348,15 @@ throttle_ask(struct throttle_member *m, uint64_t now_ns)
 
 	if (now_ns < paused)
 		return (paused - now_ns) / (NSEC / 1000) + 1 + throttle_spread(now_ns);
-	if (!throttle_enter(m, THROTTLE_ASK, throttle_window(t))) {
+	if (!throttle_enter(m, THROTTLE_ASK, throttle_window(t), now_ns)) {
 		wait = throttle_look(m, THROTTLE_ASK, now_ns);
 		return wait > 0 ? wait : THROTTLE_ALONE_MS;
 	}
 	wait = bucket_try(t->rate, 1, now_ns);
 	if (wait > 0)
-		throttle_leave(m, THROTTLE_ASK);
+		throttle_leave(m, THROTTLE_ASK, now_ns);
+	else
+		throttle_note_most(t);
 	return wait;
 }
 
@@ -340,12 +376,11 @@ throttle_accepted(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
 		atomic_store(&t->since_ns, 0);
 	if (atomic_load(&t->storms) != 0)
 		atomic_store(&t->storms, 0);
-	if (throttle_window(t) != THROTTLE_OPEN) {
-		throttle_answer(t, false, sent_ns, now_ns);
-		if (now_ns > atomic_load(&t->last_ns) + THROTTLE_FORGET_NS)
-			throttle_forget(t);
-	}
-	throttle_leave(m, THROTTLE_ASK);
+	throttle_answer(t, false, sent_ns, now_ns);
+	if (throttle_window(t) != THROTTLE_OPEN &&
+	    now_ns > atomic_load(&t->last_ns) + THROTTLE_FORGET_NS)
+		throttle_forget(t);
+	throttle_leave(m, THROTTLE_ASK, now_ns);
 }
 
 unsigned
@@ -360,7 +395,7 @@ throttle_refused(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
 	atomic_compare_exchange_strong(&t->since_ns, &none, now_ns);
 	atomic_store(&t->last_ns, now_ns);
 	verdict = throttle_answer(t, true, sent_ns, now_ns);
-	throttle_leave(m, THROTTLE_ASK);
+	throttle_leave(m, THROTTLE_ASK, now_ns);
 	return verdict == WINDOW_STORM ? atomic_fetch_add(&t->storms, 1) + 1 : 0;
 }
 
@@ -368,17 +403,13 @@ void
 throttle_pause(struct throttle_member *m, uint64_t until_ns, uint64_t now_ns)
 {
 	struct throttle *t = m->throttle;
-	unsigned asking = atomic_load(&t->gates[THROTTLE_ASK].inside);
 	uint64_t paused = atomic_load(&t->pause_ns), word = atomic_load(&t->window), next;
 	struct window w;
 
 	while (paused < until_ns && !atomic_compare_exchange_weak(&t->pause_ns, &paused, until_ns))
 		;
 	do {
-		w = window_unpack(word);
-		if (w.width == THROTTLE_OPEN)
-			w = (struct window){.width = (uint16_t)MIN(asking + 1, THROTTLE_OPEN - 1u)};
-		w = window_collapse(w);
+		w = window_collapse(window_close(window_unpack(word), atomic_load(&t->most)));
 		w.answers = w.refusals = 0;
 		next = window_pack(w);
 	} while (!atomic_compare_exchange_weak(&t->window, &word, next));

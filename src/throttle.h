@@ -6,14 +6,14 @@
  * The window bounds the requests that wait for an answer.  It is open until the cloud refuses one
  * (429, 503); from then on it is what was under way, and changes once a round: after as many
  * answers, to requests sent since the last cut, as it is wide.  More than half of them refused is a
- * storm: all pause, and then begin with one.  More than one in THROTTLE_FEW: it loses as many as
- * were refused.  Else it grows, if it was used: it doubles up to half of what it was before the
- * storm, then by a sixteenth a round.  That is TCP's congestion control (RFC 5681), except that few
- * refusals are none (a service that refuses one in twenty at random has nineteen to give), and that
- * a refusal, unlike a loss, says how much too much it was.
+ * storm: all pause, and then begin with one.  Clearly more than one in THROTTLE_FEW: it loses as
+ * many as were refused.  Else it grows, if it was used: it doubles up to half of what it was before
+ * the storm, then by a sixteenth a round.  That is TCP's congestion control (RFC 5681), except that
+ * few refusals are none (a service that refuses one in twenty at random has nineteen to give), and
+ * that a refusal, unlike a loss, says how much too much it was.
  *
  * A member is one loop's use of it.  What is short is shared evenly: beyond its even share a member
- * takes only what nobody else has taken by the time it looks again.
+ * does not take again what it has given back, before all who wait have looked.
  */
 #pragma once
 #include <stdbool.h>
@@ -48,12 +48,13 @@ struct throttle_member {
 	struct throttle *throttle; /* borrowed; what follows is its own */
 	unsigned inside[THROTTLE_GATES];
 	bool waits[THROTTLE_GATES];
+	uint64_t left_ns[THROTTLE_GATES]; /* when it left last */
 };
 
 /* Goes through a gate that lets `limit` through at once; false: it waits, and is to look again. */
-bool throttle_enter(struct throttle_member *, enum throttle_gate, unsigned limit);
+bool throttle_enter(struct throttle_member *, enum throttle_gate, unsigned limit, uint64_t now_ns);
 void throttle_enter_anyway(struct throttle_member *, enum throttle_gate);
-void throttle_leave(struct throttle_member *, enum throttle_gate);
+void throttle_leave(struct throttle_member *, enum throttle_gate, uint64_t now_ns);
 void throttle_wait_no_more(struct throttle_member *, enum throttle_gate); /* it has nothing to do */
 /* Who waits: in how many ms a look is worth while; 0: only when it has left itself. */
 uint64_t throttle_look(const struct throttle_member *, enum throttle_gate, uint64_t now_ns);
