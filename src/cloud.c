@@ -368,6 +368,7 @@ account_admit(struct account_private *a)
 			TAILQ_REMOVE(&a->queued[lane], p, next);
 			TAILQ_INSERT_TAIL(&a->ready, p, next);
 			p->state = OP_READY;
+			p->ready_ns = now;
 			a->account.running++;
 		}
 		if (p == NULL)
@@ -455,22 +456,22 @@ account_take_turn(struct account_private *a, struct op_private *p)
 	return 0;
 }
 
-/* Every answer was a refusal for longer than anybody has patience: those who wait here were not
-   even asked, and shall not wait for ever. */
+/* Every answer was a refusal for longer than anybody has patience: who has waited here for as long
+   was not even asked for, and shall not wait for ever. */
 static void
 account_give_up(struct account_private *a)
 {
 	uint64_t since = throttle_refused_since(a->account.throttle);
-	uint64_t patience = a->runner->config.patience_ms;
+	uint64_t patience = a->runner->config.patience_ms * NSEC_PER_MSEC, now = clock_mono_ns();
 	struct op_private *p;
 
-	if (since == 0 || patience == 0 || clock_mono_ns() - since < patience * NSEC_PER_MSEC)
+	if (since == 0 || patience == 0 || now < since + patience)
 		return;
 	TAILQ_FOREACH (p, &a->ready, next) {
-		if (p->refused == 0)
+		if (p->refused == 0 && now >= p->ready_ns + patience)
 			p->refused = err_set(&p->refused_err, -EAGAIN,
-			    "'%s': %s has refused every request for %llu s", p->op.path,
-			    a->account.name, (unsigned long long)(patience / 1000));
+			    "'%s': '%s' answers nothing but that it must be asked less", p->op.path,
+			    a->account.name);
 	}
 }
 

@@ -281,8 +281,8 @@ struct cloud_tries {
 };
 #define CLOUD_ENOUGH UINT64_MAX
 /* It failed so, transiently: how long to wait before it is tried again, in ms, exponential with
-   full jitter, and what the other side asked for; CLOUD_ENOUGH: it has failed `max` times, or was
-   refused for longer than the runner has patience. */
-uint64_t cloud_tries_next(
-    struct cloud_tries *, const struct cloud_runner *, unsigned max, const struct err *);
+   full jitter, and what the other side asked for; CLOUD_ENOUGH: it has failed `max` times, or (if
+   it is patient: else refusals are failures) was refused for longer than the runner's patience. */
+uint64_t cloud_tries_next(struct cloud_tries *, const struct cloud_runner *, unsigned max,
+    bool is_patient, const struct err *);
 void cloud_op_cancel(struct cloud_op *); /* no callback comes any more; then free it */

@@ -271,6 +271,7 @@ op_ready(struct op_private *p)
 	struct account_private *a = account_private(p->op.account);
 
 	p->state = OP_READY;
+	p->ready_ns = clock_mono_ns();
 	TAILQ_INSERT_HEAD(&a->ready, p, next);
 	cloud_account_wake(a);
 }
@@ -311,9 +312,9 @@ cloud_backoff(const struct cloud_runner *runner, unsigned failures, uint64_t ask
 
 uint64_t
 cloud_tries_next(struct cloud_tries *tries, const struct cloud_runner *runner, unsigned max,
-    const struct err *err)
+    bool is_patient, const struct err *err)
 {
-	uint64_t patience = runner->config.patience_ms, now;
+	uint64_t patience = is_patient ? runner->config.patience_ms : 0, now;
 
 	if (err->wait_ms > CLOUD_WAIT_MAX_MS)
 		return CLOUD_ENOUGH;
@@ -360,7 +361,8 @@ op_retry(struct op_private *p, struct err *err)
 		p->tries = (struct cloud_tries){.failures = 0};
 	if (op_can_repeat(p, err))
 		wait = cloud_tries_next(&p->tries, p->runner,
-		    op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS, err);
+		    op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS, op->attempts_max == 0,
+		    err);
 	if (wait == CLOUD_ENOUGH) {
 		cloud_op_end(p, err->code, err);
 		return;

@@ -37,6 +37,7 @@ struct op_private {
 	struct disk_call *disk;
 	struct event *timer;
 	struct cloud_tries tries;
+	uint64_t ready_ns; /* when it became so */
 	uint64_t asked_ns; /* when the request was sent that is in account->asking; 0: none */
 	TAILQ_ENTRY(op_private) asking;
 	bool was_refreshed; /* once for each op */

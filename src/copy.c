@@ -524,7 +524,8 @@ copy_relay_failed(struct copy *c)
 		return COPY_STAT_SOURCE;
 	}
 	if (code == -EAGAIN || code == -ECONNRESET)
-		wait = cloud_tries_next(&c->tries, c->runner, COPY_RELAY_TRIES, &c->relay_err);
+		wait =
+		    cloud_tries_next(&c->tries, c->runner, COPY_RELAY_TRIES, true, &c->relay_err);
 	if (wait == CLOUD_ENOUGH) {
 		c->result.err = c->relay_err;
 		return copy_fail(c, code);

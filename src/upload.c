@@ -735,7 +735,7 @@ job_run(struct job *j)
 	if (code == -EAGAIN)
 		upload_slower(u);
 	if (err_is_transient(code))
-		wait = cloud_tries_next(&j->tries, u->runner, UPLOAD_PART_TRIES, &j->err);
+		wait = cloud_tries_next(&j->tries, u->runner, UPLOAD_PART_TRIES, true, &j->err);
 	if (wait != CLOUD_ENOUGH) {
 		job_again(j, wait);
 		return 0;
