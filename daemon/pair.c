@@ -8,7 +8,7 @@
 #define TRIAL_PART   8 /* a trial adds, or takes, such a part */
 #define REFUSED_FEW  16 /* one in so many is nothing */
 #define FAILED_MANY  4 /* one in so many is too many */
-#define FAILED_LEAST 4 /* of so few nothing follows */
+#define TROUBLE_LEAST 4 /* of fewer refusals, or failures, nothing follows */
 
 #define AS_FAST      0.9 /* each, as before: there is room */
 #define FASTER       1.25 /* together: worth twice as many */
@@ -82,11 +82,11 @@ pair_is_in_trouble(struct pair *p, const struct pair_round *r, uint64_t now_ms)
 	uint64_t refused = r->refusals, of = r->answers;
 	unsigned was = p->at_once, less;
 
-	if (refused * REFUSED_FEW > of) {
+	if (refused >= TROUBLE_LEAST && refused * REFUSED_FEW > of) {
 		/* What was refused was too much; at most half, for it may have been an accident. */
 		less = (unsigned)MIN(p->at_once * refused / of, (uint64_t)p->at_once / 2);
 		pair_set(p, p->at_once - MAX(less, 1u), r, "a cloud asks to slow down");
-	} else if (p->failed >= FAILED_LEAST && p->failed * FAILED_MANY > p->ended) {
+	} else if (p->failed >= TROUBLE_LEAST && p->failed * FAILED_MANY > p->ended) {
 		pair_set(p, p->at_once / 2, r, "too many fail");
 	} else {
 		return false;
