@@ -118,7 +118,7 @@ object_size(const char *path, size_t len)
 #define WRITTEN "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: \"origin-put\"\r\n"
 static const char written[] = WRITTEN "\r\n";
 static const char slow_down[] =
-    ANSWER("503 Slow Down", "", "50") "<Error><Code>SlowDown</Code><Message>a</Message></Error>";
+    ANSWER("503 Slow Down", "", "56") "<Error><Code>SlowDown</Code><Message>a</Message></Error>";
 static const char no_copies[] = ANSWER("501 Not Implemented", "", "0");
 static const char uploads[] =
     ANSWER("200 OK", "", "57") "<ListMultipartUploadsResult></ListMultipartUploadsResult>";

@@ -328,7 +328,7 @@ a_write_that_fails_is_repeated(void **state)
 	assert_int_equal(fixture_run(c), 0);
 	fixture_expect(MEMORY_B, "d", 1, MIB);
 	/* Not for ever: then it is the caller's. */
-	fixture_remove(MEMORY_B, "d");
+	assert_int_equal(fixture_simple(CLOUD_REMOVE, MEMORY_B, "d"), 0);
 	memory_fault("memory-b", "PUT", 3, 503, 0, 0);
 	assert_int_equal(fixture_run(c), -EAGAIN);
 	assert_false(fixture_exists(MEMORY_B, "d"));

@@ -1,6 +1,6 @@
 /*
- * How many at once: the controller against simulated clouds, with a virtual clock.  A transfer has a
- * speed of its own; all together are bounded by the cloud's capacity.
+ * How many at once: the controller against simulated clouds, with a virtual clock.  A transfer has
+ * a speed of its own; all together are bounded by the cloud's capacity.
  */
 #include "daemon/pair.h"
 #include "src/mem.h"
@@ -113,10 +113,8 @@ it_comes_to_rest_near_the_knee(void **state)
 	static const unsigned knees[] = {20, 100, 300, 2000};
 
 	for (size_t i = 0; i < ARRAY_LEN(knees); i++) {
-		struct sim m = sim_make((struct cloud){.speed = 1e6,
-		    .capacity = 1e6 * knees[i],
-		    .size = 4e6,
-		    .shrinks = 0.1});
+		struct sim m = sim_make((struct cloud){
+		    .speed = 1e6, .capacity = 1e6 * knees[i], .size = 4e6, .shrinks = 0.1});
 		unsigned changes;
 
 		sim_run(&m, 120000);
@@ -149,8 +147,8 @@ noise_does_not_lead_it_astray(void **state)
 static void
 what_a_cloud_refuses_is_given_up(void **state)
 {
-	struct sim m = sim_make((struct cloud){
-	    .speed = 1e6, .capacity = 1e12, .size = 4e6, .refuses_above = 24});
+	struct sim m = sim_make(
+	    (struct cloud){.speed = 1e6, .capacity = 1e12, .size = 4e6, .refuses_above = 24});
 	unsigned over = 0;
 
 	sim_run(&m, 30000);
@@ -165,8 +163,7 @@ what_a_cloud_refuses_is_given_up(void **state)
 static void
 a_storm_is_come_back_from(void **state)
 {
-	struct sim m =
-	    sim_make((struct cloud){.speed = 1e6, .capacity = 1e12, .size = 4e6});
+	struct sim m = sim_make((struct cloud){.speed = 1e6, .capacity = 1e12, .size = 4e6});
 
 	m.max = 1000;
 	sim_run(&m, 20000);
