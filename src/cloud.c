@@ -16,7 +16,7 @@
 #define CLOUD_ACCEPTED_MS 1000
 /* In a storm one request looks so often whether it is over, where the cloud does not say when. */
 #define CLOUD_PAUSE_MAX_MS 5000
-#define NSEC_PER_MSEC     UINT64_C(1000000)
+#define NSEC_PER_MSEC      UINT64_C(1000000)
 
 struct cloud_runner *
 cloud_runner_new(
