@@ -186,6 +186,8 @@ daemon_start(struct daemon *d, struct err *err)
 		return code;
 	d->events = events_new(d);
 	runner.http = daemon_http_limits(d);
+	/* The lanes are shared with the transfers: a lower limit here would wait for them. */
+	runner.concurrency = daemon_account_max(d->settings);
 	if ((d->runner = cloud_runner_new(d->loop, d->pool, &runner, err)) == NULL)
 		return err->code;
 	d->accounts = accounts_new(d);
@@ -288,5 +290,6 @@ daemon_reconfigure(struct daemon *d, const struct settings *s)
 	d->settings = s;
 	log_set_level(log_level_parse(settings_str(s, "log.level")));
 	store_configure(d->store, &sched);
+	cloud_runner_set_concurrency(d->runner, daemon_account_max(s));
 	queue_reconfigure(d->queue);
 }
