@@ -7,11 +7,13 @@
  * from Amazon: that of the content from GET and HEAD, and from PUT what its trailer says.  One
  * thread, one epoll.
  *
- *   origin [--port N] [--rate BYTES [--tick MS]]
+ *   origin [--port N] [--rate BYTES [--tick MS]] [--refuse N] [--reset N]
  *
  * Prints the port it listens on (127.0.0.1).  --rate limits each connection, in both directions:
- * every MS (50) it may move its share, so that longer ticks mean larger pieces. It ends on SIGTERM
- * and prints what it did: requests, bytes sent and taken, CPU seconds.
+ * every MS (50) it may move its share, so that longer ticks mean larger pieces. --refuse
+ * answers so many of 1,000 requests with 503, once their body has come; --reset breaks the
+ * connection of so many of 1,000 instead of answering.  It ends on SIGTERM and prints what it did:
+ * requests, bytes sent and taken, CPU seconds.
  */
 #include "src/hash.h"
 #include "src/mem.h"
@@ -60,7 +62,8 @@ struct connection {
 static int epoll_fd, pattern_fd;
 static const unsigned char *pattern; /* PATTERN bytes */
 static uint32_t pattern_crc;
-static uint64_t rate, tick_ms = 50, requests, sent, taken;
+static uint64_t rate, tick_ms = 50, requests, sent, taken, refused, broken;
+static unsigned long refuse, reset; /* of 1,000 requests */
 static struct connection *connections;
 
 static _Noreturn void
@@ -114,6 +117,8 @@ object_size(const char *path, size_t len)
 	"HTTP/1.1 " status "\r\nContent-Length: " len "\r\n" headers "\r\n"
 #define WRITTEN "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: \"origin-put\"\r\n"
 static const char written[] = WRITTEN "\r\n";
+static const char slow_down[] =
+    ANSWER("503 Slow Down", "", "56") "<Error><Code>SlowDown</Code><Message>a</Message></Error>";
 static const char no_copies[] = ANSWER("501 Not Implemented", "", "0");
 static const char uploads[] =
     ANSWER("200 OK", "", "57") "<ListMultipartUploadsResult></ListMultipartUploadsResult>";
@@ -163,6 +168,31 @@ put_crc(char *out, size_t size, uint32_t crc)
 	return snprintf(out, size, "x-amz-checksum-crc32c: %s\r\n", text);
 }
 
+/* The same sequence in each run. */
+static bool
+chance(unsigned long of_1000)
+{
+	static uint32_t x = 2463534242u; /* xorshift32 (Marsaglia 2003) */
+
+	if (of_1000 == 0)
+		return false;
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return x % 1000 < of_1000;
+}
+
+/* The other side gets ECONNRESET. */
+static bool
+connection_break(struct connection *c)
+{
+	const struct linger now = {.l_onoff = 1};
+
+	broken++;
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	return false;
+}
+
 static bool
 connection_request(struct connection *c)
 {
@@ -177,7 +207,16 @@ connection_request(struct connection *c)
 	if (end == NULL)
 		return false;
 	size = object_size(path, (size_t)(end - path));
+	if (chance(reset))
+		return connection_break(c);
 	c->answer = request_answer(c->head, end);
+	if (chance(refuse)) {
+		refused++;
+		/* HEAD has no body. */
+		c->answer = strncmp(c->head, "HEAD ", 5) == 0
+		    ? "HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
+		    : slow_down;
+	}
 	if (c->answer != NULL) {
 		length = header_find(c->head, "\r\nContent-Length:");
 		c->take = length == NULL ? 0 : strtoull(length, NULL, 10);
@@ -453,8 +492,9 @@ report(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	printf("requests %" PRIu64 " sent %" PRIu64 " taken %" PRIu64 " cpu %.2f\n", requests, sent,
-	    taken,
+	printf("requests %" PRIu64 " sent %" PRIu64 " taken %" PRIu64 " refused %" PRIu64
+	       " broken %" PRIu64 " cpu %.2f\n",
+	    requests, sent, taken, refused, broken,
 	    (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
 		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
 }
@@ -464,6 +504,7 @@ main(int argc, char **argv)
 {
 	static const struct option options[] = {{"port", required_argument, NULL, 'p'},
 	    {"rate", required_argument, NULL, 'r'}, {"tick", required_argument, NULL, 't'},
+	    {"refuse", required_argument, NULL, 'f'}, {"reset", required_argument, NULL, 'x'},
 	    {NULL, 0, NULL, 0}};
 	static char listener_tag, timer_tag, signal_tag;
 	struct itimerspec every;
@@ -480,6 +521,10 @@ main(int argc, char **argv)
 			rate = strtoull(optarg, NULL, 10);
 		else if (option == 't')
 			tick_ms = strtoull(optarg, NULL, 10);
+		else if (option == 'f')
+			refuse = strtoul(optarg, NULL, 10);
+		else if (option == 'x')
+			reset = strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	}

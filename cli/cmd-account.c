@@ -15,7 +15,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LIMIT_OPTIONS                                                                              \
+	{0, "bandwidth", "RATE", "bytes a second of all its transfers together, such as 10M"},     \
+	    {0, "requests", "N", "requests a second; 0: what suits its provider"},                 \
+	{                                                                                          \
+		0, "concurrency", "N", "changes at once, and requests of each kind; 0: no limit"   \
+	}
+
+const struct option_def account_limit_options[] = {LIMIT_OPTIONS, {0}};
+
 const struct option_def account_add_options[] = {
+    LIMIT_OPTIONS,
     {0, "secrets", "FILE", "read fields from FILE (JSON, or name = value); '-': standard input"},
     {0, "no-test", NULL, "do not contact the cloud"},
     {0},
@@ -194,23 +204,53 @@ test_account(struct cli *cli, const char *name, struct err *err)
 	return code;
 }
 
+/* The limits that are given, into the request's body. */
+static int
+take_limits(json_t *body, const struct args *args, struct err *err)
+{
+	static const struct {
+		const char *option, *member;
+		long max;
+	} numbers[] = {
+	    {"requests", "requestRate", 1000000}, {"concurrency", "concurrency", 100000}};
+	int64_t rate;
+	long number;
+
+	if (args_has(args, "bandwidth")) {
+		if (rate_parse(&rate, "--bandwidth", args_value(args, "bandwidth"), err) < 0)
+			return err->code;
+		json_object_set_new(body, "bandwidth", json_integer(rate));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		if (!args_has(args, numbers[i].option))
+			continue;
+		if (args_number(args, numbers[i].option, 0, 0, numbers[i].max, &number, err) < 0)
+			return err->code;
+		json_object_set_new(body, numbers[i].member, json_integer(number));
+	}
+	return 0;
+}
+
 int
 cmd_account_add(struct cli *cli, struct args *args)
 {
 	const char *name = args_operand(args, 0);
-	json_t *fields = json_object(), *providers = NULL;
+	json_t *fields = json_object(), *providers = NULL, *body = json_object();
 	const json_t *provider = NULL;
 	struct err err = ERR_INIT;
 	int code;
 
 	if (!account_name_is_valid(name)) {
 		json_decref(fields);
+		json_decref(body);
 		return cli_usage(cli,
 		    "'%s' cannot be an account's name: 1 to 64 letters, digits, '.', '_' or '-', "
 		    "not beginning with '.' or '-'",
 		    name);
 	}
-	code = providers_load(cli, &providers, &err);
+	code = take_limits(body, args, &err);
+	if (code == 0)
+		code = providers_load(cli, &providers, &err);
 	if (code == 0)
 		code = providers_find(&provider, providers, args_operand(args, 1), &err);
 	if (code == 0)
@@ -218,14 +258,15 @@ cmd_account_add(struct cli *cli, struct args *args)
 	if (code < 0) {
 		json_decref(fields);
 		json_decref(providers);
+		json_decref(body);
 		if (code == -EINVAL)
 			return cli_usage(cli, "%s", err_text(&err));
 		return cli_fail(&err);
 	}
-	code = cli_call(cli, NULL, "POST",
-	    json_pack("{s:s, s:s, s:o}", "name", name, "provider", json_str(provider, "name"),
-		"credentials", fields),
-	    &err, "/api/accounts");
+	json_object_set_new(body, "name", json_string(name));
+	json_object_set_new(body, "provider", json_string(json_str(provider, "name")));
+	json_object_set_new(body, "credentials", fields);
+	code = cli_call(cli, NULL, "POST", body, &err, "/api/accounts");
 	json_decref(providers);
 	if (code < 0)
 		return cli_fail(&err);
@@ -280,6 +321,42 @@ print_line(const char *title, const char *value)
 	putchar('\n');
 }
 
+static void
+print_number(const char *title, const json_t *object, const char *member)
+{
+	if (json_object_get(object, member) != NULL)
+		printf("%-16s %" PRIu64 "\n", title, json_num(object, member));
+}
+
+static void
+print_limits(const json_t *account)
+{
+	const json_t *throttle = json_object_get(account, "throttle"), *pair;
+	size_t i;
+
+	print_number("Bandwidth", account, "bandwidth");
+	print_number("Requests/s", account, "requestRate");
+	print_number("Concurrency", account, "concurrency");
+	if (json_flag(account, "held"))
+		print_line("Transfers", "wait until it has new credentials, or a test goes well");
+	if (throttle != NULL)
+		printf("%-16s asked to slow down: %" PRIu64 " requests at once, none for %" PRIu64
+		       " ms\n",
+		    "Throttle", json_num(throttle, "window"), json_num(throttle, "pausedMs"));
+	json_array_foreach (json_object_get(account, "pairs"), i, pair) {
+		bool to =
+		    strcmp(json_str(pair, "destinationAccountId"), json_str(account, "id")) == 0;
+
+		printf("%-16s %s: %" PRIu64 " run of %" PRIu64 " at once: ", "Changes",
+		    !to                                            ? "from it"
+			: json_object_get(pair, "sourceAccountId") ? "to it"
+								   : "in it",
+		    json_num(pair, "running"), json_num(pair, "concurrency"));
+		cli_puts(json_str(pair, "reason"));
+		putchar('\n');
+	}
+}
+
 int
 cmd_account_show(struct cli *cli, struct args *args)
 {
@@ -301,6 +378,7 @@ cmd_account_show(struct cli *cli, struct args *args)
 	print_line("Status", json_str(account, "status"));
 	if (json_str(account, "message")[0] != '\0')
 		print_line("Message", json_str(account, "message"));
+	print_limits(account);
 	print_line("Added", format_time(created, json_str(account, "createdAt")));
 	json_object_foreach (json_object_get(account, "settings"), key, value) {
 		if (json_is_string(value))
@@ -345,12 +423,22 @@ cmd_account_limit(struct cli *cli, struct args *args)
 {
 	CLEANUP(cleanup_free) char *name = uri_encode(args_operand(args, 0));
 	struct err err = ERR_INIT;
+	json_t *body = json_object();
 	int64_t rate;
+	int code = take_limits(body, args, &err);
 
-	if (rate_parse(&rate, "RATE", args_operand(args, 1), &err) < 0)
+	if (code == 0 && args_count(args) > 1) {
+		code = rate_parse(&rate, "RATE", args_operand(args, 1), &err);
+		if (code == 0)
+			json_object_set_new(body, "bandwidth", json_integer(rate));
+	}
+	if (code == 0 && json_object_size(body) == 0)
+		code = err_set(&err, -EINVAL, "no limit is given");
+	if (code < 0) {
+		json_decref(body);
 		return cli_usage(cli, "%s", err_text(&err));
-	if (cli_call(cli, NULL, "PUT", json_pack("{s:I}", "bandwidth", (json_int_t)rate), &err,
-		"/api/accounts/%s", name) < 0)
+	}
+	if (cli_call(cli, NULL, "PUT", body, &err, "/api/accounts/%s", name) < 0)
 		return cli_fail(&err);
 	return EXIT_OK;
 }

@@ -17,6 +17,7 @@
 struct accounts_cached {
 	char id[37];
 	char user_id[37];
+	uint64_t revision;
 	struct account *account;
 	struct account_snapshot *snapshot;
 };
@@ -24,13 +25,14 @@ struct accounts_cached {
 struct accounts {
 	struct daemon *daemon;
 	struct idmap cached; /* accounts_cached by id */
-	struct idmap buckets; /* accounts_bucket by id: one for all that run, whatever changes */
+	struct idmap limits; /* accounts_limits by id: one for all that run, whatever changes */
 	struct root_checks *roots;
 };
 
-struct accounts_bucket {
+struct accounts_limits {
 	char id[37];
-	struct bucket *bucket;
+	struct bucket *bandwidth;
+	struct throttle *throttle;
 };
 
 /* -- credentials in clear */
@@ -166,6 +168,7 @@ accounts_cached(struct accounts *a, const struct account_record *record)
 	c = xcalloc(1, sizeof *c);
 	memcpy(c->id, record->id, sizeof c->id);
 	memcpy(c->user_id, record->user_id, sizeof c->user_id);
+	c->revision = record->revision;
 	idmap_put(&a->cached, c->id, c);
 	return c;
 }
@@ -181,6 +184,63 @@ accounts_drop(struct accounts *a, const char *id)
 	cloud_account_unref(c->account);
 	account_snapshot_unref(c->snapshot);
 	free(c);
+}
+
+static unsigned
+accounts_rate(const struct account_record *record)
+{
+	const struct cloud_driver *driver = provider_find(record->driver);
+
+	return record->request_rate != 0 || driver == NULL ? record->request_rate
+							   : driver->limits.rate;
+}
+
+static struct accounts_limits *
+accounts_limits(struct accounts *a, const struct account_record *record)
+{
+	struct accounts_limits *l = idmap_get(&a->limits, record->id);
+
+	if (l != NULL)
+		return l;
+	l = xcalloc(1, sizeof *l);
+	memcpy(l->id, record->id, sizeof l->id);
+	l->bandwidth = bucket_new(record->bandwidth);
+	l->throttle = throttle_new(accounts_rate(record), record->concurrency);
+	idmap_put(&a->limits, l->id, l);
+	return l;
+}
+
+static void
+accounts_limits_change(struct accounts *a, const struct account_record *record)
+{
+	struct accounts_limits *l = idmap_get(&a->limits, record->id);
+
+	if (l == NULL)
+		return;
+	if (bucket_rate(l->bandwidth) != record->bandwidth)
+		bucket_set_rate(l->bandwidth, record->bandwidth);
+	throttle_set(l->throttle, accounts_rate(record), record->concurrency);
+}
+
+static void
+accounts_limits_drop(struct accounts *a, const char *id)
+{
+	struct accounts_limits *l = idmap_get(&a->limits, id);
+
+	if (l == NULL)
+		return;
+	idmap_remove(&a->limits, l->id);
+	bucket_unref(l->bandwidth);
+	throttle_unref(l->throttle);
+	free(l);
+}
+
+const struct throttle *
+accounts_throttle(struct accounts *a, const char *id)
+{
+	const struct accounts_limits *l = idmap_get(&a->limits, id);
+
+	return l != NULL ? l->throttle : NULL;
 }
 
 int
@@ -205,36 +265,12 @@ accounts_open(struct accounts *a, const char *account_id, struct account **out, 
 		    record->name, credentials, err);
 		account_credentials_free(credentials);
 	}
-	if (code == 0)
+	if (code == 0) {
+		cloud_account_share(account, accounts_limits(a, record)->throttle);
 		*out = accounts_cached(a, record)->account = account;
+	}
 	account_record_free(record);
 	return code;
-}
-
-static struct bucket *
-accounts_bucket(struct accounts *a, const struct account_record *record)
-{
-	struct accounts_bucket *b = idmap_get(&a->buckets, record->id);
-
-	if (b == NULL) {
-		b = xcalloc(1, sizeof *b);
-		memcpy(b->id, record->id, sizeof b->id);
-		b->bucket = bucket_new(record->bandwidth);
-		idmap_put(&a->buckets, b->id, b);
-	}
-	return b->bucket;
-}
-
-static void
-accounts_bucket_drop(struct accounts *a, const char *id)
-{
-	struct accounts_bucket *b = idmap_get(&a->buckets, id);
-
-	if (b == NULL)
-		return;
-	idmap_remove(&a->buckets, b->id);
-	bucket_unref(b->bucket);
-	free(b);
 }
 
 static int
@@ -254,7 +290,8 @@ accounts_make_snapshot(struct accounts *a, const struct account_record *record,
 	s->name = xstrdup(record->name);
 	s->driver = provider_find(record->driver);
 	s->revision = record->revision;
-	s->bandwidth = bucket_ref(accounts_bucket(a, record));
+	s->bandwidth = bucket_ref(accounts_limits(a, record)->bandwidth);
+	s->throttle = throttle_ref(accounts_limits(a, record)->throttle);
 	s->credentials = (struct buf)BUF_INIT(ACCOUNTS_CREDENTIALS_MAX);
 	s->credentials.secret = true;
 	credentials_to_text(&s->credentials, credentials);
@@ -460,21 +497,44 @@ accounts_seal_cancel(struct accounts_sealing *s)
 }
 
 void
+accounts_forget_before(struct accounts *a, const struct account_record *record)
+{
+	struct accounts_cached *c = idmap_get(&a->cached, record->id);
+
+	if (c != NULL && c->revision != record->revision)
+		accounts_drop(a, record->id);
+}
+
+/* What runs goes on with the account as it is now. */
+static void
+accounts_renew(struct accounts *a, const struct account_record *record)
+{
+	struct account_snapshot *snapshot;
+
+	if (accounts_snapshot(a, record->user_id, record->id, &snapshot, NULL) != 0) {
+		queue_account_gone(a->daemon->queue, record->id);
+		return;
+	}
+	queue_account_changed(a->daemon->queue, snapshot);
+	account_snapshot_unref(snapshot);
+}
+
+void
 accounts_changed(struct accounts *a, const struct account_record *record, const char *event)
 {
-	struct accounts_bucket *b = idmap_get(&a->buckets, record->id);
-
 	accounts_drop(a, record->id);
-	if (strcmp(event, "removed") == 0)
-		accounts_bucket_drop(a, record->id);
-	else if (b != NULL && bucket_rate(b->bucket) != record->bandwidth)
-		bucket_set_rate(b->bucket, record->bandwidth);
-	queue_account_changed(a->daemon->queue, record->id);
+	if (strcmp(event, "removed") == 0) {
+		accounts_limits_drop(a, record->id);
+		queue_account_gone(a->daemon->queue, record->id);
+	} else {
+		accounts_limits_change(a, record);
+		accounts_renew(a, record);
+	}
 	events_account(a->daemon->events, record->user_id, record->id, record->name, event);
 }
 
 struct reached {
-	struct accounts *accounts;
+	struct daemon *daemon;
 	struct account_record *record;
 };
 
@@ -485,33 +545,43 @@ accounts_on_reached(void *arg, struct store_result *res)
 
 	if (res->code != 0)
 		log_warning("%s: its status was not kept: %s", r->record->id, err_text(&res->err));
-	else if (r->accounts->daemon->server != NULL)
-		accounts_changed(r->accounts, r->record, "changed"); /* opened afresh next time */
+	else if (r->daemon->queue != NULL) /* it does not end just now */
+		accounts_changed(r->daemon->accounts, r->record, "changed");
 	account_record_free(r->record);
 	free(r);
 }
 
+static bool
+status_is_news(const struct account_record *record, const char *trouble, bool held)
+{
+	if (held != record->held || strcmp(record->status, trouble == NULL ? "ok" : "error") != 0)
+		return true;
+	return trouble != NULL &&
+	    (record->status_text == NULL || strcmp(record->status_text, trouble) != 0);
+}
+
 void
-accounts_reached(struct accounts *a, const char *user_id, const char *account_id, int code,
-    const struct err *err)
+accounts_reached(
+    struct accounts *a, const char *account_id, uint64_t revision, int code, const struct err *err)
 {
 	const char *trouble = code == 0 ? NULL : err_text(err);
 	struct account_record *record;
 	struct reached *r;
+	bool held;
 
 	if (store_account_get(a->daemon->store, account_id, &record, NULL) != 0)
 		return;
-	if (strcmp(record->status, trouble == NULL ? "ok" : "error") == 0 &&
-	    (trouble == NULL ||
-		(record->status_text != NULL && strcmp(record->status_text, trouble) == 0))) {
+	held = code == -EKEYEXPIRED || (code != 0 && record->held);
+	if ((revision != 0 && record->revision != revision) ||
+	    !status_is_news(record, trouble, held)) {
 		account_record_free(record);
 		return;
 	}
 	r = xcalloc(1, sizeof *r);
-	r->accounts = a;
+	r->daemon = a->daemon;
 	r->record = record;
-	store_account_status(
-	    a->daemon->store, user_id, account_id, trouble, accounts_on_reached, r);
+	store_account_status(a->daemon->store, record->user_id, record->id, record->revision,
+	    trouble, held, accounts_on_reached, r);
 }
 
 struct accounts *
@@ -528,13 +598,13 @@ void
 accounts_free(struct accounts *a)
 {
 	struct accounts_cached *c;
-	struct accounts_bucket *b;
+	struct accounts_limits *l;
 
 	if (a == NULL)
 		return;
-	while ((b = idmap_any(&a->buckets)) != NULL)
-		accounts_bucket_drop(a, b->id);
-	idmap_fini(&a->buckets);
+	while ((l = idmap_any(&a->limits)) != NULL)
+		accounts_limits_drop(a, l->id);
+	idmap_fini(&a->limits);
 	while ((c = idmap_any(&a->cached)) != NULL)
 		accounts_drop(a, c->id);
 	idmap_fini(&a->cached);

@@ -36,6 +36,11 @@ void accounts_changed(struct accounts *, const struct account_record *, const ch
    its credentials cannot be unsealed.  Caller unrefs *out. */
 int accounts_snapshot(struct accounts *, const char *user_id, const char *account_id,
     struct account_snapshot **out, struct err *);
-/* What reaching the account showed: 0, or why it failed.  Becomes its status if that is news. */
+/* What bounds it, of all that use it; NULL: nothing has, since the start.  Borrowed. */
+const struct throttle *accounts_throttle(struct accounts *, const char *account_id);
+/* What is cached of an earlier revision than this goes. */
+void accounts_forget_before(struct accounts *, const struct account_record *);
+/* What reaching the account of this revision (0: any) showed: 0, or why it failed.  Becomes its
+   status if that is news: -EKEYEXPIRED holds its changes, and 0 lets them go. */
 void accounts_reached(
-    struct accounts *, const char *user_id, const char *account_id, int code, const struct err *);
+    struct accounts *, const char *account_id, uint64_t revision, int code, const struct err *);

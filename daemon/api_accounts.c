@@ -140,6 +140,29 @@ record_set_name(struct account_record *record, const char *name, struct err *err
 	return 0;
 }
 
+#define ACCOUNT_LIMITS                                                                             \
+	{"bandwidth", CHECK_INT, false, 0, INT64_MAX},                                             \
+	    {"requestRate", CHECK_INT, false, 0, 1000000},                                         \
+	{                                                                                          \
+		"concurrency", CHECK_INT, false, 0, 100000                                         \
+	}
+
+static bool
+has_limits(const json_t *body)
+{
+	return get_has(body, "bandwidth") || get_has(body, "requestRate") ||
+	    get_has(body, "concurrency");
+}
+
+/* What is not given stays. */
+static void
+record_set_limits(struct account_record *record, const json_t *body)
+{
+	record->bandwidth = (uint64_t)get_int(body, "bandwidth", (int64_t)record->bandwidth);
+	record->request_rate = (unsigned)get_int(body, "requestRate", record->request_rate);
+	record->concurrency = (unsigned)get_int(body, "concurrency", record->concurrency);
+}
+
 void
 api_accounts_list(struct call *c)
 {
@@ -155,7 +178,7 @@ api_accounts_list(struct call *c)
 		return;
 	}
 	for (i = 0; i < len; i++) {
-		json_array_append_new(list, view_account(records[i]));
+		json_array_append_new(list, view_account(c->daemon, records[i]));
 		account_record_free(records[i]);
 	}
 	free(records);
@@ -168,7 +191,7 @@ api_accounts_get(struct call *c)
 	struct account_record *record = record_begin(c);
 
 	if (record != NULL)
-		call_reply(c, 200, view_account(record));
+		call_reply(c, 200, view_account(c->daemon, record));
 }
 
 static void
@@ -183,7 +206,7 @@ accounts_on_written(struct call *c, struct store_result *res, int status, const 
 	log_info("%s: account '%s' %s", record->id, record->name, event);
 	if (c->daemon->server != NULL)
 		accounts_changed(c->daemon->accounts, record, event);
-	call_reply(c, status, status == 204 ? NULL : view_account(record));
+	call_reply(c, status, status == 204 ? NULL : view_account(c->daemon, record));
 }
 
 static void
@@ -221,7 +244,7 @@ api_accounts_add(struct call *c)
 	    {"name", CHECK_STRING, true, 1, 64},
 	    {"provider", CHECK_STRING, true, 1, 64},
 	    {"credentials", CHECK_OBJECT, true},
-	    {"bandwidth", CHECK_INT, false, 0, INT64_MAX},
+	    ACCOUNT_LIMITS,
 	    {NULL},
 	};
 	struct account_record *record;
@@ -238,7 +261,7 @@ api_accounts_add(struct call *c)
 	record->driver = xstrdup(get_str(c->body, "provider"));
 	xstrset(&record->status, "ok");
 	record->created_ms = clock_ms();
-	record->bandwidth = (uint64_t)get_int(c->body, "bandwidth", 0);
+	record_set_limits(record, c->body);
 	if (record_set_name(record, get_str(c->body, "name"), &err) != 0 ||
 	    record_seal(c, accounts_on_add_sealed, &err) != 0)
 		call_fail(c, err.code, &err);
@@ -252,6 +275,7 @@ accounts_on_update_sealed(void *arg, int code, const struct err *err)
 
 	if (record == NULL)
 		return;
+	record->held = false;
 	xstrset(&record->status, "ok");
 	xstrset(&record->status_text, NULL);
 	store_account_update(c->daemon->store, record, accounts_on_updated, c);
@@ -263,25 +287,25 @@ api_accounts_update(struct call *c)
 	static const struct check_field fields[] = {
 	    {"name", CHECK_STRING, false, 1, 64},
 	    {"credentials", CHECK_OBJECT},
-	    {"bandwidth", CHECK_INT, false, 0, INT64_MAX},
+	    ACCOUNT_LIMITS,
 	    {NULL},
 	};
 	const char *name = get_str(c->body, "name");
 	bool credentials = get_has(c->body, "credentials");
-	bool bandwidth = get_has(c->body, "bandwidth");
 	struct account_record *record;
 	struct err err = ERR_INIT;
 
-	if (check_object(c->body, fields, &err) == 0 && name == NULL && !credentials && !bandwidth)
-		err_set(&err, -EINVAL, "give a new 'name', 'bandwidth' or new 'credentials'");
+	if (check_object(c->body, fields, &err) == 0 && name == NULL && !credentials &&
+	    !has_limits(c->body))
+		err_set(&err, -EINVAL,
+		    "give a new 'name', 'bandwidth', 'requestRate', 'concurrency' or new 'credentials'");
 	if (err.code != 0) {
 		call_fail(c, err.code, &err);
 		return;
 	}
 	if ((record = record_begin(c)) == NULL)
 		return;
-	if (bandwidth)
-		record->bandwidth = (uint64_t)get_int(c->body, "bandwidth", 0);
+	record_set_limits(record, c->body);
 	if ((name != NULL && record_set_name(record, name, &err) != 0) ||
 	    (credentials && record_seal(c, accounts_on_update_sealed, &err) != 0))
 		call_fail(c, err.code, &err);

@@ -54,7 +54,7 @@ files_on_done(void *arg, struct cloud_op *op, int code, const struct err *err)
 
 	c->stop = NULL; /* nothing is under way any more */
 	if (f->late == files_on_test_late) /* a test: its outcome is the account's status */
-		accounts_reached(c->daemon->accounts, c->user->id, op->account->id, code, err);
+		accounts_reached(c->daemon->accounts, op->account->id, 0, code, err);
 	if (code != 0)
 		call_fail(c, code, err);
 	else
@@ -250,7 +250,7 @@ files_on_test_late(struct call *c, struct cloud_op *op)
 	if (op->list.len == 0)
 		err_set(&err, -ETIMEDOUT, "the account '%s' did not answer within %d s",
 		    op->account->name, TEST_MAX_S);
-	accounts_reached(c->daemon->accounts, c->user->id, id, err.code, &err);
+	accounts_reached(c->daemon->accounts, id, 0, err.code, &err);
 	if (err.code != 0)
 		call_fail(c, err.code, &err);
 	else

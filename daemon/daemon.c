@@ -2,7 +2,10 @@
 #include "daemon/accounts.h"
 #include "daemon/events.h"
 #include "daemon/mounts.h"
+#include "daemon/pair.h"
+#include "daemon/pairs.h"
 #include "daemon/queue.h"
+#include "daemon/refusal.h"
 #include "daemon/server.h"
 #include "src/clock.h"
 #include "src/endpoint.h"
@@ -10,10 +13,18 @@
 #include "src/paths.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define DAEMON_DISK_MS 10000 /* how long a hung disk may keep the daemon from ending */
-#define DAEMON_POOL    2 /* threads, of each place, for the API's own slow calls */
+/* Of changes that run at once, where no setting says how many: each has two connections and (rings,
+ * buffers, bookkeeping) so many bytes at most, of such a part of the memory. */
+#define DAEMON_CHANGES_MIN  4
+#define DAEMON_CHANGES_MAX  100000
+#define DAEMON_CHANGE_BYTES ((uint64_t)96 << 10)
+#define DAEMON_MEMORY_PART  4
+#define DAEMON_FILES        200 /* the store, the API's clients, pools */
+#define DAEMON_POOL         2 /* threads, of each place, for the API's own slow calls */
 
 char *
 daemon_state_dir(const struct settings *s)
@@ -41,12 +52,45 @@ daemon_http_limits(const struct daemon *d)
 	};
 }
 
+/* Nobody said how many: descriptors allow so many, and memory, and a sixth digit is too many. */
+static unsigned
+daemon_possible_max(void)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t most = MIN(memory / DAEMON_MEMORY_PART / DAEMON_CHANGE_BYTES, DAEMON_CHANGES_MAX);
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
+		most = MIN(most,
+		    files.rlim_cur > 2 * DAEMON_FILES ? (files.rlim_cur - DAEMON_FILES) / 2
+						      : DAEMON_FILES / 2);
+	return (unsigned)MAX(most, (uint64_t)DAEMON_CHANGES_MIN);
+}
+
+unsigned
+daemon_total_max(const struct settings *s)
+{
+	unsigned set = (unsigned)settings_int(s, "transfer.max");
+
+	return set != 0 ? set : daemon_possible_max();
+}
+
+unsigned
+daemon_account_max(const struct settings *s)
+{
+	unsigned set = (unsigned)settings_int(s, "account.concurrency");
+	unsigned total = daemon_total_max(s);
+
+	return set != 0 ? MIN(set, total) : total;
+}
+
 static struct sched_config
 daemon_sched_config(const struct settings *s)
 {
 	return (struct sched_config){
-	    .total_max = settings_int(s, "transfer.max"),
-	    .account_max = settings_int(s, "account.concurrency"),
+	    .total_max = daemon_total_max(s),
+	    .account_max = daemon_account_max(s),
+	    .lane_max = PAIR_FIRST,
 	    .age_step_ms = settings_int(s, "schedule.age"),
 	};
 }
@@ -130,7 +174,7 @@ daemon_open_store(struct daemon *d, struct err *err)
 int
 daemon_start(struct daemon *d, struct err *err)
 {
-	struct cloud_runner_config runner = {.rate_share = 1};
+	struct cloud_runner_config runner = {.http = {0}};
 	int code;
 
 	d->started_ms = clock_ms();
@@ -144,9 +188,13 @@ daemon_start(struct daemon *d, struct err *err)
 		return code;
 	d->events = events_new(d);
 	runner.http = daemon_http_limits(d);
+	/* The lanes are shared with the transfers: a lower limit here would wait for them. */
+	runner.concurrency = daemon_account_max(d->settings);
 	if ((d->runner = cloud_runner_new(d->loop, d->pool, &runner, err)) == NULL)
 		return err->code;
 	d->accounts = accounts_new(d);
+	d->pairs = pairs_new(d);
+	d->refusals = refusals_new(d);
 	if ((d->queue = queue_new(d, err)) == NULL)
 		return err->code;
 	d->mounts = mounts_new(d);
@@ -225,6 +273,8 @@ daemon_finish(struct daemon *d)
 	if (d->loop != NULL)
 		daemon_await_disks(d);
 	queue_free(TAKE(d->queue)); /* answers of the store still come, and look for it */
+	refusals_free(d->refusals);
+	pairs_free(d->pairs);
 	accounts_free(d->accounts);
 	cloud_runner_free(d->runner);
 	if (d->events != NULL)
@@ -247,5 +297,6 @@ daemon_reconfigure(struct daemon *d, const struct settings *s)
 	d->settings = s;
 	log_set_level(log_level_parse(settings_str(s, "log.level")));
 	store_configure(d->store, &sched);
+	cloud_runner_set_concurrency(d->runner, daemon_account_max(s));
 	queue_reconfigure(d->queue);
 }

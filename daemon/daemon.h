@@ -8,7 +8,9 @@
 #include "src/settings.h"
 
 struct accounts;
+struct pairs;
 struct queue;
+struct refusals;
 struct events;
 struct mounts;
 struct server;
@@ -23,6 +25,8 @@ struct daemon {
 	struct events *events;
 	struct cloud_runner *runner; /* for the API's own ops: files, test, usage */
 	struct accounts *accounts;
+	struct pairs *pairs;
+	struct refusals *refusals;
 	struct queue *queue;
 	struct mounts *mounts;
 	struct server *server;
@@ -39,6 +43,9 @@ void daemon_stop(struct daemon *, uint64_t drain_ms);
 void daemon_finish(struct daemon *); /* after the loop has stopped, or was never run */
 /* The new settings take effect where they can: log level, limits.  Borrowed like the first. */
 void daemon_reconfigure(struct daemon *, const struct settings *);
+/* So many changes may run at once: in total, and on one account that does not say. */
+unsigned daemon_total_max(const struct settings *);
+unsigned daemon_account_max(const struct settings *);
 char *daemon_state_dir(const struct settings *); /* caller frees */
 
 char *

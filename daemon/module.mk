@@ -44,7 +44,10 @@ libdaemon_a_SOURCES += \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/idmap.c daemon/idmap.h \
 	daemon/notify.c daemon/notify.h \
+	daemon/pairs.c daemon/pairs.h \
+	daemon/pair.c daemon/pair.h \
 	daemon/queue.c daemon/queue.h \
+	daemon/refusal.c daemon/refusal.h \
 	daemon/retry.c daemon/retry.h \
 	daemon/root_check.c daemon/root_check.h \
 	daemon/spool.c daemon/spool.h \

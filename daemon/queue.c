@@ -2,6 +2,8 @@
 #include "daemon/accounts.h"
 #include "daemon/events.h"
 #include "daemon/idmap.h"
+#include "daemon/pairs.h"
+#include "daemon/refusal.h"
 #include "daemon/retry.h"
 #include "daemon/spool.h"
 #include "src/clock.h"
@@ -30,6 +32,7 @@ struct running {
 	struct queue *queue;
 	struct change *change;
 	struct worker_job *job; /* NULL: no attempt (any more) */
+	struct pairs_entry *pair; /* NULL: it only sweeps */
 	size_t worker;
 	bool verifying; /* the store is writing that it is verified */
 	unsigned notes; /* of the checkpoint, that the store is writing */
@@ -99,6 +102,8 @@ queue_remove(struct running *r)
 {
 	struct queue *q = r->queue;
 
+	if (r->pair != NULL)
+		pairs_leave(r->pair);
 	TAILQ_REMOVE(&q->running, r, next);
 	idmap_remove(&q->by_id, r->change->id);
 	q->running_len--;
@@ -243,6 +248,11 @@ queue_decide(struct queue *q, struct change *c, int code, const struct err *err)
 		c->state = CHANGE_COMPLETED;
 	} else if (code == -ECANCELED) {
 		c->state = CHANGE_CANCELLED;
+	} else if (code == -EKEYEXPIRED) {
+		/* Its account is held: it waits there, and nothing of it was tried. */
+		c->state = CHANGE_QUEUED;
+		c->attempts -= c->attempts > 0;
+		c->not_before_ms = 0;
 	} else if (will_retry) {
 		random_bytes(&random, sizeof random);
 		c->state = CHANGE_QUEUED;
@@ -423,6 +433,7 @@ queue_on_done(void *arg, void *owner, const struct attempt_result *res)
 		queue_remove_stopped(r);
 		return;
 	}
+	pairs_ended(r->pair, res->code);
 	queue_take_result(r->change, res);
 	r->parked = res->parked && res->code == 0;
 	if (!r->parked)
@@ -480,6 +491,8 @@ queue_on_progress(void *arg, const struct worker_progress *progress, size_t len)
 		const struct worker_progress *p = &progress[i];
 		struct running *r = p->owner;
 
+		if (r->pair != NULL && p->bytes_done > r->progress.bytes_done)
+			pairs_moved(r->pair, p->bytes_done - r->progress.bytes_done);
 		r->progress = *p;
 		running_sample(r, now, p->bytes_done);
 		const struct queue_progress live = running_progress(r);
@@ -491,12 +504,22 @@ queue_on_progress(void *arg, const struct worker_progress *progress, size_t len)
 	}
 }
 
+static void
+queue_on_refused(void *arg, struct worker *worker, const char *account_id, uint64_t revision,
+    const struct err *why)
+{
+	struct queue *q = arg;
+
+	refusals_add(q->daemon->refusals, worker, account_id, revision, why);
+}
+
 static const struct worker_handler worker_handler = {
     .progress = queue_on_progress,
     .note = queue_on_note,
     .grow = queue_on_grow,
     .verified = queue_on_verified,
     .done = queue_on_done,
+    .refused = queue_on_refused,
 };
 
 /* -- claiming and beginning */
@@ -595,6 +618,7 @@ queue_begin(struct queue *q, struct change *c)
 	struct err err = ERR_INIT;
 	int code;
 
+	r->pair = pairs_enter(q->daemon->pairs, c);
 	events_change(q->daemon->events, c);
 	code = queue_hand_over(r, &err);
 	if (code != 0)
@@ -860,7 +884,17 @@ queue_mount_ended(struct queue *q)
 }
 
 void
-queue_account_changed(struct queue *q, const char *account_id)
+queue_account_changed(struct queue *q, struct account_snapshot *snapshot)
+{
+	size_t i;
+
+	for (i = 0; i < q->workers_len; i++)
+		worker_renew(q->workers[i].worker, snapshot);
+	queue_kick(q);
+}
+
+void
+queue_account_gone(struct queue *q, const char *account_id)
 {
 	size_t i;
 
@@ -874,12 +908,11 @@ queue_reconfigure(struct queue *q)
 	const struct settings *s = q->daemon->settings;
 	size_t i;
 
-	q->max = settings_int(s, "transfer.max");
+	q->max = daemon_total_max(s);
 	bucket_set_rate(q->bandwidth, settings_int(s, "transfer.bandwidth"));
 	/* The scheduler bounds the changes of an account; a loop must not bound them lower. */
 	for (i = 0; i < q->workers_len; i++)
-		worker_set_concurrency(
-		    q->workers[i].worker, settings_int(s, "account.concurrency"));
+		worker_set_concurrency(q->workers[i].worker, daemon_account_max(s));
 	queue_kick(q);
 }
 
@@ -936,12 +969,12 @@ queue_start_workers(struct queue *q, struct err *err)
 	    .ring = settings_int(s, "transfer.ring"),
 	    .memory = queue_memory(s),
 	    .bandwidth = q->bandwidth,
-	    .concurrency = settings_int(s, "account.concurrency"),
+	    .concurrency = daemon_account_max(s),
+	    .patience_ms = settings_int(s, "transfer.patience"),
 	};
 
 	if (n == 0)
 		n = MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
-	config.workers = n;
 	config.memory /= n;
 	q->workers = xcalloc(n, sizeof *q->workers);
 	for (; config.index < n; config.index++) {
@@ -961,7 +994,7 @@ queue_new(struct daemon *d, struct err *err)
 
 	q->daemon = d;
 	TAILQ_INIT(&q->running);
-	q->max = settings_int(d->settings, "transfer.max");
+	q->max = daemon_total_max(d->settings);
 	q->bandwidth = bucket_new(settings_int(d->settings, "transfer.bandwidth"));
 	q->claim_event = evtimer_new(base, queue_claim, q);
 	q->renew_timer = evtimer_new(base, queue_on_renew, q);

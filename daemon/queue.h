@@ -13,9 +13,9 @@ void queue_kick(struct queue *);
 /* Stops claiming; running attempts get `drain_ms` to end, then are stopped (they go on after
    restart); done(arg) runs when none is left. */
 void queue_drain(struct queue *, uint64_t drain_ms, loop_fn done, void *arg);
-/* Credentials or settings of an account are new: the transfer loops open it afresh for new
- * attempts. */
-void queue_account_changed(struct queue *, const char *account_id);
+/* An account is new in some way: what runs, and what waits, goes on with it as it is now. */
+void queue_account_changed(struct queue *, struct account_snapshot *); /* takes a reference */
+void queue_account_gone(struct queue *, const char *account_id);
 /* A running change may pass so many bytes a second from now on. */
 void queue_limit(struct queue *, const struct change *);
 void queue_reconfigure(struct queue *); /* daemon->settings is new */

@@ -14,6 +14,7 @@ struct sched_account {
 	TAILQ_ENTRY(sched_account) link;
 	char *name;
 	unsigned running, max; /* max 0: the common limit */
+	bool held;
 };
 
 struct sched_user;
@@ -24,7 +25,7 @@ struct sched_lane {
 	struct sched_account *source, *destination; /* source NULL: one account */
 	uint64_t since[PRIORITIES]; /* NO_HEAD: nothing ready */
 	unsigned heads; /* how many of them are not NO_HEAD */
-	unsigned running;
+	unsigned running, max; /* max 0: the common limit */
 };
 
 struct sched_user {
@@ -150,6 +151,18 @@ sched_account_limit(struct sched *s, const char *account, unsigned max)
 	account_find(s, account)->max = max;
 }
 
+void
+sched_account_hold(struct sched *s, const char *account, bool held)
+{
+	account_find(s, account)->held = held;
+}
+
+void
+sched_lane_limit(struct sched_lane *lane, unsigned max)
+{
+	lane->max = max;
+}
+
 static bool
 lane_is(const struct sched_lane *lane, const char *source, const char *destination)
 {
@@ -230,10 +243,20 @@ account_has_room(const struct sched *s, const struct sched_account *account)
 	return account->running < max;
 }
 
+/* For another reason than what others run. */
+static bool
+lane_is_barred(const struct sched *s, const struct sched_lane *lane)
+{
+	unsigned max = lane->max != 0 ? lane->max : s->config.lane_max;
+
+	return (max != 0 && lane->running >= max) || lane->destination->held ||
+	    (lane->source != NULL && lane->source->held);
+}
+
 static bool
 lane_has_room(const struct sched *s, const struct sched_lane *lane)
 {
-	return account_has_room(s, lane->destination) &&
+	return !lane_is_barred(s, lane) && account_has_room(s, lane->destination) &&
 	    (lane->source == NULL || account_has_room(s, lane->source));
 }
 
@@ -285,7 +308,8 @@ user_choose(const struct sched *s, struct sched_user *user, uint64_t now)
 	struct sched_lane *lane;
 
 	TAILQ_FOREACH (lane, &user->lanes, link) {
-		if (lane->heads == 0 || lane->source == NULL || lane_has_room(s, lane))
+		if (lane->heads == 0 || lane->source == NULL || lane_is_barred(s, lane) ||
+		    lane_has_room(s, lane))
 			continue;
 		c = lane_choose(s, lane, now);
 		if (waited(c.since, now) / s->config.age_step_ms >= PRIORITIES &&

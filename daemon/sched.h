@@ -7,7 +7,7 @@
  * Rules: a user is chosen by virtual time (stride scheduling with the user's weight; a user who
  * comes back from idle starts at the present, not with a saved-up past), among those with a
  * runnable lane. Within a user the head with the highest priority + waited / age_step wins, ties to
- * the older.  A lane is runnable while both its accounts and the total are below their limits.
+ * the older.  A lane is runnable while it, its accounts and the total are below their limits.
  * Whoever cannot run because of limits saves nothing up either.  A head that has waited so long
  * that no fresh change could precede it, and needs slots of two accounts that are never free at
  * once, holds the free one for itself.
@@ -23,6 +23,7 @@ struct sched_lane; /* opaque handle; lives as long as the sched */
 struct sched_config {
 	unsigned total_max; /* running at once */
 	unsigned account_max; /* per account, unless sched_account_limit() */
+	unsigned lane_max; /* per lane, unless sched_lane_limit(); 0: no limit */
 	uint64_t age_step_ms; /* waiting this long is worth one priority level */
 };
 
@@ -30,13 +31,18 @@ struct sched *sched_new(const struct sched_config *);
 void sched_free(struct sched *);
 void sched_configure(struct sched *, const struct sched_config *);
 void sched_user_weight(struct sched *, const char *user, unsigned weight); /* default 1 */
-void sched_account_limit(struct sched *, const char *account, unsigned max);
+void sched_account_limit(struct sched *, const char *account, unsigned max); /* 0: the common one */
+/* Nothing of it is picked; what runs, runs on. */
+void sched_account_hold(struct sched *, const char *account, bool held);
 /* source may be NULL (a change of one account). Found or made. */
 struct sched_lane *
 sched_lane(struct sched *, const char *user, const char *source, const char *destination);
 /* The ready queue (lane, priority) has changed: its oldest has waited since `since_ms`; UINT64_MAX:
  * empty. */
 void sched_head(struct sched *, struct sched_lane *, unsigned priority, uint64_t since_ms);
+
+/* How many of it may run at once; 0: the common limit. */
+void sched_lane_limit(struct sched_lane *, unsigned max);
 
 /* The names the lane was made with; source may be NULL. */
 const char *sched_lane_user(const struct sched_lane *);

@@ -56,6 +56,9 @@ struct account_record {
 	char *status_text;
 	uint64_t created_ms, revision;
 	uint64_t bandwidth; /* bytes a second at most; 0: no limit */
+	unsigned request_rate; /* requests a second; 0: what its driver says */
+	unsigned concurrency; /* changes, and ops of each kind, at once; 0: the setting's */
+	bool held; /* its cloud refuses the credentials: its changes wait */
 };
 struct account_record *account_record_new(void);
 void account_record_free(struct account_record *);
@@ -120,10 +123,10 @@ void store_account_add(
     struct store *, const struct account_record *, store_done_fn, void *arg); /* -EEXIST */
 void store_account_update(struct store *, const struct account_record *, store_done_fn,
     void *arg); /* by id; revision grows; -ESTALE if it is not the one given */
-/* Status "error" with the trouble as its text, or (NULL) "ok"; the rest stays, whoever else changes
- * it. */
-void store_account_status(struct store *, const char *user_id, const char *id, const char *trouble,
-    store_done_fn, void *arg);
+/* Status "error" with the trouble as its text, or (NULL) "ok"; held: and its changes wait.  The
+   rest stays, whoever else changes it.  -ESTALE if it is not this revision any more (0: any). */
+void store_account_status(struct store *, const char *user_id, const char *id, uint64_t revision,
+    const char *trouble, bool held, store_done_fn, void *arg);
 /* -EBUSY while live changes use it. */
 void
 store_account_remove(struct store *, const char *user_id, const char *id, store_done_fn, void *arg);
@@ -155,6 +158,10 @@ int store_pending_mounts(struct store *, char ***out, size_t *len, struct err *)
 
 /* Up to `max` changes become RUNNING, owned, with a lease. */
 void store_claim(struct store *, unsigned max, store_done_fn, void *arg);
+/* How many changes of this user from one account (NULL: none but the other) to another may be
+   claimed at once; 0: as many as the settings say. */
+void store_lane_limit(
+    struct store *, const char *user_id, const char *source, const char *destination, unsigned max);
 /* Those of this owner get a new lease. */
 void store_renew(struct store *, store_done_fn, void *arg);
 /* RUNNING ones whose lease has ended (all with `force`: at start, one daemon per state directory)

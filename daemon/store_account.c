@@ -17,7 +17,18 @@ account_copy(const struct account_record *from)
 	a->status_text = xstrdup_null(from->status_text);
 	a->created_ms = from->created_ms;
 	a->revision = from->revision;
+	a->bandwidth = from->bandwidth;
+	a->request_rate = from->request_rate;
+	a->concurrency = from->concurrency;
+	a->held = from->held;
 	return a;
+}
+
+void
+account_tell_sched(struct store *s, const struct account_record *a)
+{
+	sched_account_limit(s->sched, a->id, a->concurrency);
+	sched_account_hold(s->sched, a->id, a->held);
 }
 
 static void
@@ -71,6 +82,7 @@ op_account_add(struct store_tx *t, struct op *op)
 	tx_put(&t->tx, DB_ACCOUNTS_BY_NAME, key.b, key.len, id.b, ID_BYTES);
 	record_put_account(&t->tx, &id, a);
 	account_use_put(&t->tx, &id, &use);
+	account_tell_sched(t->store, a);
 	return 0;
 }
 
@@ -116,6 +128,7 @@ op_account_update(struct store_tx *t, struct op *op)
 	key_of_account_name(&key, &user, a->name);
 	tx_put(&t->tx, DB_ACCOUNTS_BY_NAME, key.b, key.len, id.b, ID_BYTES);
 	record_put_account(&t->tx, &id, a);
+	account_tell_sched(t->store, a);
 	account_record_free(old);
 	return 0;
 }
@@ -159,9 +172,16 @@ op_account_status(struct store_tx *t, struct op *op)
 		return op_fail(op, -ENOENT, "there is no account '%s'", op->id);
 	if ((code = account_find(t, &id, op->user_id, op->id, &a, op)) != 0)
 		return code;
+	if (op->number != 0 && op->number != a->revision) {
+		code = op_fail(op, -ESTALE, "account '%s' was changed meanwhile", a->name);
+		account_record_free(a);
+		return code;
+	}
 	xstrset(&a->status, op->text == NULL ? "ok" : "error");
 	xstrset(&a->status_text, op->text);
+	a->held = op->flag;
 	record_put_account(&t->tx, &id, a);
+	account_tell_sched(t->store, a);
 	account_record_free(a);
 	return 0;
 }
@@ -186,14 +206,16 @@ store_account_update(struct store *s, const struct account_record *a, store_done
 }
 
 void
-store_account_status(struct store *s, const char *user_id, const char *id, const char *trouble,
-    store_done_fn done, void *arg)
+store_account_status(struct store *s, const char *user_id, const char *id, uint64_t revision,
+    const char *trouble, bool held, store_done_fn done, void *arg)
 {
 	struct op *op = op_new(op_account_status, done, arg);
 
 	op->user_id = xstrdup(user_id);
 	op->id = xstrdup(id);
 	op->text = xstrdup_null(trouble);
+	op->number = revision;
+	op->flag = held;
 	op_submit(s, op);
 }
 

@@ -122,6 +122,7 @@ void record_put_user(struct tx *, const struct id *, const struct user *);
 void record_put_account(struct tx *, const struct id *, const struct account_record *);
 
 #define STORE_NAME_MAX 128 /* bytes, of users and accounts; callers allow less */
+void account_tell_sched(struct store *, const struct account_record *); /* its limits */
 bool store_name_fits(const char *name);
 /* The index has another one than `id` there. */
 bool store_name_is_taken(struct tx *, enum db, const struct key *, const struct id *);

@@ -9,19 +9,14 @@
 void
 lane_of(const struct change *c, unsigned char out[LANE_BYTES])
 {
-	const char *source = c->account_id;
+	const char *source = change_reads_from(c);
 	struct id id;
-	size_t i;
 
 	memset(out, 0, LANE_BYTES);
 	if (id_parse(&id, c->user_id))
 		memcpy(out, id.b, ID_BYTES);
-	for (i = 0; i < c->segments_len && source == c->account_id; i++) {
-		if (c->segments[i].kind == SEGMENT_ENTRY)
-			source = c->segments[i].account_id;
-	}
 	/* A lane of one account has no source. */
-	if (strcmp(source, c->account_id) != 0 && id_parse(&id, source))
+	if (source != NULL && id_parse(&id, source))
 		memcpy(out + ID_BYTES, id.b, ID_BYTES);
 	if (id_parse(&id, c->account_id))
 		memcpy(out + 2 * ID_BYTES, id.b, ID_BYTES);
@@ -317,6 +312,30 @@ store_claim(struct store *s, unsigned max, store_done_fn done, void *arg)
 	op_submit(s, op);
 }
 
+/* It writes nothing: the commit that it shares is not made for it. */
+static int
+op_lane_limit(struct store_tx *t, struct op *op)
+{
+	const char *source = op->id;
+
+	sched_lane_limit(
+	    sched_lane(t->store->sched, op->user_id, source, op->text), (unsigned)op->number);
+	return 0;
+}
+
+void
+store_lane_limit(
+    struct store *s, const char *user_id, const char *source, const char *destination, unsigned max)
+{
+	struct op *op = op_new(op_lane_limit, NULL, NULL);
+
+	op->user_id = xstrdup(user_id);
+	op->id = xstrdup_null(source);
+	op->text = xstrdup(destination);
+	op->number = max;
+	op_submit(s, op);
+}
+
 /* -- leases */
 
 struct run {
@@ -438,6 +457,26 @@ rebuild_users(struct store *s, struct tx *tx)
 	}
 }
 
+static void
+rebuild_accounts(struct store *s, struct tx *tx)
+{
+	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(tx, DB_ACCOUNTS);
+	struct account_record *a;
+	struct id id;
+	bool more;
+
+	for (more = tx_cursor_move(&c, MDB_FIRST); more; more = tx_cursor_move(&c, MDB_NEXT)) {
+		if (c.key.mv_size != ID_BYTES)
+			continue;
+		memcpy(id.b, c.key.mv_data, ID_BYTES);
+		/* A damaged account is reported when it is asked for. */
+		if (record_account(tx, &id, &a, NULL) != 0)
+			continue;
+		account_tell_sched(s, a);
+		account_record_free(a);
+	}
+}
+
 /* From head to head: as many steps as there are queues, however long they are. */
 static void
 rebuild_heads(struct store *s, struct tx *tx)
@@ -478,6 +517,7 @@ queue_rebuild(struct store *s, struct err *err)
 	if (tx.error != 0)
 		return store_failure(s->dir, &tx, err);
 	rebuild_users(s, &tx);
+	rebuild_accounts(s, &tx);
 	rebuild_heads(s, &tx);
 	len = running_list(&tx, &runs);
 	for (i = 0; i < len; i++)

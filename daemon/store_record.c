@@ -3,6 +3,7 @@
 #include "src/log.h"
 #include "src/path.h"
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -362,6 +363,7 @@ account_read(struct account_record *a, const json_t *json, struct err *err)
 	CLEANUP(cleanup_free) char *sealed = NULL;
 	json_t *settings = json_object_get(json, "settings");
 	CLEANUP(cleanup_free) unsigned char *bytes = NULL;
+	uint64_t rate = 0, concurrency = 0;
 	int code, len;
 
 	if ((code = field_id(a->user_id, sizeof a->user_id, json, "userId", err)) != 0 ||
@@ -372,10 +374,15 @@ account_read(struct account_record *a, const json_t *json, struct err *err)
 	    (code = field_str(&sealed, json, "sealed", 2 * SETTINGS_MAX, err)) != 0 ||
 	    (code = field_u64(&a->created_ms, json, "createdMs", INT64_MAX, err)) != 0 ||
 	    (code = field_u64(&a->bandwidth, json, "bandwidth", INT64_MAX, err)) != 0 ||
+	    (code = field_u64(&rate, json, "requestRate", UINT_MAX, err)) != 0 ||
+	    (code = field_u64(&concurrency, json, "concurrency", UINT_MAX, err)) != 0 ||
+	    (code = field_bool(&a->held, json, "held", err)) != 0 ||
 	    (code = field_u64(&a->revision, json, "revision", INT64_MAX, err)) != 0)
 		return code;
 	if (a->user_id[0] == '\0' || a->name == NULL || a->driver == NULL)
 		return err_set(err, -EBADMSG, "an account needs a user, a name and a driver");
+	a->request_rate = (unsigned)rate;
+	a->concurrency = (unsigned)concurrency;
 	if (settings != NULL)
 		a->settings = json_incref(settings);
 	if (sealed == NULL)
@@ -432,6 +439,12 @@ record_put_account(struct tx *tx, const struct id *id, const struct account_reco
 	field_set_int(json, "revision", (int64_t)a->revision);
 	if (a->bandwidth != 0)
 		field_set_int(json, "bandwidth", (int64_t)a->bandwidth);
+	if (a->request_rate != 0)
+		field_set_int(json, "requestRate", a->request_rate);
+	if (a->concurrency != 0)
+		field_set_int(json, "concurrency", a->concurrency);
+	if (a->held)
+		field_set_bool(json, "held", true);
 	record_put(tx, DB_ACCOUNTS, id, json);
 }
 

@@ -1,4 +1,6 @@
 #include "daemon/view.h"
+#include "daemon/accounts.h"
+#include "daemon/pairs.h"
 #include "src/clock.h"
 #include "src/field.h"
 #include "src/path.h"
@@ -167,8 +169,25 @@ view_progress(const struct change *c, const struct queue_progress *p)
 	return out;
 }
 
+/* Only while it has been asked to slow down. */
+static void
+view_throttle(json_t *out, struct daemon *daemon, const struct account_record *a)
+{
+	const struct throttle *t = accounts_throttle(daemon->accounts, a->id);
+	uint64_t until, now = clock_mono_ns();
+	json_t *throttle;
+
+	if (t == NULL || throttle_window(t) == THROTTLE_OPEN)
+		return;
+	until = throttle_paused_until(t);
+	throttle = json_object();
+	field_set_int(throttle, "window", throttle_window(t));
+	field_set_int(throttle, "pausedMs", until > now ? (int64_t)((until - now) / 1000000) : 0);
+	field_set(out, "throttle", throttle);
+}
+
 json_t *
-view_account(const struct account_record *a)
+view_account(struct daemon *daemon, const struct account_record *a)
 {
 	json_t *out = json_object();
 
@@ -180,6 +199,14 @@ view_account(const struct account_record *a)
 	field_set_str(out, "message", a->status_text);
 	if (a->bandwidth != 0)
 		field_set_int(out, "bandwidth", (int64_t)a->bandwidth);
+	if (a->request_rate != 0)
+		field_set_int(out, "requestRate", a->request_rate);
+	if (a->concurrency != 0)
+		field_set_int(out, "concurrency", a->concurrency);
+	if (a->held)
+		field_set_bool(out, "held", true);
+	view_throttle(out, daemon, a);
+	field_set(out, "pairs", pairs_view(daemon->pairs, a->id));
 	field_set(out, "createdAt", view_time(a->created_ms));
 	return out;
 }

@@ -66,6 +66,7 @@ account_snapshot_unref(struct account_snapshot *s)
 	free(s->id);
 	free(s->name);
 	bucket_unref(s->bandwidth);
+	throttle_unref(s->throttle);
 	buf_free(&s->credentials);
 	free(s);
 }
@@ -311,32 +312,151 @@ worker_account_drop(struct worker *w, const char *id)
 }
 
 static int
-worker_account_open(
-    struct worker *w, const struct account_snapshot *s, struct account **out, struct err *err)
+worker_account_new(
+    struct worker *w, const struct account_snapshot *s, const json_t *credentials, struct err *err)
 {
-	struct worker_account *wa = idmap_get(&w->accounts, s->id);
+	struct worker_account *wa;
 	struct account *account;
-	json_t *credentials;
-	int code;
+	int code = cloud_account_open(&account, s->driver, s->id, s->name, credentials, err);
 
-	if (wa != NULL && wa->revision == s->revision) {
-		*out = wa->account;
-		return 0;
-	}
-	worker_account_drop(w, s->id);
-	credentials = json_loadb(s->credentials.data, s->credentials.len, 0, NULL);
-	code = cloud_account_open(&account, s->driver, s->id, s->name, credentials, err);
-	account_credentials_free(credentials);
 	if (code != 0)
 		return code;
 	account->bandwidth = bucket_ref(s->bandwidth);
+	cloud_account_share(account, s->throttle);
 	wa = xcalloc(1, sizeof *wa);
 	wa->id = xstrdup(s->id);
 	wa->revision = s->revision;
 	wa->account = account;
 	idmap_put(&w->accounts, wa->id, wa);
-	*out = account;
 	return 0;
+}
+
+static int
+worker_account_renew(struct worker_account *wa, const struct account_snapshot *s,
+    const json_t *credentials, struct err *err)
+{
+	int code = cloud_account_renew(wa->account, credentials, err);
+
+	if (code != 0)
+		return code;
+	xstrset(&wa->account->name, s->name);
+	wa->revision = s->revision;
+	return 0;
+}
+
+/* Opened, and as new as the snapshot. */
+static int
+worker_account_open(
+    struct worker *w, const struct account_snapshot *s, struct account **out, struct err *err)
+{
+	struct worker_account *wa = idmap_get(&w->accounts, s->id);
+	json_t *credentials;
+	int code = 0;
+
+	if (wa == NULL || wa->revision < s->revision) {
+		credentials = json_loadb(s->credentials.data, s->credentials.len, 0, NULL);
+		code = wa == NULL ? worker_account_new(w, s, credentials, err)
+				  : worker_account_renew(wa, s, credentials, err);
+		account_credentials_free(credentials);
+	}
+	if (code != 0)
+		return code;
+	wa = idmap_get(&w->accounts, s->id);
+	*out = wa->account;
+	return 0;
+}
+
+/* -- credentials that are refused */
+
+struct worker_refusal {
+	struct worker *worker;
+	char id[37];
+	uint64_t revision;
+	struct err err;
+};
+
+static void
+worker_refused_run(void *arg)
+{
+	struct worker_refusal *r = arg;
+
+	r->worker->handler.refused(r->worker->arg, r->worker, r->id, r->revision, &r->err);
+	free(r);
+}
+
+/* The runner's refresh(). */
+static void
+worker_on_refused(void *arg, struct account *account, const struct err *why)
+{
+	struct worker *w = arg;
+	struct worker_account *wa = idmap_get(&w->accounts, account->id);
+	struct worker_refusal *r;
+
+	if (wa == NULL || wa->account != account) {
+		cloud_account_refreshed(w->runner, account, why->code, why); /* it is removed */
+		return;
+	}
+	r = xcalloc(1, sizeof *r);
+	r->worker = w;
+	snprintf(r->id, sizeof r->id, "%s", account->id);
+	r->revision = wa->revision;
+	r->err = *why;
+	loop_post(w->config.control, worker_refused_run, r);
+}
+
+struct worker_renewal {
+	struct worker *worker;
+	struct account_snapshot *snapshot;
+};
+
+static void
+worker_renew_run(void *arg)
+{
+	struct worker_renewal *r = arg;
+	struct worker *w = r->worker;
+	struct worker_account *wa = idmap_get(&w->accounts, r->snapshot->id);
+	struct account *account;
+	struct err err = ERR_INIT;
+	int code;
+
+	if (wa != NULL) {
+		code = worker_account_open(w, r->snapshot, &account, &err);
+		cloud_account_refreshed(w->runner, wa->account, code, &err);
+	}
+	account_snapshot_unref(r->snapshot);
+	free(r);
+}
+
+void
+worker_renew(struct worker *w, struct account_snapshot *snapshot)
+{
+	struct worker_renewal *r = xcalloc(1, sizeof *r);
+
+	r->worker = w;
+	r->snapshot = account_snapshot_ref(snapshot);
+	loop_post(w->loop, worker_renew_run, r);
+}
+
+static void
+worker_refuse_run(void *arg)
+{
+	struct worker_refusal *r = arg;
+	struct worker_account *wa = idmap_get(&r->worker->accounts, r->id);
+
+	if (wa != NULL)
+		cloud_account_refreshed(r->worker->runner, wa->account, r->err.code, &r->err);
+	free(r);
+}
+
+void
+worker_refuse(struct worker *w, const char *account_id, const struct err *err)
+{
+	struct worker_refusal *r = xcalloc(1, sizeof *r);
+
+	r->worker = w;
+	snprintf(r->id, sizeof r->id, "%s", account_id);
+	r->err = *err;
+	loop_post(w->loop, worker_refuse_run, r);
 }
 
 /* -- messages to the worker */
@@ -589,10 +709,12 @@ worker_new(const struct worker_config *config, const struct worker_handler *hand
 {
 	struct cloud_runner_config runner = {.http = config->http,
 	    .concurrency = config->concurrency,
-	    .rate_share = config->workers};
+	    .patience_ms = config->patience_ms,
+	    .refresh = worker_on_refused};
 	struct worker *w = xcalloc(1, sizeof *w);
 	char name[16];
 
+	runner.arg = w;
 	w->config = *config;
 	w->memory.max = config->memory;
 	w->handler = *handler;

@@ -7,7 +7,8 @@
  * worker_release(), which it calls once, after the job's `done`.
  *
  * Accounts come as snapshots: immutable, counted across threads.  A worker opens an account when it
- * first needs it and again when a snapshot has another revision.
+ * first needs it, and renews it in place when a snapshot has another revision: what runs goes on
+ * with that.  When a cloud refuses the credentials, it asks for such a snapshot.
  */
 #pragma once
 #include "daemon/daemon.h"
@@ -22,6 +23,7 @@ struct account_snapshot {
 	const struct cloud_driver *driver;
 	uint64_t revision;
 	struct bucket *bandwidth; /* a reference */
+	struct throttle *throttle; /* a reference */
 	struct buf credentials; /* JSON; secret */
 };
 struct account_snapshot *account_snapshot_ref(struct account_snapshot *); /* any thread */
@@ -48,17 +50,21 @@ struct worker_handler {
 	void (*grow)(void *arg, void *owner, struct walk_batch *);
 	void (*verified)(void *arg, void *owner, const struct attempt_result *);
 	void (*done)(void *arg, void *owner, const struct attempt_result *);
+	/* A cloud refuses the credentials of this revision: worker_renew(), or worker_refuse(). */
+	void (*refused)(void *arg, struct worker *, const char *account_id, uint64_t revision,
+	    const struct err *why);
 };
 
 struct worker_config {
-	unsigned index, workers; /* which of how many */
+	unsigned index;
 	struct loop *control;
 	struct pool *pool;
 	struct http_limits http; /* strings borrowed for the worker's life */
 	size_t ring;
 	size_t memory; /* of all rings, bytes */
 	struct bucket *bandwidth; /* of all transfers of all workers; borrowed */
-	unsigned concurrency; /* changes at once on one account */
+	unsigned concurrency; /* ops at once on one account that does not say */
+	uint64_t patience_ms; /* as in cloud.h */
 };
 
 struct worker *
@@ -81,3 +87,7 @@ worker_cancel(struct worker_job *, int code); /* as attempt_cancel(); also befor
 void worker_release(struct worker_job *);
 void worker_set_concurrency(struct worker *, unsigned); /* settings are new */
 void worker_forget_account(struct worker *, const char *account_id);
+/* As the account is now, if it is open there; what waited for it goes on. */
+void worker_renew(struct worker *, struct account_snapshot *); /* takes a reference */
+/* There are no other credentials: what waited for them fails so. */
+void worker_refuse(struct worker *, const char *account_id, const struct err *);

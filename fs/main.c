@@ -168,7 +168,7 @@ main_prepare(struct fs *fs, struct err *err)
 	    .user_agent = "skyferry/" PACKAGE_VERSION,
 	    .public_only = !endpoints_may_be_local(fs->settings),
 	};
-	struct cloud_runner_config runner = {.http = http, .rate_share = 1};
+	struct cloud_runner_config runner = {.http = http};
 	unsigned major, minor;
 	int code;
 

@@ -333,6 +333,8 @@ s3_stat_response(struct cloud_op *op, const struct http_response *res, struct er
 	s3_locate(&place, op->account->data, op->path);
 	if (*place.key != '\0' && s3->step == S3_FIRST)
 		return s3_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	if (s3->denied) /* of that path only: the keys are good */
+		return s3_refuse(err, -EACCES, op->path, "the service denies access (403)");
 	if (s3->step == S3_SECOND) {
 		if (s3_take_page(&page, NULL, op, res, &why) != 0)
 			return s3_bad_answer(op, &why, err);
@@ -404,9 +406,11 @@ s3_forgive(struct cloud_op *op, const struct http_response *res, const struct er
 	switch (op->kind) {
 	case CLOUD_READ: /* from the end on: nothing, and no error */
 		return res->status == 416 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
-	case CLOUD_STAT: /* no such key: is it a directory? */
-		if (res->status != 404 || *place.key == '\0' || s3->step == S3_SECOND)
+	case CLOUD_STAT: /* no such key: is it a directory?  Denied: this, or the keys? */
+		if ((res->status != 404 && res->status != 403) || *place.key == '\0' ||
+		    s3->step == S3_SECOND)
 			return CLOUD_STEP_FAIL;
+		s3->denied = res->status == 403;
 		s3->step = S3_SECOND;
 		return CLOUD_STEP_NEXT;
 	case CLOUD_MKDIR: { /* our own bucket is there: as good as made */
@@ -442,6 +446,7 @@ static enum cloud_step
 s3_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
 	bool looks = s3_is_staged(op) && s3_stage(op) != S3_ACT;
+	struct s3_op *s3 = op->data;
 	struct err why = ERR_INIT;
 	enum cloud_step step;
 	int code = s3_check(op, res, &why);
@@ -460,6 +465,10 @@ s3_response(struct cloud_op *op, const struct http_response *res, struct err *er
 			return CLOUD_STEP_NEXT;
 		if (s3_is_staged(op))
 			s3_stage_failed(op, code);
+		if (op->kind == CLOUD_STAT) { /* from the beginning */
+			s3->step = S3_FIRST;
+			s3->denied = false;
+		}
 		if (err != NULL)
 			*err = why;
 		return provider_failed(&why);

@@ -52,12 +52,12 @@ static const struct {
     {"ExpiredToken", -EKEYEXPIRED},
     {"IncompleteBody", -ECONNRESET},
     {"InternalError", -EIO},
-    {"InvalidAccessKeyId", -EACCES},
+    {"InvalidAccessKeyId", -EKEYEXPIRED},
     {"InvalidBucketName", -EINVAL},
     {"InvalidObjectState", -EACCES},
     {"InvalidPart", -EINVAL},
     {"InvalidPartOrder", -EINVAL},
-    {"InvalidToken", -EACCES},
+    {"InvalidToken", -EKEYEXPIRED},
     {"KeyTooLongError", -ENAMETOOLONG},
     {"NoSuchBucket", -ENOENT},
     {"NoSuchKey", -ENOENT},
@@ -68,7 +68,7 @@ static const struct {
     {"RequestTimeTooSkewed", -EACCES},
     {"RequestTimeout", -ETIMEDOUT},
     {"ServiceUnavailable", -EAGAIN},
-    {"SignatureDoesNotMatch", -EACCES},
+    {"SignatureDoesNotMatch", -EKEYEXPIRED},
     {"SlowDown", -EAGAIN},
     {"TokenRefreshRequired", -EKEYEXPIRED},
     {"TooManyBuckets", -EDQUOT},
@@ -81,7 +81,7 @@ s3_status_code(int status)
 {
 	switch (status) {
 	case 400: return -EINVAL;
-	case 401:
+	case 401: return -EKEYEXPIRED;
 	case 403: return -EACCES;
 	case 404: return -ENOENT;
 	case 405:

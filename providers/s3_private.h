@@ -15,7 +15,8 @@
 
 enum s3_step {
 	S3_FIRST,
-	S3_SECOND, /* STAT: a directory?  REMOVE, RMDIR: what was looked at is deleted */
+	S3_SECOND, /* STAT: a directory, or why was it denied?  REMOVE, RMDIR: what was looked at is
+		      deleted */
 };
 
 /* A write: the requests that its service needs, in this order. */
@@ -34,6 +35,7 @@ enum s3_stage {
 struct s3_op {
 	enum s3_step step;
 	enum s3_stage stage;
+	bool denied; /* STAT: the answer to HEAD, which has no words */
 	bool found; /* LIST: there is something below the prefix */
 	bool proven; /* a copy is of the right version */
 	bool look; /* the entry is not known yet */

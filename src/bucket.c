@@ -49,6 +49,21 @@ bucket_rate(const struct bucket *b)
 	return atomic_load(&b->rate);
 }
 
+/* When an amount that passes now will be paid for. */
+static uint64_t
+bucket_next(uint64_t rate, uint64_t paid, uint64_t amount, uint64_t now_ns)
+{
+	return MAX(paid, now_ns) + amount / rate * NSEC + amount % rate * NSEC / rate;
+}
+
+static uint64_t
+bucket_due(uint64_t paid, uint64_t now_ns)
+{
+	if (paid <= now_ns + BUCKET_BURST_NS)
+		return 0;
+	return (paid - now_ns - BUCKET_BURST_NS) / (NSEC / 1000) + 1;
+}
+
 void
 bucket_take(struct bucket *b, uint64_t bytes, uint64_t now_ns)
 {
@@ -57,16 +72,28 @@ bucket_take(struct bucket *b, uint64_t bytes, uint64_t now_ns)
 	if (rate == 0)
 		return;
 	do {
-		next = MAX(paid, now_ns) + bytes / rate * NSEC + bytes % rate * NSEC / rate;
+		next = bucket_next(rate, paid, bytes, now_ns);
 	} while (!atomic_compare_exchange_weak(&b->paid_ns, &paid, next));
+}
+
+uint64_t
+bucket_try(struct bucket *b, uint64_t amount, uint64_t now_ns)
+{
+	uint64_t rate = atomic_load(&b->rate), paid = atomic_load(&b->paid_ns), next, wait;
+
+	if (rate == 0)
+		return 0;
+	do {
+		wait = bucket_due(paid, now_ns);
+		if (wait > 0)
+			return wait;
+		next = bucket_next(rate, paid, amount, now_ns);
+	} while (!atomic_compare_exchange_weak(&b->paid_ns, &paid, next));
+	return 0;
 }
 
 uint64_t
 bucket_wait(const struct bucket *b, uint64_t now_ns)
 {
-	uint64_t paid = atomic_load(&b->paid_ns);
-
-	if (atomic_load(&b->rate) == 0 || paid <= now_ns + BUCKET_BURST_NS)
-		return 0;
-	return (paid - now_ns - BUCKET_BURST_NS) / (NSEC / 1000) + 1;
+	return atomic_load(&b->rate) == 0 ? 0 : bucket_due(atomic_load(&b->paid_ns), now_ns);
 }

@@ -137,6 +137,20 @@ change_is_parked(const struct change *c)
 	return c->kind == CHANGE_TREE && c->state == CHANGE_RUNNING && c->owner == NULL;
 }
 
+const char *
+change_reads_from(const struct change *c)
+{
+	const char *id;
+	size_t i;
+
+	for (i = 0; i < c->segments_len; i++) {
+		id = c->segments[i].kind == SEGMENT_ENTRY ? c->segments[i].account_id : NULL;
+		if (id != NULL && strcmp(id, c->account_id) != 0)
+			return id;
+	}
+	return NULL;
+}
+
 const struct segment *
 change_source(const struct change *c)
 {

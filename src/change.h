@@ -121,6 +121,8 @@ bool change_will_retry(const struct change *, int code);
 bool change_is_parked(const struct change *);
 /* The one source entry of a transfer, rename or tree, or NULL (spool, several segments). */
 const struct segment *change_source(const struct change *);
+/* The first account that it reads from, besides the one it alters; NULL: there is none. */
+const char *change_reads_from(const struct change *);
 
 const char *change_kind_name(
     enum change_kind); /* "transfer" "remove" "rmdir" "mkdir" "rename" "setattr" "tree" */

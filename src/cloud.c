@@ -2,6 +2,7 @@
 #include "src/cloud.h"
 #include "src/clock.h"
 #include "src/cloud_private.h"
+#include "src/log.h"
 #include "src/path.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -11,6 +12,12 @@
 #define CLOUD_BACKOFF_BASE_MS 200
 #define CLOUD_BACKOFF_MAX_MS  30000
 #define CLOUD_REFUSED_MS      (10 * 60 * 1000) /* rights change, but seldom */
+/* A request that was not refused for so long is not refused any more: a long upload's answer comes
+ * when all of it has been sent. */
+#define CLOUD_ACCEPTED_MS 1000
+/* In a storm one request looks so often whether it is over, where the cloud does not say when. */
+#define CLOUD_PAUSE_MAX_MS 5000
+#define NSEC_PER_MSEC      UINT64_C(1000000)
 
 struct cloud_runner *
 cloud_runner_new(
@@ -129,6 +136,8 @@ credentials_complete(const struct cloud_driver *driver, const json_t *credential
 static void
 account_free(struct account_private *a)
 {
+	cloud_account_unref(a->retired);
+	throttle_unref(a->account.throttle);
 	free(a->account.id);
 	free(a->account.name);
 	free(a->account.data);
@@ -159,13 +168,45 @@ cloud_account_open(struct account **out, const struct cloud_driver *driver, cons
 	for (int lane = 0; lane < CLOUD_LANES; lane++)
 		TAILQ_INIT(&a->queued[lane]);
 	TAILQ_INIT(&a->ready);
+	TAILQ_INIT(&a->asking);
 	code = driver->open(&a->account, all, err);
 	json_decref(all);
 	if (code != 0) {
 		account_free(a);
 		return code;
 	}
+	a->account.throttle = a->member.throttle = throttle_new(a->account.limits.rate, 0);
 	*out = &a->account;
+	return 0;
+}
+
+void
+cloud_account_share(struct account *account, struct throttle *throttle)
+{
+	assert(account_private(account)->runner == NULL);
+	throttle_unref(account->throttle);
+	account->throttle = account_private(account)->member.throttle = throttle_ref(throttle);
+}
+
+int
+cloud_account_renew(struct account *account, const json_t *credentials, struct err *err)
+{
+	struct account_private *a = account_private(account);
+	struct account *fresh;
+	int code = cloud_account_open(
+	    &fresh, account->driver, account->id, account->name, credentials, err);
+
+	if (code != 0)
+		return code;
+	SWAP(account->data, fresh->data);
+	SWAP(account->limits, fresh->limits);
+	SWAP(account->hashes, fresh->hashes);
+	/* Disk calls that are under way have descriptors of it. */
+	account_private(fresh)->retired = a->retired;
+	a->retired = fresh;
+	a->generation++;
+	if (a->runner != NULL)
+		cloud_account_wake(a);
 	return 0;
 }
 
@@ -181,7 +222,11 @@ cloud_account_unref(struct account *account)
 {
 	struct account_private *a = account_private(account);
 
-	if (account == NULL || --account->refs > 0)
+	if (account == NULL)
+		return;
+	if (--account->refs == 1)
+		cloud_account_unref(TAKE(a->retired));
+	if (account->refs > 0)
 		return;
 	assert(account->running == 0 && TAILQ_EMPTY(&a->ready));
 	if (account->driver->close != NULL)
@@ -309,23 +354,24 @@ upload_parts_fini(struct upload_parts *parts)
 
 /* whose turn it is */
 
-enum cloud_lane
+enum throttle_gate
 cloud_op_lane(const struct cloud_op *op)
 {
 	if (op->kind == CLOUD_READ)
-		return CLOUD_LANE_READ;
-	return op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_PART ? CLOUD_LANE_PUT
-								      : CLOUD_LANE_REST;
+		return THROTTLE_READ;
+	return op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_PART ? THROTTLE_PUT
+								      : THROTTLE_REST;
 }
 
 static unsigned
 account_concurrency(const struct account_private *a)
 {
-	unsigned n = a->runner->config.concurrency;
+	unsigned n = throttle_concurrency(a->account.throttle);
 
 	if (n == 0)
+		n = a->runner->config.concurrency;
+	if (n == 0)
 		n = a->account.limits.concurrency;
-
 	return n > 0 ? n : CLOUD_CONCURRENCY;
 }
 
@@ -333,72 +379,170 @@ account_concurrency(const struct account_private *a)
 static void
 account_admit(struct account_private *a)
 {
+	unsigned limit = account_concurrency(a);
+	uint64_t now = clock_mono_ns();
 	struct op_private *p;
 
 	for (int lane = 0; lane < CLOUD_LANES; lane++) {
-		while ((p = TAILQ_FIRST(&a->queued[lane])) != NULL &&
-		    (a->lanes[lane] < account_concurrency(a) || p->op.goes_on)) {
+		while ((p = TAILQ_FIRST(&a->queued[lane])) != NULL) {
+			if (p->op.goes_on)
+				throttle_enter_anyway(&a->member, lane);
+			else if (!throttle_enter(&a->member, lane, limit, now))
+				break;
 			TAILQ_REMOVE(&a->queued[lane], p, next);
 			TAILQ_INSERT_TAIL(&a->ready, p, next);
 			p->state = OP_READY;
-			a->lanes[lane]++;
+			p->ready_ns = now;
 			a->account.running++;
 		}
+		if (p == NULL)
+			throttle_wait_no_more(&a->member, lane);
 	}
 }
 
-static void
-account_refill(struct account_private *a, double rate, uint64_t now)
+/* When another loop may have given back what ops wait for here, in ms; 0: none waits. */
+static uint64_t
+account_look(const struct account_private *a, uint64_t now_ns)
 {
-	/* At most what a second brings; at the beginning that. */
-	if (a->account.tokens_at_ms == 0)
-		a->account.tokens = MAX(rate, 1);
-	else if (now > a->account.tokens_at_ms)
-		a->account.tokens += rate * (double)(now - a->account.tokens_at_ms) / 1000;
-	a->account.tokens = MIN(a->account.tokens, MAX(rate, 1));
-	a->account.tokens_at_ms = now;
+	uint64_t look = 0;
+
+	for (int lane = 0; lane < CLOUD_LANES; lane++)
+		look = MAX(look, throttle_look(&a->member, lane, now_ns));
+	return look;
 }
 
-/* How long until the next request may be sent; 0: now (and its token is taken). */
-static uint64_t
-account_take_turn(struct account_private *a)
+static void
+account_forget_asked(struct op_private *p)
 {
-	unsigned share = MAX(a->runner->config.rate_share, 1);
-	double rate = (double)a->account.limits.rate / share;
-	uint64_t now = clock_mono_ms();
+	TAILQ_REMOVE(&account_private(p->op.account)->asking, p, asking);
+	p->asked_ns = 0;
+}
 
-	if (now < a->account.hold_until_ms)
-		return a->account.hold_until_ms - now;
-	if (rate <= 0)
-		return 0;
-	account_refill(a, rate, now);
-	if (a->account.tokens < 1)
-		return (uint64_t)((1 - a->account.tokens) / rate * 1000) + 1;
-	a->account.tokens -= 1;
+void
+cloud_account_accepted(struct op_private *p)
+{
+	if (p->asked_ns == 0)
+		return;
+	throttle_accepted(&account_private(p->op.account)->member, p->asked_ns, clock_mono_ns());
+	account_forget_asked(p);
+}
+
+void
+cloud_account_lost(struct op_private *p)
+{
+	if (p->asked_ns == 0)
+		return;
+	throttle_leave(&account_private(p->op.account)->member, THROTTLE_ASK, clock_mono_ns());
+	account_forget_asked(p);
+}
+
+void
+cloud_account_refused(struct op_private *p, uint64_t asked_ms)
+{
+	struct account_private *a = account_private(p->op.account);
+	uint64_t now = clock_mono_ns(), wait;
+	unsigned storms;
+
+	if (p->asked_ns == 0)
+		return;
+	storms = throttle_refused(&a->member, p->asked_ns, now);
+	account_forget_asked(p);
+	if (storms == 0 && asked_ms == 0)
+		return;
+	wait = cloud_backoff(p->runner, storms, asked_ms);
+	if (asked_ms == 0)
+		wait = MIN(wait, (uint64_t)CLOUD_PAUSE_MAX_MS);
+	log_debug("%s: asked to slow down: nothing is sent for %llu ms", a->account.name,
+	    (unsigned long long)wait);
+	throttle_pause(&a->member, now + wait * NSEC_PER_MSEC, now);
+}
+
+/* What was sent long ago. */
+static void
+account_accept_old(struct account_private *a, uint64_t now_ns)
+{
+	struct op_private *p;
+
+	while ((p = TAILQ_FIRST(&a->asking)) != NULL &&
+	    now_ns - p->asked_ns >= CLOUD_ACCEPTED_MS * NSEC_PER_MSEC)
+		cloud_account_accepted(p);
+}
+
+/* How long until the next request may be sent, in ms; 0: now (and it counts as sent). */
+static uint64_t
+account_take_turn(struct account_private *a, struct op_private *p)
+{
+	uint64_t now = clock_mono_ns();
+	uint64_t wait = throttle_ask(&a->member, now);
+
+	if (wait > 0)
+		return wait;
+	p->asked_ns = now;
+	TAILQ_INSERT_TAIL(&a->asking, p, asking);
 	return 0;
+}
+
+/* Every answer was a refusal for longer than anybody has patience: who has waited here for as long
+   was not even asked for, and shall not wait for ever. */
+static void
+account_give_up(struct account_private *a)
+{
+	uint64_t since = throttle_refused_since(a->account.throttle);
+	uint64_t patience = a->runner->config.patience_ms * NSEC_PER_MSEC, now = clock_mono_ns();
+	struct op_private *p;
+
+	if (since == 0 || patience == 0 || now < since + patience)
+		return;
+	TAILQ_FOREACH (p, &a->ready, next) {
+		if (p->refused == 0 && now >= p->ready_ns + patience)
+			p->refused = err_set(&p->refused_err, -EAGAIN,
+			    "'%s': '%s' answers nothing but that it must be asked less", p->op.path,
+			    a->account.name);
+	}
+}
+
+/* Sends what may be sent.  How long until the rest may be, in ms; 0: there is none. */
+static uint64_t
+account_send(struct account_private *a)
+{
+	struct op_private *p;
+	uint64_t wait = 0;
+
+	account_admit(a);
+	account_give_up(a);
+	while ((p = TAILQ_FIRST(&a->ready)) != NULL && !a->refreshing) {
+		wait = p->refused != 0 ? 0 : account_take_turn(a, p);
+		if (wait > 0)
+			break;
+		TAILQ_REMOVE(&a->ready, p, next);
+		cloud_op_send(p);
+		account_admit(a); /* it may have ended at once */
+	}
+	if (p == NULL || a->refreshing)
+		throttle_wait_no_more(&a->member, THROTTLE_ASK);
+	return wait;
 }
 
 static void
 account_on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct account_private *a = arg;
-	struct op_private *p;
 	uint64_t wait;
 
 	cloud_account_ref(&a->account); /* an op's end may drop the last other reference */
-	account_admit(a);
-	while ((p = TAILQ_FIRST(&a->ready)) != NULL && !a->refreshing) {
-		wait = p->refused != 0 ? 0 : account_take_turn(a);
-		if (wait > 0) {
-			const struct timeval tv = {.tv_sec = (time_t)(wait / 1000),
-			    .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+	account_accept_old(a, clock_mono_ns());
+	wait = account_send(a);
+	if (wait == 0)
+		wait = account_look(a, clock_mono_ns());
+	/* The window grows by what was accepted. */
+	if (wait == 0 && !TAILQ_EMPTY(&a->asking) &&
+	    throttle_window(a->account.throttle) != THROTTLE_OPEN)
+		wait = CLOUD_ACCEPTED_MS;
+	if (wait > 0) {
+		const struct timeval tv = {
+		    .tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
 
-			event_add(a->wake, &tv);
-			break;
-		}
-		TAILQ_REMOVE(&a->ready, p, next);
-		cloud_op_send(p);
-		account_admit(a); /* it may have ended at once */
+		event_add(a->wake, &tv);
 	}
 	cloud_account_unref(&a->account);
 }
@@ -412,20 +556,12 @@ cloud_account_wake(struct account_private *a)
 }
 
 void
-cloud_account_hold(struct account_private *a, uint64_t wait_ms)
-{
-	uint64_t until = clock_mono_ms() + wait_ms;
-
-	a->account.hold_until_ms = MAX(a->account.hold_until_ms, until);
-}
-
-void
-cloud_account_refresh(struct account_private *a)
+cloud_account_refresh(struct account_private *a, const struct err *why)
 {
 	if (a->refreshing)
 		return;
 	a->refreshing = true;
-	a->runner->config.refresh(a->runner->config.arg, &a->account);
+	a->runner->config.refresh(a->runner->config.arg, &a->account, why);
 }
 
 /* Also from inside config.refresh(): so nothing ends here, account_on_wake() does that. */

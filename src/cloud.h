@@ -18,6 +18,7 @@
 #include "src/disk.h"
 #include "src/entry.h"
 #include "src/http.h"
+#include "src/throttle.h"
 
 struct cloud_op;
 struct account;
@@ -105,9 +106,9 @@ struct cloud_limits {
 	uint64_t upload_from; /* files of this size on are written as uploads */
 	unsigned parts_max; /* parts of one upload */
 	uint64_t copy_max; /* largest COPY, larger ones go by COPY_PART; 0: no limit */
-	unsigned
-	    concurrency; /* ops at once on one account, where the runner's config does not say */
-	unsigned rate; /* requests a second, 0: no limit */
+	unsigned concurrency; /* ops at once on one account, in each lane, where neither the
+				 account nor the runner's config says */
+	unsigned rate; /* requests a second, where the account does not say; 0: no limit */
 };
 
 struct cloud_request { /* which member is used: driver->transport */
@@ -152,12 +153,10 @@ struct account {
 			    open() knows better */
 	struct bucket *bandwidth; /* limits what passes through us; a reference, set by whoever
 				     opened it; or NULL */
+	struct throttle *throttle; /* its own, or cloud_account_share()'s; a reference */
 	struct cloud_limits limits; /* the driver's, which its open() may narrow */
 	/* runner's: */
 	unsigned running; /* ops under way on this loop */
-	double tokens; /* rate limit */
-	uint64_t tokens_at_ms;
-	uint64_t hold_until_ms; /* throttled: nothing is sent before */
 	unsigned refs;
 };
 
@@ -218,7 +217,7 @@ struct cloud_op {
 	char *after; /* LIST with max: a name, with a '/' behind a directory's; NULL: from the
 			start.  The order is that of these names as bytes; owned */
 	bool more; /* LIST with max: there is more; the result */
-	unsigned attempts_max; /* requests in a row that may fail; 0: the default, 5 */
+	unsigned attempts_max; /* requests in a row that may fail, refusals too; 0: the default */
 	/* results */
 	struct entry entry;
 	struct entry_list list;
@@ -237,13 +236,13 @@ struct cloud_runner;
 struct cloud_runner_config {
 	struct http_limits http;
 	unsigned backoff_base_ms, backoff_max_ms; /* 0: 200 and 30,000 */
-	unsigned concurrency; /* ops at once on one account, in each of its lanes; 0: what its
-				 driver says */
-	unsigned rate_share; /* this loop's part of an account's rate: rate / rate_share (number of
-				loops) */
+	unsigned concurrency; /* ops at once on one account, in each of its lanes, where the account
+				 does not say; 0: what its driver says */
+	uint64_t patience_ms; /* for so long refusals (-EAGAIN) are no failures: there is nobody who
+				 waits.  0: they count as others */
 	/* Asks for fresh credentials; when they are there, cloud_account_refreshed() goes on. NULL:
 	 * REFRESH fails. */
-	void (*refresh)(void *arg, struct account *);
+	void (*refresh)(void *arg, struct account *, const struct err *why);
 	void *arg;
 };
 struct cloud_runner *
@@ -259,7 +258,13 @@ int cloud_account_open(struct account **out, const struct cloud_driver *, const 
     const char *name, const json_t *credentials, struct err *);
 struct account *cloud_account_ref(struct account *);
 void cloud_account_unref(struct account *); /* NULL is a no-op; ops hold a reference */
-/* code 0: credentials were renewed in place; else ops that waited fail with it. */
+/* Its throttle is this one from now on (referenced); before its first op. */
+void cloud_account_share(struct account *, struct throttle *);
+/* New credentials take the place of the old ones, for the next request of every op that is under
+   way too.  What the old ones hold stays until nobody but the caller has a reference.  On failure
+   they stay as they were. */
+int cloud_account_renew(struct account *, const json_t *credentials, struct err *);
+/* code 0: credentials were renewed; else ops that waited fail with it. */
 void cloud_account_refreshed(struct cloud_runner *, struct account *, int code, const struct err *);
 bool cloud_copies_from(const struct account *to, const struct account *from);
 /* It tried, and was refused: for some minutes it is not tried again. */
@@ -278,7 +283,16 @@ void cloud_op_free(struct cloud_op *); /* not while under way; NULL is a no-op *
    READ: transient failures go on inside the runner from offset + streamed.
    PUT with a ring is sent once: when it fails after bytes were taken, the caller starts again. */
 void cloud_op_start(struct cloud_runner *, struct cloud_op *, cloud_done_fn, void *arg);
-/* How long to wait after so many failures in a row: exponential with full jitter; asked_ms: what
-   the other side asked for, 0: nothing. */
-uint64_t cloud_backoff(const struct cloud_runner *, unsigned failures, uint64_t asked_ms);
+/* Something that may fail in passing and is tried again. */
+struct cloud_tries {
+	unsigned failures; /* in a row */
+	unsigned refusals; /* in a row: the cloud asked to slow down */
+	uint64_t refused_ms; /* since then; monotonic */
+};
+#define CLOUD_ENOUGH UINT64_MAX
+/* It failed so, transiently: how long to wait before it is tried again, in ms, exponential with
+   full jitter, and what the other side asked for; CLOUD_ENOUGH: it has failed `max` times, or (if
+   it is patient: else refusals are failures) was refused for longer than the runner's patience. */
+uint64_t cloud_tries_next(struct cloud_tries *, const struct cloud_runner *, unsigned max,
+    bool is_patient, const struct err *);
 void cloud_op_cancel(struct cloud_op *); /* no callback comes any more; then free it */

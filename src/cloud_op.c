@@ -94,6 +94,7 @@ op_on_head(void *arg, struct http_response *res, struct ring **sink, size_t *col
 		step = driver->head(&p->op, res, &p->aborted_err);
 	switch (step) {
 	case CLOUD_STEP_STREAM:
+		cloud_account_accepted(p);
 		assert(p->op.kind == CLOUD_READ && p->op.ring != NULL);
 		if (p->op.head != NULL && !p->head_told)
 			p->op.head(p->op.head_arg, &p->op);
@@ -133,6 +134,14 @@ op_answered(struct op_private *p, uint64_t streamed)
 		p->op.streamed = p->streamed_before + streamed;
 }
 
+/* Is it the account that is asked to slow down?  409 is about two requests that met. */
+static bool
+op_is_refused(const struct http_response *res, const struct err *err)
+{
+	return err->code == -EAGAIN &&
+	    (res->status == 429 || res->status == 403 || res->status >= 500);
+}
+
 static void
 op_on_http(void *arg, int code, struct http_response *res, const struct err *err)
 {
@@ -153,6 +162,12 @@ op_on_http(void *arg, int code, struct http_response *res, const struct err *err
 		if (mine.wait_ms == 0)
 			mine.wait_ms = http_retry_after(res, p->op.now_ms);
 	}
+	if (res->answered && op_is_refused(res, &mine))
+		cloud_account_refused(p, mine.wait_ms);
+	else if (res->answered)
+		cloud_account_accepted(p);
+	else
+		cloud_account_lost(p);
 	op_step(p, step, &mine);
 }
 
@@ -163,6 +178,7 @@ op_on_disk(void *arg, struct disk_response *res)
 	struct err err = ERR_INIT;
 
 	op_answered(p, res->streamed);
+	cloud_account_accepted(p);
 	op_step(p, p->op.account->driver->disk_response(&p->op, res, &err), &err);
 }
 
@@ -222,6 +238,7 @@ cloud_op_send(struct op_private *p)
 	assert(p->state == OP_READY);
 	p->state = OP_SENT;
 	if (p->refused != 0 || p->restart) {
+		cloud_account_lost(p);
 		op_send_fails(p);
 		return;
 	}
@@ -236,6 +253,7 @@ cloud_op_send(struct op_private *p)
 	p->request_used = true;
 	step = p->op.account->driver->request(&p->op, &p->request, &err);
 	if (step != CLOUD_STEP_SEND) {
+		cloud_account_lost(p);
 		op_request_fini(p);
 		op_step(p, step, &err);
 		return;
@@ -254,6 +272,7 @@ op_ready(struct op_private *p)
 	struct account_private *a = account_private(p->op.account);
 
 	p->state = OP_READY;
+	p->ready_ns = clock_mono_ns();
 	TAILQ_INSERT_HEAD(&a->ready, p, next);
 	cloud_account_wake(a);
 }
@@ -292,9 +311,31 @@ cloud_backoff(const struct cloud_runner *runner, unsigned failures, uint64_t ask
 	return asked_ms == 0 ? random : asked_ms + random % (asked_ms / 8 + 1);
 }
 
-/* After a transient failure: may the op be sent again? */
+uint64_t
+cloud_tries_next(struct cloud_tries *tries, const struct cloud_runner *runner, unsigned max,
+    bool is_patient, const struct err *err)
+{
+	uint64_t patience = is_patient ? runner->config.patience_ms : 0, now;
+
+	if (err->wait_ms > CLOUD_WAIT_MAX_MS)
+		return CLOUD_ENOUGH;
+	if (err->code != -EAGAIN || patience == 0) {
+		tries->refusals = 0;
+		if (++tries->failures >= max || !err_may_repeat(err->code, tries->failures))
+			return CLOUD_ENOUGH;
+		return cloud_backoff(runner, tries->failures, err->wait_ms);
+	}
+	now = clock_mono_ms();
+	if (tries->refusals++ == 0)
+		tries->refused_ms = now;
+	if (now - tries->refused_ms >= patience)
+		return CLOUD_ENOUGH;
+	return cloud_backoff(runner, tries->refusals, err->wait_ms);
+}
+
+/* After a transient failure: can the op be sent again at all? */
 static bool
-op_may_repeat(const struct op_private *p, const struct err *err)
+op_can_repeat(const struct op_private *p, const struct err *err)
 {
 	const struct cloud_op *op = &p->op;
 
@@ -302,39 +343,34 @@ op_may_repeat(const struct op_private *p, const struct err *err)
 	if (p->ring_used && err->code != -ECONNREFUSED && err->code != -EHOSTUNREACH)
 		return false;
 	/* The rest must be of the content that the beginning came from. */
-	if (op->kind == CLOUD_READ && op->streamed > 0 && op->version == NULL &&
-	    op->entry.version == NULL)
-		return false;
-	return err_may_repeat(err->code, p->failures) &&
-	    p->failures < (op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS) &&
-	    err->wait_ms <= CLOUD_WAIT_MAX_MS;
+	return op->kind != CLOUD_READ || op->streamed == 0 || op->version != NULL ||
+	    op->entry.version != NULL;
 }
 
 static void
 op_retry(struct op_private *p, struct err *err)
 {
 	struct cloud_op *op = &p->op;
-	uint64_t wait;
+	uint64_t wait = CLOUD_ENOUGH;
 
 	if (op->kind == CLOUD_READ && op->length != UINT64_MAX && op->length > 0 &&
 	    op->streamed == op->length) {
 		cloud_op_end(p, 0, NULL); /* what was lost came after the last byte */
 		return;
 	}
-	p->failures = op->streamed > p->streamed_before ? 1 : p->failures + 1;
-	wait = cloud_backoff(p->runner, p->failures, err->wait_ms);
-	if (err->code == -EAGAIN)
-		cloud_account_hold(account_private(op->account), wait);
-	if (!op_may_repeat(p, err)) {
+	if (op->streamed > p->streamed_before)
+		p->tries = (struct cloud_tries){.failures = 0};
+	if (op_can_repeat(p, err))
+		wait = cloud_tries_next(&p->tries, p->runner,
+		    op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS, op->attempts_max == 0,
+		    err);
+	if (wait == CLOUD_ENOUGH) {
 		cloud_op_end(p, err->code, err);
 		return;
 	}
-	log_debug("%s: '%s': try %u failed, again in %llu ms: %s", op->account->name, op->path,
-	    p->failures, (unsigned long long)wait, err_text(err));
-	if (err->code == -EAGAIN)
-		op_ready(p);
-	else
-		op_backoff(p, wait);
+	log_debug("%s: '%s': failed, again in %llu ms: %s", op->account->name, op->path,
+	    (unsigned long long)wait, err_text(err));
+	op_backoff(p, wait);
 }
 
 static void
@@ -353,7 +389,7 @@ op_refresh(struct op_private *p, struct err *err)
 	}
 	p->was_refreshed = true;
 	op_ready(p);
-	cloud_account_refresh(a);
+	cloud_account_refresh(a, err);
 }
 
 static void
@@ -363,7 +399,7 @@ op_step(struct op_private *p, enum cloud_step step, struct err *err)
 		err_set(err, -EIO, "'%s': failed for an unknown reason", p->op.path);
 	switch (step) {
 	case CLOUD_STEP_NEXT:
-		p->failures = 0;
+		p->tries = (struct cloud_tries){.failures = 0};
 		op_ready(p);
 		break;
 	case CLOUD_STEP_DONE: cloud_op_end(p, 0, NULL); break;
@@ -387,7 +423,7 @@ cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn d
 	a->runner = p->runner = runner;
 	p->done = done;
 	p->arg = arg;
-	p->failures = 0;
+	p->tries = (struct cloud_tries){.failures = 0};
 	p->was_refreshed = p->ring_used = p->restart = p->head_told = false;
 	p->refused = 0;
 	free(op->data);
@@ -430,7 +466,8 @@ op_release(struct op_private *p)
 	} else {
 		if (p->state == OP_READY)
 			TAILQ_REMOVE(&a->ready, p, next);
-		a->lanes[cloud_op_lane(&p->op)]--;
+		cloud_account_lost(p);
+		throttle_leave(&a->member, cloud_op_lane(&p->op), clock_mono_ns());
 		a->account.running--;
 	}
 	op_stop_transport(p);

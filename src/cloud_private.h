@@ -2,18 +2,18 @@
  * cloud_private: what cloud.c (runners, accounts, who may send when) and cloud_op.c (one op,
  * request after request) share.  Nobody else includes it.
  *
- * An op waits for a lane of its account, then sends request after request.  There are three lanes,
- * each with the account's concurrency: readers, writers, and the rest.  Were there but one, readers
- * whose writers wait for a lane, and writers whose readers do, could fill it and wait for each
- * other for ever; and a listing would wait behind long transfers.  Both queues are first in, first
- * out.
+ * An op waits for a lane of its account, then sends request after request.  There are three lanes
+ * (gates of its throttle), each with the account's concurrency: readers, writers, and the rest.
+ * Were there but one, readers whose writers wait for a lane, and writers whose readers do, could
+ * fill it and wait for each other for ever; and a listing would wait behind long transfers.  Both
+ * queues are first in, first out.
  */
 #pragma once
 #include "src/cloud.h"
 #include "src/memory.h"
 #include <sys/queue.h>
 
-enum cloud_lane { CLOUD_LANE_READ, CLOUD_LANE_PUT, CLOUD_LANE_REST, CLOUD_LANES };
+#define CLOUD_LANES 3 /* THROTTLE_READ, PUT, REST */
 
 enum op_state {
 	OP_IDLE, /* not started, or ended */
@@ -36,7 +36,10 @@ struct op_private {
 	struct memory_call *memory;
 	struct disk_call *disk;
 	struct event *timer;
-	unsigned failures; /* in a row */
+	struct cloud_tries tries;
+	uint64_t ready_ns; /* when it became so */
+	uint64_t asked_ns; /* when the request was sent that is in account->asking; 0: none */
+	TAILQ_ENTRY(op_private) asking;
 	bool was_refreshed; /* once for each op */
 	unsigned generation; /* of the credentials that the request used */
 	int refused; /* the refresh it waited for failed, with refused_err */
@@ -54,13 +57,15 @@ TAILQ_HEAD(op_queue, op_private);
 struct account_private {
 	struct account account; /* first */
 	struct cloud_runner *runner; /* of its first op */
+	struct throttle_member member;
 	struct op_queue queued[CLOUD_LANES], ready;
-	unsigned lanes[CLOUD_LANES]; /* in use */
+	struct op_queue asking; /* sent, and not known to be accepted; the oldest first */
 	struct event *wake; /* active or timed: account_on_wake() runs what can */
 	char refused[37]; /* the account that copies were last refused from */
 	uint64_t refused_until_ms; /* monotonic */
 	bool refreshing;
 	unsigned generation; /* of the credentials */
+	struct account *retired; /* has what the former credentials hold; and so on */
 };
 
 struct cloud_runner {
@@ -78,13 +83,17 @@ account_private(const struct account *account)
 }
 
 /* cloud.c */
-enum cloud_lane cloud_op_lane(const struct cloud_op *);
+enum throttle_gate cloud_op_lane(const struct cloud_op *);
 void cloud_account_wake(struct account_private *);
-/* Nothing is sent on the account for so long. */
-void cloud_account_hold(struct account_private *, uint64_t wait_ms);
-void cloud_account_refresh(struct account_private *);
+/* The request that p has sent: what became of it, as far as the throttle cares. */
+void cloud_account_accepted(struct op_private *p);
+void cloud_account_lost(struct op_private *p); /* no answer */
+void cloud_account_refused(struct op_private *p, uint64_t asked_ms);
+void cloud_account_refresh(struct account_private *, const struct err *why);
 
 /* cloud_op.c */
+/* Exponential with full jitter, and what was asked for. */
+uint64_t cloud_backoff(const struct cloud_runner *, unsigned failures, uint64_t asked_ms);
 void cloud_op_send(struct op_private *); /* READY, and its turn */
 void
 cloud_op_end(struct op_private *, int code, const struct err *); /* frees its lane, calls done */

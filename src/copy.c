@@ -14,6 +14,7 @@
 /* When the cloud cannot be reached, the sweep after a failure shall not wait for it as long again.
  */
 #define COPY_SWEEP_ATTEMPTS 2
+#define COPY_RELAY_TRIES    3 /* in one attempt; later ones are the queue's */
 
 enum copy_state {
 	COPY_START,
@@ -22,6 +23,7 @@ enum copy_state {
 	COPY_ROUTE,
 	COPY_NATIVE,
 	COPY_RELAY,
+	COPY_WAIT, /* before the relay is tried again */
 	COPY_UPLOAD,
 	COPY_STAT_RESULT,
 	COPY_REMOVE_WRONG,
@@ -53,6 +55,9 @@ struct copy {
 	bool relay_ended;
 	int relay_code;
 	struct err relay_err;
+	struct cloud_tries tries; /* of the relay */
+	struct event *timer;
+	bool waited;
 
 	struct checkpoint *checkpoint; /* while no upload has it */
 	struct budget *memory;
@@ -91,13 +96,14 @@ copy_wake(struct copy *c)
 }
 
 /* It has failed and its temporary is swept: is an upload left to be aborted?  One whose parts were
-   damaged on the way is of no use to anybody. */
+   damaged on the way is of no use to anybody; one whose account has to be signed in again will be
+   gone on with. */
 static enum copy_state
 copy_leave(const struct copy *c)
 {
 	int code = c->result.code;
-	bool is_useful =
-	    c->change != NULL && change_will_retry(c->change, code) && code != -EBADMSG;
+	bool is_useful = code == -EKEYEXPIRED ||
+	    (c->change != NULL && change_will_retry(c->change, code) && code != -EBADMSG);
 
 	return c->checkpoint != NULL && !is_useful ? COPY_DROP : COPY_END;
 }
@@ -495,16 +501,55 @@ copy_relay_start(struct copy *c)
 	    copy_on_relay_progress, copy_on_relay_done, c);
 }
 
-/* The relay has failed.  A read that found nothing tells less than a stat: a directory is none. */
+static void
+copy_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct copy *c = arg;
+
+	c->waited = true;
+	copy_wake(c);
+}
+
+/* What was refused or broke off at once is tried again here: that costs less than a way through the
+   queue, and the cloud is asked no more by it than the account may be.  A read that found nothing
+   tells less than a stat: a directory is none. */
 static enum copy_state
 copy_relay_failed(struct copy *c)
 {
-	if (!relay_is_pinned(c->relay) && c->relay_code == -ENOENT) {
+	int code = c->relay_code;
+	uint64_t wait = CLOUD_ENOUGH;
+
+	if (!relay_is_pinned(c->relay) && code == -ENOENT) {
 		c->asked = true;
 		return COPY_STAT_SOURCE;
 	}
-	c->result.err = c->relay_err;
-	return copy_fail(c, c->relay_code);
+	if (code == -EAGAIN || code == -ECONNRESET)
+		wait =
+		    cloud_tries_next(&c->tries, c->runner, COPY_RELAY_TRIES, true, &c->relay_err);
+	if (wait == CLOUD_ENOUGH) {
+		c->result.err = c->relay_err;
+		return copy_fail(c, code);
+	}
+	log_debug("'%s': failed, again in %llu ms: %s", c->path, (unsigned long long)wait,
+	    err_text(&c->relay_err));
+	if (c->timer == NULL)
+		c->timer = evtimer_new(loop_base(cloud_runner_loop(c->runner)), copy_on_timer, c);
+	const struct timeval tv = {
+	    .tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+
+	event_add(c->timer, &tv);
+	c->waited = false;
+	return COPY_WAIT;
+}
+
+/* As a later attempt would: what the first try left is swept. */
+static enum copy_state
+copy_wait_run(struct copy *c)
+{
+	if (!c->waited)
+		return COPY_WAIT;
+	c->repeated = true;
+	return COPY_SWEEP;
 }
 
 static enum copy_state
@@ -831,6 +876,7 @@ static const struct {
     [COPY_ROUTE] = {copy_route_run},
     [COPY_NATIVE] = {copy_native_run},
     [COPY_RELAY] = {copy_relay_run},
+    [COPY_WAIT] = {copy_wait_run},
     [COPY_UPLOAD] = {copy_upload_run},
     [COPY_STAT_RESULT] = {copy_stat_result_run},
     [COPY_REMOVE_WRONG] = {copy_remove_wrong_run},
@@ -928,6 +974,8 @@ copy_free(struct copy *c)
 	source_fini(&c->source);
 	checkpoint_free(c->checkpoint);
 	event_free(c->wake);
+	if (c->timer != NULL)
+		event_free(c->timer);
 	cloud_account_unref(c->to);
 	free(c->path);
 	free(c->temp_id);

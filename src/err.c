@@ -12,7 +12,7 @@ static const struct err_info table[] = {
     {-EACCES, "denied", 403, ERR_RETRY_NEVER, "access denied"},
     {-EPERM, "forbidden", 403, ERR_RETRY_NEVER, "not allowed"},
     {-EROFS, "read_only", 403, ERR_RETRY_NEVER, "read-only"},
-    {-EKEYEXPIRED, "sign_in_again", 401, ERR_RETRY_REFRESH, "credentials have expired"},
+    {-EKEYEXPIRED, "sign_in_again", 403, ERR_RETRY_REFRESH, "credentials have expired"},
     {-EDQUOT, "quota", 507, ERR_RETRY_NEVER, "quota exceeded"},
     {-ENOSPC, "no_space", 507, ERR_RETRY_NEVER, "no space left"},
     {-EFBIG, "too_large", 413, ERR_RETRY_NEVER, "too large"},

@@ -8,6 +8,12 @@
 #include <stddef.h>
 
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
+#define SWAP(a, b)                                                                                 \
+	do {                                                                                       \
+		__typeof__(a) swap_ = (a);                                                         \
+		(a) = (b);                                                                         \
+		(b) = swap_;                                                                       \
+	} while (0)
 /* Give away what a CLEANUP variable owns. */
 #define TAKE(p)                                                                                    \
 	({                                                                                         \

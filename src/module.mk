@@ -51,6 +51,7 @@ libskyferry_a_SOURCES = \
 	src/settings_table.c \
 	src/source.c src/source.h \
 	src/sse.c src/sse.h \
+	src/throttle.c src/throttle.h \
 	src/tree.c src/tree.h \
 	src/walk.c src/walk.h \
 	src/upload.c src/upload.h

@@ -34,8 +34,9 @@ static const struct setting table[] = {
 
     {"transfer.loops", SETTING_INT, "0", 0, 64,
 	.help = "threads that carry transfers; 0: one per core"},
-    {"transfer.max", SETTING_INT, "256", 1, 100000, .reload = true,
-	.help = "changes that run at once"},
+    {"transfer.max", SETTING_INT, "0", 0, 100000, .reload = true,
+	.help =
+	    "changes that run at once; 0: as many as open files and a quarter of the memory allow"},
     {"transfer.ring", SETTING_SIZE, "1M", 64 * KIB, 16 * MIB,
 	.help =
 	    "buffer between the source and the destination of a transfer; many at once have smaller ones"},
@@ -49,8 +50,10 @@ static const struct setting table[] = {
     {"transfer.backoff", SETTING_TIME, "1s", 1, HOUR,
 	.help = "wait before the first retry; it doubles each time"},
     {"transfer.backoff_max", SETTING_TIME, "5m", 1, DAY, .help = "longest wait before a retry"},
-    {"account.concurrency", SETTING_INT, "64", 1, 100000, .reload = true,
-	.help = "changes that run at once on one account"},
+    {"transfer.patience", SETTING_TIME, "10m", 0, DAY,
+	.help = "for so long a cloud may ask to slow down before an attempt counts as failed"},
+    {"account.concurrency", SETTING_INT, "0", 0, 100000, .reload = true,
+	.help = "changes that run at once on one account that does not say; 0: no limit"},
     {"schedule.age", SETTING_TIME, "60s", SECOND, DAY, .reload = true,
 	.help = "waiting this long is worth one step of priority"},
 

@@ -46,7 +46,7 @@ struct job {
 	int code;
 	struct err err;
 	uint64_t bytes;
-	unsigned failures; /* in a row */
+	struct cloud_tries tries;
 	struct event *timer; /* waits before it is tried again */
 	size_t memory; /* taken from the budget */
 	TAILQ_ENTRY(job) next;
@@ -615,14 +615,13 @@ job_start(struct upload *u, unsigned number, size_t memory)
 
 /* Once more, after a while, from the source's range. */
 static void
-job_again(struct job *j)
+job_again(struct job *j, uint64_t wait)
 {
-	uint64_t wait = cloud_backoff(j->upload->runner, ++j->failures, j->err.wait_ms);
 	const struct timeval tv = {
 	    .tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
 
-	log_debug("'%s', part %u: try %u failed, again in %llu ms: %s", j->upload->path, j->number,
-	    j->failures, (unsigned long long)wait, err_text(&j->err));
+	log_debug("'%s', part %u: failed, again in %llu ms: %s", j->upload->path, j->number,
+	    (unsigned long long)wait, err_text(&j->err));
 	await_drop(&j->copy);
 	relay_free(TAKE(j->relay));
 	j->ended = false;
@@ -723,6 +722,7 @@ job_run(struct job *j)
 {
 	struct upload *u = j->upload;
 	int code = j->relay != NULL ? j->code : j->copy.code;
+	uint64_t wait = CLOUD_ENOUGH;
 
 	if (j->relay == NULL)
 		j->err = j->copy.err;
@@ -734,8 +734,10 @@ job_run(struct job *j)
 	}
 	if (code == -EAGAIN)
 		upload_slower(u);
-	if (err_may_repeat(code, j->failures + 1) && j->failures + 1 < UPLOAD_PART_TRIES) {
-		job_again(j);
+	if (err_is_transient(code))
+		wait = cloud_tries_next(&j->tries, u->runner, UPLOAD_PART_TRIES, true, &j->err);
+	if (wait != CLOUD_ENOUGH) {
+		job_again(j, wait);
 		return 0;
 	}
 	u->err = j->err;

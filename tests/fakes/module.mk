@@ -21,6 +21,7 @@ EXTRA_DIST += tests/fakes/module.mk \
 	tests/fakes/scenarios/hostile-endless.txt \
 	tests/fakes/scenarios/hostile-name.txt \
 	tests/fakes/scenarios/hostile-text.txt \
+	tests/fakes/scenarios/keys.txt \
 	tests/fakes/scenarios/long-answer.txt \
 	tests/fakes/scenarios/long-object.txt \
 	tests/fakes/scenarios/lost-answer-error.txt \
@@ -37,6 +38,7 @@ EXTRA_DIST += tests/fakes/module.mk \
 	tests/fakes/scenarios/source-goes.txt \
 	tests/fakes/scenarios/stall-without-end.txt \
 	tests/fakes/scenarios/stall.txt \
+	tests/fakes/scenarios/storm-of-all.txt \
 	tests/fakes/scenarios/storm-retry-after.txt \
 	tests/fakes/scenarios/storm-without-end.txt \
 	tests/fakes/scenarios/storm.txt \

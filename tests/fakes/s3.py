@@ -24,8 +24,10 @@ first rule that matches takes the request.  Actions: see the table at the end of
 Control requests, which no rule touches and no counter counts:
 
     POST   /-/play          the script in the body; what was there is forgotten
+    POST   /-/rules         the script in the body replaces the rules; all else stays
     GET    /-/state         {"requests":{KIND:N},"received":{KIND:BYTES},"sent":{KIND:BYTES},"objects":{KEY:
-                            {"size","sha256","meta"}},"uploads":{ID:KEY},"unplayed":[RULE]}
+                            {"size","sha256","meta"}},"uploads":{ID:KEY},"unplayed":[RULE],"storm":{"refused":N,
+                            "after":[N]}}: requests that a storm refused; that came after it, in each 100 ms
     PUT    /-/object/KEY    GET, DELETE: an object of bucket "fake"
 """
 import base64
@@ -104,11 +106,30 @@ class World:
         self.play("")
 
     def play(self, script):
+        with self.lock:
+            self.objects, self.uploads = {}, {}
+            self.requests, self.received, self.sent = {}, {}, {}
+        self.set_rules(script)
+
+    def set_rules(self, script):
         lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in script.splitlines())
         rules = [Rule(line) for line in lines if line]
         with self.lock:
-            self.rules, self.objects, self.uploads = rules, {}, {}
-            self.requests, self.received, self.sent = {}, {}, {}
+            self.rules = rules
+            self.storm_end, self.storm_refused, self.storm_after = None, 0, []
+
+    def storm(self, seconds):
+        """Is there one?  It begins with the first that asks."""
+        with self.lock:
+            now = time.monotonic()
+            self.storm_end = self.storm_end or now + seconds
+            if now < self.storm_end:
+                self.storm_refused += 1
+                return True
+            slot = int((now - self.storm_end) * 10)
+            self.storm_after += [0] * (slot + 1 - len(self.storm_after))
+            self.storm_after[slot] += 1
+            return False
 
     def rule_for(self, request):
         with self.lock:
@@ -128,6 +149,7 @@ class World:
                 "sent": dict(self.sent),
                 "uploads": {name: upload.key for name, upload in self.uploads.items()},
                 "unplayed": [rule.line for rule in self.rules if rule.left > 0 and not rule.every],
+                "storm": {"refused": self.storm_refused, "after": list(self.storm_after)},
             }
         state["objects"] = {key: {"size": len(o.data), "sha256": hashlib.sha256(o.data).hexdigest(), "meta": o.meta}
                             for key, o in objects.items()}
@@ -340,6 +362,8 @@ def do_control(request, body):
     name = request.path[len("/-/object/"):]
     if request.path == "/-/play":
         world.play(body.decode())
+    elif request.path == "/-/rules":
+        world.set_rules(body.decode())
     elif request.path == "/-/state":
         return Answer(200, json.dumps(world.state()).encode())
     elif request.method == "PUT":
@@ -575,6 +599,21 @@ class Connection:
         """redirect [STATUS]: to where the request came."""
         self.receive()
         self.send(answer_error(int(status), "TemporaryRedirect", headers={"Location": self.request.target}))
+
+    def act_storm(self, seconds, latency="0"):
+        """storm SECONDS [LATENCY]: 503 SlowDown for so long, then as ever; each answer takes LATENCY seconds."""
+        refused = world.storm(float(seconds))
+        body = self.receive()
+        time.sleep(float(latency))
+        self.send(answer_error(503, "SlowDown") if refused else self.apply(body))
+
+    def act_keys(self, good, code="InvalidAccessKeyId"):
+        """keys GOOD [CODE]: 403 CODE to whoever does not sign with the access key GOOD."""
+        if "Credential=%s/" % good in self.request.headers.get("authorization", ""):
+            self.send(self.apply())
+        else:
+            self.receive()
+            self.send(answer_error(403, code))
 
     def act_babble(self):
         """babble: no HTTP at all."""

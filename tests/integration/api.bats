@@ -478,7 +478,7 @@ logins()
 	ask 400 POST /api/accounts "{\"name\":\"x\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/none\"}}"
 	ask 400 POST /api/accounts "{\"name\":\"x\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/a\",\"colour\":\"x\"}}"
 	[[ $(get .message) == *colour* ]]
-	refused PUT /api/accounts/a '{}' "give a new 'name', 'bandwidth' or new 'credentials'"
+	refused PUT /api/accounts/a '{}' "give a new 'name', 'bandwidth', 'requestRate', 'concurrency' or new 'credentials'"
 	refused POST /api/auth/register '{"username":"a b","password":"12345678"}' "'username' must be 1 to 64 characters of a-z 0-9 . _ - @"
 	refused POST /api/auth/register '{"username":"x","password":"1234567"}' "'password' must have from 8 to 1024 bytes"
 	refused POST /api/changes '{"kind":"transfer","accountId":"a","path":"x"}' "'kind' must be remove, rmdir, mkdir, rename or setattr, not 'transfer' (transfers go to /api/transfers)"
@@ -913,6 +913,40 @@ os.kill(int(sys.argv[2]), signal.SIGTERM)' "$socket" "$daemon"
 	mkdir "$home/comes"
 	api POST /api/accounts/comes/test
 	[ "$(api GET /api/accounts/comes | jq -r .status)" = ok ]
+}
+
+@test "limits of an account: given with it, changed, kept; and the pairs that it is in" {
+	local id
+	start --set drivers.test=yes
+	ask 201 POST /api/accounts '{"name":"m","provider":"memory","credentials":{"server":"m"},"bandwidth":5000000,"requestRate":20,"concurrency":3}'
+	jq -e '.bandwidth == 5000000 and .requestRate == 20 and .concurrency == 3 and .pairs == []' <<<"$body"
+	ask 400 PUT /api/accounts/m '{"requestRate":-1}'
+	ask 400 PUT /api/accounts/m '{"concurrency":100001}'
+	ask 200 PUT /api/accounts/m '{"concurrency":2}'
+	jq -e '.bandwidth == 5000000 and .requestRate == 20 and .concurrency == 2' <<<"$body"
+	daemon_stop
+	daemon_start --set drivers.test=yes
+	api GET /api/accounts/m | jq -e '.bandwidth == 5000000 and .requestRate == 20 and .concurrency == 2'
+	# Twelve requests and more: at 20 a second they take half a second.
+	local before=${EPOCHREALTIME/./}
+	for i in {1..12}; do
+		printf x >"$home/a/f$i"
+		api POST /api/transfers "{\"sourceAccountId\":\"a\",\"sourcePath\":\"f$i\",\"destinationAccountId\":\"m\",\"destinationPath\":\"f$i\"}" >/dev/null
+	done
+	skyferry transfer wait --all --timeout 60 --quiet
+	[ $((${EPOCHREALTIME/./} - before)) -ge 500000 ]
+	id=$(api GET /api/accounts/m | jq -r .id)
+	api GET /api/accounts/m | jq -e --arg id "$id" '.pairs | length == 1 and .[0].destinationAccountId == $id
+	    and (.[0].sourceAccountId | length == 36) and .[0].running == 0 and .[0].concurrency >= 1 and (.[0].reason | length > 0)'
+	api GET /api/accounts/b | jq -e '.pairs == []'
+	skyferry account limit m 10M --requests 0 --concurrency 0
+	api GET /api/accounts/m | jq -e '.bandwidth == 10485760 and (has("requestRate") or has("concurrency") | not)'
+	run -2 skyferry account limit m
+	[[ $output == *"no limit is given"* ]]
+	run -2 skyferry account limit m --requests many
+	skyferry account add --no-test --bandwidth 1M --requests 7 --concurrency 5 n memory server=n
+	run skyferry account show n
+	[[ $output == *"Bandwidth        1048576"* && $output == *"Requests/s       7"* && $output == *"Concurrency      5"* ]]
 }
 
 @test "bandwidth: of all, of an account, of a transfer; changed while they run" {

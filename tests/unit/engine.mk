@@ -14,6 +14,12 @@ tests_unit_test_upload_SOURCES = \
 	tests/unit/attempt_fixture.h \
 	tests/unit/test_upload.c
 tests_unit_test_upload_LDADD = $(UNIT_LIBS)
+unit_programs += tests/unit/test_pair
+tests_unit_test_pair_SOURCES = tests/unit/test_pair.c
+tests_unit_test_pair_LDADD = $(DAEMON_LIBS)
+unit_programs += tests/unit/test_throttle
+tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c
+tests_unit_test_throttle_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_walk
 tests_unit_test_walk_SOURCES = \
 	tests/unit/attempt_fixture.c \

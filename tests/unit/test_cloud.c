@@ -128,7 +128,7 @@ static int refresh_code;
 static bool refresh_later;
 
 static void
-on_refresh(void *arg, struct account *a)
+on_refresh(void *arg, struct account *a, const struct err *why)
 {
 	struct tiny *tiny = a->data;
 	struct err err = ERR_INIT;
@@ -452,7 +452,7 @@ retry_after_holds_the_whole_account(void **state)
 	probe_init(&p, CLOUD_STAT);
 	probe_start(&p);
 	/* The other one starts when the hold is there. */
-	while (account->hold_until_ms == 0)
+	while (throttle_paused_until(account->throttle) == 0)
 		event_base_loop(loop_base(loop), EVLOOP_ONCE);
 	probe_init(&q, CLOUD_STAT);
 	probe_start(&q);
@@ -477,6 +477,101 @@ a_very_long_wait_is_the_callers(void **state)
 	assert_int_equal(probe_run(&p), -EAGAIN);
 	assert_int_equal(p.err.wait_ms, 7200000);
 	probe_fini(&p);
+}
+
+/* Nobody waits: what is refused is asked for again, and that is no failure. */
+static void
+refusals_are_borne_with_patience(void **state)
+{
+	struct script script = SCRIPT("503 1", "503 2", "503 3", "503 4", "503 5", "503 6", "503 7",
+	    "500 Ouch", "503 8", "200 OK");
+	const struct cloud_runner_config config = {
+	    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 2000},
+	    .backoff_base_ms = 1,
+	    .backoff_max_ms = 4,
+	    .patience_ms = 60000,
+	};
+	struct err err = ERR_INIT;
+	struct probe p;
+
+	cloud_runner_free(runner);
+	runner = cloud_runner_new(loop, pool, &config, &err);
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(script.at, 10);
+	assert_int_equal(throttle_refused_since(account->throttle), 0);
+	probe_fini(&p);
+	/* Who says how often it may fail means refusals too. */
+	script.at = 0;
+	probe_init(&p, CLOUD_STAT);
+	p.op->attempts_max = 3;
+	assert_int_equal(probe_run(&p), -EAGAIN);
+	assert_int_equal(script.at, 3);
+	probe_fini(&p);
+}
+
+/* And when it ends, it ends for those too who were never asked for. */
+static void
+patience_has_an_end(void **state)
+{
+	struct script script = SCRIPT("503 Slow");
+	const struct cloud_runner_config config = {
+	    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 2000},
+	    .backoff_base_ms = 5,
+	    .backoff_max_ms = 20,
+	    .patience_ms = 200,
+	};
+	struct err err = ERR_INIT;
+	struct probe p[8];
+
+	cloud_runner_free(runner);
+	runner = cloud_runner_new(loop, pool, &config, &err);
+	serve(&script);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		probe_init(&p[i], CLOUD_STAT);
+		probe_start(&p[i]);
+	}
+	loop_run(loop);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		assert_int_equal(p[i].code, -EAGAIN);
+		probe_fini(&p[i]);
+	}
+	/* The next is asked for as ever: that is how the end of the storm is found. */
+	script.answers = (const char *const[]){"200 OK", NULL};
+	script.at = 0;
+	probe_init(&p[0], CLOUD_STAT);
+	assert_int_equal(probe_run(&p[0]), 0);
+	probe_fini(&p[0]);
+}
+
+/* A window of one, and an upload that has it and does not end. */
+static void
+a_long_write_does_not_hold_back_the_rest(void **state)
+{
+	struct script script = SCRIPT("200 OK");
+	struct throttle_member member = {.throttle = NULL};
+	struct probe write, other;
+
+	serve(&script);
+	member.throttle = account->throttle;
+	throttle_pause(&member, 1, 1);
+	assert_int_equal(throttle_window(account->throttle), 1);
+	probe_init(&write, CLOUD_PUT);
+	write.op->ring = write.ring = ring_new(65536, 16384);
+	write.op->length = 2;
+	probe_start(&write);
+	probe_init(&other, CLOUD_STAT);
+	probe_start(&other);
+	while (other.dones == 0)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	assert_int_equal(other.code, 0);
+	assert_true(other.ms >= 900);
+	assert_int_equal(write.dones, 0);
+	cloud_op_cancel(write.op);
+	left = 0;
+	probe_fini(&write);
+	probe_fini(&other);
 }
 
 /* reading goes on where it was */
@@ -639,6 +734,44 @@ all_wait_for_a_refresh(void **state)
 	probe_fini(&r);
 }
 
+/* With what is given to the account while an op waits to be repeated, its next request goes out. */
+static void
+an_account_is_renewed_under_its_ops(void **state)
+{
+	struct script script = SCRIPT("401 Old", "200 OK");
+	struct script elsewhere = SCRIPT("200 OK");
+	struct server *other;
+	struct err err = ERR_INIT;
+	struct probe p;
+	json_t *bad = json_pack("{s:s}", "port", "bad"), *moved;
+
+	refresh_later = true;
+	serve(&script);
+	other = server_start(serve_script, &elsewhere);
+	probe_init(&p, CLOUD_STAT);
+	probe_start(&p);
+	while (refreshes == 0)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	/* What is not accepted changes nothing. */
+	assert_int_equal(cloud_account_renew(account, bad, &err), -EINVAL);
+	assert_int_equal(closed, 0);
+	moved = json_pack("{s:o}", "port", json_sprintf("%d", server_port(other)));
+	assert_int_equal(cloud_account_renew(account, moved, &err), 0);
+	assert_int_equal(closed, 0); /* the op may still use it */
+	cloud_account_refreshed(runner, account, 0, &err);
+	loop_run(loop);
+	assert_int_equal(p.code, 0);
+	assert_int_equal(script.at, 1);
+	assert_int_equal(elsewhere.at, 1);
+	probe_fini(&p);
+	assert_int_equal(closed, 1); /* nobody uses the old one any more */
+	json_decref(bad);
+	json_decref(moved);
+	cloud_account_unref(account);
+	account = NULL;
+	server_stop(other);
+}
+
 static void
 a_failed_refresh_fails_those_who_wait(void **state)
 {
@@ -732,16 +865,47 @@ concurrency_is_configured(void **state)
 	run_together(6);
 }
 
+/* Two loops' accounts, which here share one loop: together they have what one may have. */
+static void
+limits_are_shared(void **state)
+{
+	struct script script = {.at = 0};
+	struct throttle *shared = throttle_new(0, 3);
+	struct account *first;
+	struct probe p[8];
+
+	server = server_start(serve_slowly, &script);
+	open_account(&tiny_driver);
+	cloud_account_share(account, shared);
+	first = account;
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		if (i == ARRAY_LEN(p) / 2) {
+			open_account(&tiny_driver);
+			cloud_account_share(account, shared);
+		}
+		probe_init(&p[i], CLOUD_STAT);
+		probe_start(&p[i]);
+	}
+	throttle_unref(shared);
+	loop_run(loop);
+	assert_int_equal(script.most, 3);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		assert_int_equal(p[i].code, 0);
+		probe_fini(&p[i]);
+	}
+	cloud_account_unref(first);
+}
+
 static void
 requests_are_paced(void **state)
 {
 	static struct cloud_driver paced;
 	struct script script = SCRIPT("200 OK");
 	uint64_t start = clock_mono_ms();
-	struct probe p[30];
+	struct probe p[12];
 
 	paced = tiny_driver;
-	paced.limits.rate = 20; /* a burst of 20, then one in 50 ms */
+	paced.limits.rate = 20; /* one in 50 ms */
 	server = server_start(serve_script, &script);
 	open_account(&paced);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
@@ -749,7 +913,7 @@ requests_are_paced(void **state)
 		probe_start(&p[i]);
 	}
 	loop_run(loop);
-	assert_true(clock_mono_ms() - start >= 450);
+	assert_true(clock_mono_ms() - start >= 480);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
 		assert_int_equal(p[i].code, 0);
 		probe_fini(&p[i]);
@@ -823,15 +987,20 @@ main(void)
 	    TEST(a_lasting_failure_is_not_tried_again),
 	    TEST(retry_after_holds_the_whole_account),
 	    TEST(a_very_long_wait_is_the_callers),
+	    TEST(refusals_are_borne_with_patience),
+	    TEST(patience_has_an_end),
+	    TEST(a_long_write_does_not_hold_back_the_rest),
 	    TEST(a_read_goes_on_where_it_was_cut),
 	    TEST(a_read_never_mixes_versions),
 	    TEST(a_ring_may_be_kept_open),
 	    TEST(a_put_is_sent_once),
 	    TEST(stale_credentials_are_refreshed_once),
 	    TEST(all_wait_for_a_refresh),
+	    TEST(an_account_is_renewed_under_its_ops),
 	    TEST(a_failed_refresh_fails_those_who_wait),
 	    TEST(concurrency_is_limited),
 	    TEST(concurrency_is_configured),
+	    TEST(limits_are_shared),
 	    TEST(requests_are_paced),
 	    TEST(readers_and_writers_do_not_block_each_other),
 	    TEST(an_op_can_be_cancelled_in_every_state),

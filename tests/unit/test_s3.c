@@ -516,6 +516,30 @@ test_stat_directory(void **state)
 	bench_close(&b);
 }
 
+/* HEAD says no more than 403: is it the key, or who asks? */
+static void
+test_denied(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, OWN);
+	bench_op(&b, CLOUD_STAT, "f");
+	assert_int_equal(bench_answer(&b, 403, "", ""), CLOUD_STEP_NEXT);
+	assert_int_equal(
+	    bench_answer(&b, 403, "", ERROR_BODY("InvalidAccessKeyId", "It does not exist.")),
+	    CLOUD_STEP_REFRESH);
+	assert_int_equal(b.err.code, -EKEYEXPIRED);
+	/* With the new keys, from the beginning. */
+	bench_expect(&b, "HEAD", "http://127.0.0.1:7480/box/f");
+	assert_int_equal(bench_answer(&b, 403, "", ""), CLOUD_STEP_NEXT);
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"),
+	    CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EACCES);
+	bench_close(&b);
+}
+
 static void
 test_top(void **state)
 {
@@ -1077,6 +1101,7 @@ main(void)
 	    cmocka_unit_test(test_stat_times),
 	    cmocka_unit_test(test_no_md5),
 	    cmocka_unit_test(test_stat_directory),
+	    cmocka_unit_test(test_denied),
 	    cmocka_unit_test(test_top),
 	    cmocka_unit_test(test_list),
 	    cmocka_unit_test(test_list_behind),

@@ -159,6 +159,42 @@ test_limits(void **state)
 	sched_free(s);
 }
 
+static void
+test_lanes_and_holds(void **state)
+{
+	struct sched_config config = {
+	    .total_max = 100, .account_max = 100, .lane_max = 2, .age_step_ms = AGE};
+	struct sched *s = sched_new(&config);
+	struct sched_lane *ab = sched_lane(s, "ann", "a", "b"),
+			  *ac = sched_lane(s, "ann", "a", "c");
+	struct sched_pick pick;
+
+	sched_head(s, ab, 10, 0);
+	assert_true(sched_pick(s, 0, &pick));
+	assert_true(sched_pick(s, 0, &pick));
+	assert_false(sched_pick(s, 0, &pick));
+	assert_false(sched_is_runnable(s));
+	sched_lane_limit(ab, 3);
+	assert_true(sched_is_runnable(s));
+	assert_true(sched_pick(s, 0, &pick));
+	assert_false(sched_pick(s, 0, &pick));
+	/* However long it waits: its own bound, or a held account, is nobody else's matter. */
+	sched_head(s, ac, 0, 50 * AGE);
+	assert_true(sched_pick(s, 50 * AGE, &pick));
+	assert_ptr_equal(pick.lane, ac);
+	sched_lane_limit(ab, 100);
+	sched_account_hold(s, "b", true);
+	assert_true(sched_pick(s, 50 * AGE, &pick));
+	assert_ptr_equal(pick.lane, ac);
+	assert_false(sched_pick(s, 50 * AGE, &pick));
+	sched_reset(s); /* told anew: holds and limits stay */
+	sched_head(s, ab, 10, 0);
+	assert_false(sched_pick(s, 50 * AGE, &pick));
+	sched_account_hold(s, "b", false);
+	assert_true(sched_pick(s, 50 * AGE, &pick));
+	sched_free(s);
+}
+
 /* a -> b needs a slot of both; a -> c and d -> b keep taking each one as it falls free. */
 static void
 test_two_accounts_are_not_starved(void **state)
@@ -522,6 +558,7 @@ main(void)
 	    cmocka_unit_test(test_weights),
 	    cmocka_unit_test(test_idle_saves_nothing_up),
 	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_lanes_and_holds),
 	    cmocka_unit_test(test_two_accounts_are_not_starved),
 	    cmocka_unit_test(test_simulation),
 	};

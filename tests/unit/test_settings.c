@@ -57,7 +57,7 @@ test_defaults(void **state)
 	assert_string_equal(settings_str(s, "api.listen"), "127.0.0.1:3000");
 	assert_string_equal(settings_str(s, "state.dir"), "");
 	assert_string_equal(settings_str(s, "log.level"), "info");
-	assert_int_equal(settings_int(s, "transfer.max"), 256);
+	assert_int_equal(settings_int(s, "transfer.max"), 0);
 	assert_int_equal(settings_int(s, "transfer.ring"), 1024 * 1024);
 	assert_int_equal(settings_int(s, "store.map_size"), 1ll << 40);
 	assert_int_equal(settings_int(s, "mount.settle"), 1000);
@@ -132,9 +132,8 @@ test_refusals(void **state)
 	static const struct {
 		const char *name, *value, *says;
 	} bad[] = {
-	    {"transfer.max", "0", "from 1 to 100000"},
-	    {"transfer.max", "100001", "from 1 to 100000"},
-	    {"transfer.max", "99999999999999999999", "from 1 to 100000"},
+	    {"transfer.max", "100001", "from 0 to 100000"},
+	    {"transfer.max", "99999999999999999999", "from 0 to 100000"},
 	    {"transfer.max", "", "whole number"},
 	    {"transfer.max", "-1", "whole number"},
 	    {"transfer.max", "5x", "whole number"},
@@ -163,7 +162,7 @@ test_refusals(void **state)
 		if (strstr(err.msg, bad[i].says) == NULL || strstr(err.msg, bad[i].name) == NULL)
 			fail_msg("%s=%s: %s", bad[i].name, bad[i].value, err.msg);
 	}
-	assert_int_equal(settings_int(s, "transfer.max"), 256); /* still the default */
+	assert_int_equal(settings_int(s, "transfer.max"), 0); /* still the default */
 	assert_string_equal(settings_str(s, "log.level"), "info");
 	settings_free(s);
 }

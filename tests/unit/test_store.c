@@ -163,6 +163,85 @@ test_accounts(void **state)
 	assert_int_equal(r->code, -ENOENT);
 }
 
+/* What bounds an account is kept, also where the scheduler has it: across a new start too. */
+static void
+test_account_limits(void **state)
+{
+	struct fixture *f = *state;
+	struct account_record *a = NULL;
+	struct change *c;
+	char one[37], two[37];
+
+	assert_int_equal(store_account_get(f->s, f->a, &a, NULL), 0);
+	a->bandwidth = 1000;
+	a->request_rate = 50;
+	a->concurrency = 1;
+	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, 0);
+	account_record_free(a);
+	fixture_check(f);
+	assert_int_equal(store_account_get(f->s, f->a, &a, NULL), 0);
+	assert_int_equal(a->bandwidth, 1000);
+	assert_int_equal(a->request_rate, 50);
+	assert_int_equal(a->concurrency, 1);
+	assert_false(a->held);
+
+	c = fixture_transfer(f, "from", "one");
+	memcpy(one, c->id, sizeof one);
+	fixture_add(f, c);
+	c = fixture_transfer(f, "from", "two");
+	memcpy(two, c->id, sizeof two);
+	fixture_add(f, c);
+	fixture_claim(f, one);
+	fixture_claim_none(f);
+	assert_int_equal(fixture_finish(f, one, CHANGE_COMPLETED)->code, 0);
+
+	/* Of another revision: nothing happens. */
+	assert_int_equal(
+	    AWAIT(f, store_account_status(f->s, f->user, f->a, a->revision + 1, "no", true, TO(f)))
+		->code,
+	    -ESTALE);
+	assert_int_equal(
+	    AWAIT(f, store_account_status(f->s, f->user, f->a, a->revision, "refused", true, TO(f)))
+		->code,
+	    0);
+	fixture_claim_none(f);
+	fixture_check(f);
+	fixture_claim_none(f);
+	account_record_free(a);
+	assert_int_equal(store_account_get(f->s, f->a, &a, NULL), 0);
+	assert_true(a->held);
+	assert_string_equal(a->status, "error");
+	assert_string_equal(a->status_text, "refused");
+	account_record_free(a);
+	assert_int_equal(
+	    AWAIT(f, store_account_status(f->s, f->user, f->a, 0, NULL, false, TO(f)))->code, 0);
+	fixture_claim(f, two);
+	assert_int_equal(fixture_finish(f, two, CHANGE_COMPLETED)->code, 0);
+}
+
+/* A lane has a bound of its own; others are not held up by it. */
+static void
+test_lane_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct change *c;
+	char ids[3][37];
+
+	for (int i = 0; i < 3; i++) {
+		c = fixture_transfer(f, "from", i == 0 ? "x" : i == 1 ? "y" : "z");
+		memcpy(ids[i], c->id, sizeof ids[i]);
+		if (i == 2)
+			xstrset(&c->account_id, f->b);
+		fixture_add(f, c);
+	}
+	store_lane_limit(f->s, f->user, NULL, f->a, 1);
+	fixture_claim(f, ids[0]);
+	fixture_claim(f, ids[2]);
+	fixture_claim_none(f);
+	store_lane_limit(f->s, f->user, NULL, f->a, 2);
+	fixture_claim(f, ids[1]);
+}
+
 /* -- accepting, running, ending */
 
 static void
@@ -1007,6 +1086,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    test(test_users),
 	    test(test_accounts),
+	    test(test_account_limits),
+	    test(test_lane_limit),
 	    test(test_life),
 	    test(test_accept_refusals),
 	    test(test_not_before_and_priority),

@@ -1,0 +1,17 @@
+/*
+ * refusal: what becomes of an account whose credentials a cloud refuses.  The cloud is asked once
+ * more, for the account's top directory, since a refusal may be about one object.  If it refuses
+ * that too, the account is held: it is in `error`, and its changes wait in the queue until it has
+ * other credentials or is tested well.  Belongs to the control loop.
+ */
+#pragma once
+#include "daemon/worker.h"
+
+struct refusals;
+
+struct refusals *refusals_new(struct daemon *);
+void refusals_free(struct refusals *);
+/* A transfer loop's credentials of this revision are refused: it is given newer ones if there are,
+   or told what the cloud says. */
+void refusals_add(struct refusals *, struct worker *, const char *account_id, uint64_t revision,
+    const struct err *why);
