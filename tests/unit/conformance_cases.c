@@ -558,7 +558,7 @@ case_head(struct subject *s)
 		struct content content = {.text = texts[i], .put = put};
 		struct head_seen seen = {.entry = entry_none()};
 		struct cloud_op *op = cloud_op_new(s->account, CLOUD_READ, "head/file");
-		struct flow flow;
+		struct flow flow = {.len = 0};
 
 		assert_int_equal(put_content(s, "head/file", &content, NULL, NULL), 0);
 		assert_int_equal(stat_entry(s, "head/file", &entry), 0);
