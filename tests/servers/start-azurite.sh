@@ -3,26 +3,33 @@
 # Prints one line of JSON: endpoint, account, key, pids.  Starting it again is harmless; its data is still
 # there.
 #
-# Needs Node 20 or newer, curl, and the npm package azurite: in AZURITE_DIR (node_modules/azurite), else
-# installed into STATE_DIR/npm, of the versions in azurite/package-lock.json, by npm.
-#   AZURITE_DIR  AZURITE_NODE (the program)
+# Needs npm and curl.  Azurite and the Node that it runs on (Debian's is too old for it) are npm packages of the
+# versions in azurite/package-lock.json.  They are 550 MB, and installed once for each such list:
+#   AZURITE_DIR  where; default: a directory of its own in ~/.cache/skyferry
 set -u
 # shellcheck source=tests/servers/lib.sh
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 server_args "$@"
 [ "$PORT" -gt 0 ] || die "a port is needed"
-node=${AZURITE_NODE:-node}
-command -v curl >/dev/null || die "no curl: apt-get install curl"
-command -v "$node" >/dev/null || die "no node: apt-get install nodejs npm"
+list=$here/azurite/package-lock.json
+packages=${AZURITE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/skyferry/azurite-$(sha256sum "$list" | cut -c 1-16)}
+for program in npm curl; do
+	command -v $program >/dev/null || die "no $program: apt-get install npm curl"
+done
 account=skyferrytest
 key=$(printf 'skyferry-test-key-%046d' 1 | base64 -w0)	# 64 bytes, as Azure's
 
-install() {	# into STATE_DIR/npm, once
-	local packages=$STATE/npm
-	[ ! -e "$packages/node_modules/.package-lock.json" ] || return 0
-	mkdir -p "$packages" && cp "$here/azurite/package.json" "$here/azurite/package-lock.json" "$packages/" &&
-	    (cd "$packages" && npm ci --no-audit --no-fund --omit=dev --ignore-scripts) >"$STATE/npm.out" 2>&1
+install() {	# all or nothing; whoever else does so at the same time may be first
+	local new
+	[ ! -d "$packages" ] || return 0
+	mkdir -p "$(dirname "$packages")" && new=$(mktemp -d "$packages.XXXXXX") &&
+	    cp "$here/azurite/package.json" "$list" "$new/" &&
+	    (cd "$new" && npm ci --no-audit --no-fund --omit=dev --ignore-scripts) >"$STATE/npm.out" 2>&1 &&
+	    { mv -T "$new" "$packages" 2>/dev/null || [ -d "$packages" ]; }
+	local rc=$?
+	rm -rf "$new"
+	return $rc
 }
 
 report() {
@@ -37,12 +44,9 @@ if server_alive azurite && server_answers "$url"; then
 fi
 server_stop azurite || exit 1
 server_port_is_free "$PORT" || die "port $PORT is taken"
-if [ -z "${AZURITE_DIR:-}" ]; then
-	install || die "npm could not install azurite: $(tail -n 5 "$STATE/npm.out")"
-	AZURITE_DIR=$STATE/npm
-fi
-program=$AZURITE_DIR/node_modules/azurite/dist/src/blob/main.js
-[ -e "$program" ] || die "there is no azurite in $AZURITE_DIR"
+install || die "npm could not install azurite: $(tail -n 5 "$STATE/npm.out")"
+program=$packages/node_modules/azurite/dist/src/blob/main.js
+node=$(compgen -G "$packages/node_modules/node-linux-*/bin/node") || die "there is no Node for this machine"
 stop_unless_well() {
 	[ "$1" = 0 ] || server_stop azurite
 }
