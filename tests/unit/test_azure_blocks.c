@@ -209,6 +209,7 @@ test_commit_proven(void **state)
 	    {"21", "", 0},
 	    {"21", "21", 0},
 	    {"12", "", -ENOENT},
+	    {"31", "", -ENOENT},
 	    {"2", "", -ENOENT},
 	    {"211", "", -ENOENT},
 	    {"21x", "", -ENOENT},
@@ -230,6 +231,7 @@ test_commit_proven(void **state)
 				buf_printf(&body, BLOCK,
 				    *c == '2'       ? block_id("00001", TAG2)
 					: *c == '1' ? block_id("00002", TAG1)
+					: *c == '3' ? block_id("00003", TAG2)
 						    : "Zm9yZWlnbg==",
 				    1);
 			buf_puts(&body, k == 0 ? "</CommittedBlocks>" : "</UncommittedBlocks>");
