@@ -5,7 +5,8 @@
 #
 # Needs npm and curl.  Azurite and the Node that it runs on (Debian's is too old for it) are npm packages of the
 # versions in azurite/package-lock.json.  They are 550 MB, and installed once for each such list:
-#   AZURITE_DIR  where; default: a directory of its own in ~/.cache/skyferry
+#   AZURITE_DIR     where; default: a directory of its own in ~/.cache/skyferry
+#   AZURITE_MEMORY  1: data in RAM (gone after every stop), which is faster
 set -u
 # shellcheck source=tests/servers/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -52,8 +53,10 @@ stop_unless_well() {
 }
 trap 'stop_unless_well $?' EXIT
 mkdir -p "$STATE/data"
+where=(--location "$STATE/data")
+[ -z "${AZURITE_MEMORY:-}" ] || where=(--inMemoryPersistence)
 # It would report home by default, and look for newer versions of the protocol.
 AZURITE_ACCOUNTS="$account:$key" server_spawn azurite "$node" "$program" --silent --disableTelemetry \
-    --skipApiVersionCheck --disableProductStyleUrl --blobHost 127.0.0.1 --blobPort "$PORT" --location "$STATE/data"
+    --skipApiVersionCheck --disableProductStyleUrl --blobHost 127.0.0.1 --blobPort "$PORT" "${where[@]}"
 server_wait 60 azurite server_answers "$url" || exit 1
 report
