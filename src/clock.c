@@ -7,9 +7,10 @@
 #include <time.h>
 
 #define CLOCK_NSEC       INT64_C(1000000000)
-#define CLOCK_DAYS       "SunMonTueWedThuFriSat"
-#define CLOCK_MONTHS     "JanFebMarAprMayJunJulAugSepOctNovDec"
 #define CLOCK_FORMAT_MAX 253402300799999ull /* 9999-12-31T23:59:59.999Z */
+
+static const char clock_days[] = "SunMonTueWedThuFriSat";
+static const char clock_months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 uint64_t
 clock_ms(void)
@@ -79,8 +80,8 @@ clock_format_http(char *out, size_t size, uint64_t ms)
 
 	gmtime_r(&seconds, &tm);
 	/* strftime() would write the names in the user's language. */
-	snprintf(out, size, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", CLOCK_DAYS + 3 * tm.tm_wday,
-	    tm.tm_mday, CLOCK_MONTHS + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+	snprintf(out, size, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", &clock_days[3 * tm.tm_wday],
+	    tm.tm_mday, &clock_months[3 * tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
 	    tm.tm_sec);
 	return out;
 }
@@ -224,10 +225,10 @@ clock_parse_http(int64_t *out, const char *text)
 	struct tm tm = {0};
 	int year, day;
 
-	if (clock_name(&p, CLOCK_DAYS) < 0 || !clock_literal(&p, ',') || !clock_literal(&p, ' ') ||
+	if (clock_name(&p, clock_days) < 0 || !clock_literal(&p, ',') || !clock_literal(&p, ' ') ||
 	    !clock_number(&day, &p, 2, 1, 31) || !clock_literal(&p, ' '))
 		return -EINVAL;
-	tm.tm_mon = clock_name(&p, CLOCK_MONTHS);
+	tm.tm_mon = clock_name(&p, clock_months);
 	if (tm.tm_mon < 0 || !clock_literal(&p, ' ') || !clock_number(&year, &p, 4, 0, 9999) ||
 	    day > clock_month_days(year, tm.tm_mon + 1) || !clock_literal(&p, ' ') ||
 	    !clock_time_of_day(&tm, &p) || strcmp(p, " GMT") != 0)

@@ -423,8 +423,8 @@ test_list_ends(void **state)
 	static const char circle[] = XML "<EnumerationResults><Blobs/><NextMarker>m</NextMarker>"
 					 "</EnumerationResults>";
 	static const char *const nonsense[] = {"", "<html/>", "<EnumerationResults>",
-	    "<EnumerationResults><Blobs><Blob><Name>d/x</Name><Properties>"
-	    "<Content-Length>-1</Content-Length></Properties></Blob></Blobs></EnumerationResults>"};
+	    ("<EnumerationResults><Blobs><Blob><Name>d/x</Name><Properties>"
+	     "<Content-Length>-1</Content-Length></Properties></Blob></Blobs></EnumerationResults>")};
 	struct bench b;
 
 	bench_open(&b, OWN);
