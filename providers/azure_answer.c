@@ -75,6 +75,8 @@ azure_status_code(int status)
 	case 413: return -EFBIG;
 	case 507: return -EDQUOT;
 	}
+	if (status >= 300 && status < 400)
+		return -EINVAL; /* it is not at this endpoint */
 	return status >= 500 ? -EIO : -EPROTO;
 }
 

@@ -697,7 +697,8 @@ test_errors(void **state)
 	    {403, -EACCES, CLOUD_STEP_FAIL, "AuthorizationPermissionMismatch", NULL},
 	    {409, -EPERM, CLOUD_STEP_FAIL, "BlobImmutableDueToPolicy", "policy"},
 	    {409, -EBUSY, CLOUD_STEP_FAIL, "NeverHeardOf", NULL},
-	    {418, -EPROTO, CLOUD_STEP_FAIL, "NeverHeardOf", NULL},
+	    {307, -EINVAL, CLOUD_STEP_FAIL, "NeverHeardOf", NULL},
+	    {418, -EPROTO, CLOUD_STEP_RETRY, "NeverHeardOf", NULL},
 	    {599, -EIO, CLOUD_STEP_RETRY, "NeverHeardOf", NULL},
 	};
 	struct bench b;
