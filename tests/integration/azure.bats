@@ -52,7 +52,7 @@ blocks()
 # The daemon ends by itself, at a crash point.
 dies()
 {
-	timeout 60 tail --pid="$daemon" -f /dev/null && daemon_kill
+	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
 }
 
 @test "cp -r of a real tree to Azure and back through the mount is the same, and mv moves" {
