@@ -8,6 +8,8 @@ PACKAGES_TEST="libcmocka-dev bats curl jq strace attr bsdutils procps util-linux
 clang-tidy libclang-rt-14-dev cppcheck shellcheck mandoc xz-utils iproute2 git zsh"
 PACKAGES_SERVERS="ceph-mon ceph-osd radosgw ceph-common
 swift-proxy swift-account swift-container swift-object memcached"
+# It comes with other Nodes than Debian's too, which would have to go for it.
+command -v npm >/dev/null || PACKAGES_SERVERS="$PACKAGES_SERVERS npm"
 PACKAGES_POLICY=${PACKAGES_POLICY:-/usr/sbin/policy-rc.d}
 
 # packages_need PACKAGE...: installs those that are missing (root), or names them (anybody else).

@@ -1,9 +1,19 @@
 # Drivers: one line in providers.c each, one entry in the conformance suite.
 noinst_LIBRARIES += libproviders.a
 libproviders_a_SOURCES = \
+	providers/azure.c providers/azure_private.h \
+	providers/azure_account.c providers/azure_account.h \
+	providers/azure_answer.c providers/azure_answer.h \
+	providers/azure_blocks.c \
+	providers/azure_request.c providers/azure_request.h \
+	providers/azure_xml.c providers/azure_xml.h \
 	providers/content_type.c providers/content_type.h \
+	providers/credential.c providers/credential.h \
+	providers/endpoint.c providers/endpoint.h \
+	providers/listing.c providers/listing.h \
 	providers/local.c \
 	providers/memory.c \
+	providers/object.c providers/object.h \
 	providers/providers.c providers/providers.h \
 	providers/s3.c providers/s3_private.h \
 	providers/s3_account.c providers/s3_account.h \
@@ -15,5 +25,6 @@ libproviders_a_SOURCES = \
 	providers/s3_upload.c \
 	providers/s3_xml.c providers/s3_xml.h \
 	providers/s3_xml_upload.c \
+	providers/sharedkey.c providers/sharedkey.h \
 	providers/sigv4.c providers/sigv4.h \
 	providers/xml.c providers/xml.h

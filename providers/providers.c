@@ -5,6 +5,7 @@ static const struct cloud_driver *const drivers[] = {
     &local_driver,
     &memory_driver,
     &s3_driver,
+    &azure_driver,
 };
 
 const struct cloud_driver *

@@ -11,6 +11,8 @@
  * metadata, as rclone writes them: x-amz-meta-mtime in seconds with nanoseconds, x-amz-meta-mode in
  * octal.  A list does not carry them: there the time is that of the upload.
  */
+#include "providers/listing.h"
+#include "providers/object.h"
 #include "providers/providers.h"
 #include "providers/s3_answer.h"
 #include "providers/s3_private.h"
@@ -18,13 +20,6 @@
 #include <string.h>
 
 /* Requests */
-
-enum cloud_step
-s3_refuse(struct err *err, int code, const char *path, const char *why)
-{
-	err_set(err, code, "'%s': %s", path, why);
-	return CLOUD_STEP_FAIL;
-}
 
 static void
 s3_put_list_query(struct buf *query, const struct cloud_op *op, const struct s3_place *place)
@@ -56,23 +51,13 @@ s3_put_list_query(struct buf *query, const struct cloud_op *op, const struct s3_
 static void
 s3_put_read_headers(const struct cloud_op *op, struct http_request *req)
 {
-	uint64_t from = op->offset + op->streamed;
-	/* What a failed answer began with is what it goes on with. */
-	const char *version =
-	    op->version == NULL && op->streamed > 0 ? op->entry.version : op->version;
+	const char *version = object_pinned(op);
 
 	if (version != NULL)
 		http_request_header(req, "If-Match", "\"%s\"", version);
 	s3_put_customer_key(req, s3_account(op));
 	s3_put_checksum_mode(req, s3_account(op));
-	/* A range of nothing cannot be written down, and an empty object has none at all (416). */
-	if (op->length == 0 || (from == 0 && op->length == UINT64_MAX))
-		return;
-	if (op->length == UINT64_MAX)
-		http_request_header(req, "Range", "bytes=%" PRIu64 "-", from);
-	else
-		http_request_header(
-		    req, "Range", "bytes=%" PRIu64 "-%" PRIu64, from, op->offset + op->length - 1);
+	object_put_range(req, op, "Range");
 }
 
 /* An empty object, or (a bucket's) where it is to be: us-east-1 must not be named. */
@@ -113,11 +98,11 @@ s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_pla
 	const struct s3_op *s3 = op->data;
 
 	if (*place->key == '\0')
-		return s3_refuse(err, -EISDIR, op->path, "is a directory");
+		return object_refuse(err, -EISDIR, op->path, "is a directory");
 	if (s3_is_staged(op) && s3_stage(op) != S3_ACT)
 		return s3_put_look(op, req, place, query)
 		    ? CLOUD_STEP_SEND
-		    : s3_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
+		    : object_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
 	switch (op->kind) {
 	case CLOUD_READ:
 		req->method = op->length == 0 ? "HEAD" : "GET";
@@ -125,16 +110,16 @@ s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_pla
 		break;
 	case CLOUD_PUT:
 		if (op->length > S3_PUT_MAX)
-			return s3_refuse(
+			return object_refuse(
 			    err, -EFBIG, op->path, "is larger than the 5 GiB of one upload");
 		s3_put_write(op, req);
 		break;
 	case CLOUD_COPY:
 		if (op->length != UINT64_MAX && op->length > S3_COPY_MAX)
-			return s3_refuse(
+			return object_refuse(
 			    err, -EOPNOTSUPP, op->path, "is larger than the 5 GiB of one copy");
 		if (!s3_put_copy(op, req))
-			return s3_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
+			return object_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
 		break;
 	case CLOUD_REMOVE:
 		/* DELETE succeeds for what is not there, and is conditional at few services. */
@@ -161,7 +146,7 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	if (op->kind == CLOUD_SWEEP)
 		return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
 	if (!s3_locate(&place, op->account->data, op->path))
-		return s3_refuse(err, op->kind == CLOUD_MKDIR ? -EINVAL : -ENOENT, op->path,
+		return object_refuse(err, op->kind == CLOUD_MKDIR ? -EINVAL : -ENOENT, op->path,
 		    "no bucket can have such a name");
 	top = place.bucket[0] == '\0';
 	bucket = !top && *place.key == '\0';
@@ -201,7 +186,7 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 		break;
 	case CLOUD_RMDIR:
 		if (top)
-			return s3_refuse(err, -EBUSY, op->path, "the account's top stays");
+			return object_refuse(err, -EBUSY, op->path, "the account's top stays");
 		req->method = bucket || s3->step == S3_SECOND ? "DELETE" : "GET";
 		of_bucket = s3->step == S3_FIRST && !bucket;
 		if (of_bucket)
@@ -216,13 +201,13 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 		s3_put_mkdir_body(op, &place, req);
 		suffix = bucket ? "" : "/";
 		break;
-	default: return s3_refuse(err, -EOPNOTSUPP, op->path, "S3 cannot do this");
+	default: return object_refuse(err, -EOPNOTSUPP, op->path, "S3 cannot do this");
 	}
 	/* A list is the bucket's: its prefix is in the query. */
 	if (of_bucket)
 		place.key = "";
 	if (query.failed || req->bytes.failed)
-		return s3_refuse(err, -ENAMETOOLONG, op->path, "is too long for a URL");
+		return object_refuse(err, -ENAMETOOLONG, op->path, "is too long for a URL");
 	if (s3_finish(req, op->account->data, &place, suffix, buf_str(&query), op->now_ms, err) !=
 	    0)
 		return CLOUD_STEP_FAIL;
@@ -231,15 +216,6 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 
 /* Answers */
 
-static void
-s3_take_directory(struct cloud_op *op)
-{
-	entry_fini(&op->entry);
-	entry_init(&op->entry);
-	op->entry.path = xstrdup(op->path);
-	op->entry.kind = ENTRY_DIRECTORY;
-}
-
 static enum cloud_step
 s3_head(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -247,18 +223,10 @@ s3_head(struct cloud_op *op, const struct http_response *res, struct err *err)
 
 	if (op->kind != CLOUD_READ || op->length == 0 || (res->status != 200 && res->status != 206))
 		return CLOUD_STEP_COLLECT;
-	if (s3_check_range(op, res, &size, err) != 0)
+	if (object_check_range(op, res, &size, err) != 0)
 		return CLOUD_STEP_FAIL;
 	s3_take_entry(op, res, size);
 	return CLOUD_STEP_STREAM;
-}
-
-/* The op does not send it again, since it may have taken a part of the answer: its caller does. */
-enum cloud_step
-s3_bad_answer(struct cloud_op *op, const struct err *why, struct err *err)
-{
-	err_set(err, why->code, "cannot %s '%s': %s", s3_doing(op), op->path, why->msg);
-	return CLOUD_STEP_FAIL;
 }
 
 /* A page of a list, below the key of op->path; into may be NULL. */
@@ -300,25 +268,25 @@ s3_list_response(struct cloud_op *op, const struct http_response *res, struct er
 	s3_locate(&place, op->account->data, op->path);
 	if (place.bucket[0] == '\0') {
 		if (s3_xml_buckets(&op->list, res->body.data, res->body.len, &why) != 0)
-			return s3_bad_answer(op, &why, err);
+			return object_bad_answer(op, &why, err);
 		return CLOUD_STEP_DONE;
 	}
 	if (s3_take_page(&page, &op->list, op, res, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	s3->found = s3->found || page.found > 0;
 	s3_list_drop(&op->list, op->after);
 	op->more = page.truncated;
 	if (page.truncated && (op->max == 0 || op->list.len == 0)) {
 		if (strcmp(page.token, s3->token) == 0) {
 			err_set(&why, -EPROTO, "the list goes round in circles");
-			return s3_bad_answer(op, &why, err);
+			return object_bad_answer(op, &why, err);
 		}
 		memcpy(s3->token, page.token, sizeof s3->token);
 		return CLOUD_STEP_NEXT;
 	}
 	if (!s3->found && *place.key != '\0')
-		return s3_refuse(err, -ENOENT, op->path, "no such directory");
-	s3_list_finish(&op->list);
+		return object_refuse(err, -ENOENT, op->path, "no such directory");
+	listing_finish(&op->list);
 	return CLOUD_STEP_DONE;
 }
 
@@ -337,11 +305,11 @@ s3_stat_response(struct cloud_op *op, const struct http_response *res, struct er
 		return s3_refuse(err, -EACCES, op->path, "the service denies access (403)");
 	if (s3->step == S3_SECOND) {
 		if (s3_take_page(&page, NULL, op, res, &why) != 0)
-			return s3_bad_answer(op, &why, err);
+			return object_bad_answer(op, &why, err);
 		if (page.found == 0)
-			return s3_refuse(err, -ENOENT, op->path, "no such file or directory");
+			return object_refuse(err, -ENOENT, op->path, "no such file or directory");
 	}
-	s3_take_directory(op);
+	object_take_directory(op);
 	return CLOUD_STEP_DONE;
 }
 
@@ -351,7 +319,7 @@ s3_put_response(struct cloud_op *op, const struct http_response *res, struct err
 	const char *etag = http_header_get(&res->headers, "ETag");
 
 	if (etag == NULL)
-		return s3_refuse(err, -EPROTO, op->path,
+		return object_refuse(err, -EPROTO, op->path,
 		    "it was written, but the service does not name its version");
 	s3_take_written(
 	    op, res, etag, http_header_get(&res->headers, "x-amz-checksum-crc32c"), op->length);
@@ -369,7 +337,7 @@ s3_remove_response(struct cloud_op *op, const struct http_response *res, struct 
 		return CLOUD_STEP_FAIL;
 	if (op->version != NULL &&
 	    (op->entry.version == NULL || strcmp(op->version, op->entry.version) != 0))
-		return s3_refuse(err, -ESTALE, op->path, "has changed, and is not removed");
+		return object_refuse(err, -ESTALE, op->path, "has changed, and is not removed");
 	s3->step = S3_SECOND;
 	return CLOUD_STEP_NEXT;
 }
@@ -386,11 +354,11 @@ s3_rmdir_response(struct cloud_op *op, const struct http_response *res, struct e
 	if (s3->step == S3_SECOND || *place.key == '\0')
 		return CLOUD_STEP_DONE;
 	if (s3_take_page(&page, NULL, op, res, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	if (page.found == 0)
-		return s3_refuse(err, -ENOENT, op->path, "no such directory");
+		return object_refuse(err, -ENOENT, op->path, "no such directory");
 	if (page.found > 1 || !page.marker)
-		return s3_refuse(err, -ENOTEMPTY, op->path, "directory not empty");
+		return object_refuse(err, -ENOTEMPTY, op->path, "directory not empty");
 	s3->step = S3_SECOND;
 	return CLOUD_STEP_NEXT;
 }

@@ -1,8 +1,7 @@
 #include "providers/s3_account.h"
-#include <ctype.h>
+#include "providers/credential.h"
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 const struct cloud_field s3_fields[] = {
     {
@@ -100,68 +99,6 @@ const struct cloud_field s3_fields[] = {
     {.name = NULL},
 };
 
-/* A value, or the field's default; NULL if neither is there.  "" counts as not there. */
-static const char *
-s3_field(const json_t *credentials, const char *name)
-{
-	const char *value = json_string_value(json_object_get(credentials, name));
-
-	for (const struct cloud_field *field = s3_fields; field->name != NULL; field++) {
-		if ((value == NULL || *value == '\0') && strcmp(field->name, name) == 0)
-			return field->value;
-	}
-	return value;
-}
-
-/* Printable ASCII without blanks: what may stand in a URL or a header. */
-static bool
-is_token(const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if (!isgraph((unsigned char)*text))
-			return false;
-	}
-	return true;
-}
-
-/*
- * All of Amazon's endpoints lead to the same buckets ("S3 User Guide": a bucket's name is unique in
- * its partition), and so do the names of this machine.  Neither the scheme nor its port tells
- * services apart.
- */
-static char *
-s3_service(const char *host, const char *base)
-{
-	static const char *const amazon[] = {".amazonaws.com", ".amazonaws.com.cn"};
-	static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
-	CLEANUP(cleanup_free) char *name = xstrdup(host);
-	const char *port = "", *found = name;
-	size_t i, len, tail;
-	char *at;
-
-	for (at = name; *at != '\0'; at++)
-		*at = (char)tolower((unsigned char)*at);
-	at = strrchr(name, ':');
-	if (at != NULL && strchr(at, ']') == NULL) {
-		if (strcmp(at, ":80") != 0 && strcmp(at, ":443") != 0)
-			port = host + (at - name);
-		*at = '\0';
-	}
-	len = strlen(name);
-	if (len > 0 && name[len - 1] == '.')
-		name[--len] = '\0';
-	for (i = 0; i < ARRAY_LEN(amazon); i++) {
-		tail = strlen(amazon[i]);
-		if (len > tail && strcmp(name + len - tail, amazon[i]) == 0)
-			found = amazon[i] + 1;
-	}
-	for (i = 0; i < ARRAY_LEN(loopback); i++) {
-		if (strcmp(name, loopback[i]) == 0)
-			found = loopback[0];
-	}
-	return xasprintf("%s%s%s", found, port, base);
-}
-
 /* NULL if the service has no endpoint that can be known. */
 static char *
 s3_made_endpoint(const struct s3_account *s3)
@@ -177,44 +114,26 @@ s3_made_endpoint(const struct s3_account *s3)
 }
 
 static int
-s3_open_endpoint(struct s3_account *s3, const char *endpoint, struct err *err)
+s3_open_endpoint(struct s3_account *s3, const char *url, struct err *err)
 {
+	/* All of Amazon's endpoints lead to the same buckets ("S3 User Guide": a bucket's name is
+	   unique in its partition). */
+	static const char *const amazon[] = {".amazonaws.com", ".amazonaws.com.cn", NULL};
 	CLEANUP(cleanup_free) char *made = NULL;
-	const char *scheme, *host, *port;
-	size_t len;
+	int code;
 
-	s3->endpoint_is_made = endpoint == NULL;
-	if (endpoint == NULL) {
+	s3->endpoint_is_made = url == NULL;
+	if (url == NULL) {
 		made = s3_made_endpoint(s3);
 		if (made == NULL)
 			return err_set(err, -EINVAL,
 			    "endpoint: is missing; service '%s' can be anywhere", s3->kind->name);
-		endpoint = made;
+		url = made;
 	}
-	if (strncasecmp(endpoint, "https://", 8) == 0)
-		scheme = "https://";
-	else if (strncasecmp(endpoint, "http://", 7) == 0)
-		scheme = "http://";
-	else
-		return err_set(err, -EINVAL,
-		    "endpoint: '%s' does not begin with https:// or http://", endpoint);
-	host = endpoint + strlen(scheme);
-	len = strcspn(host, "/");
-	if (len == 0 || !is_token(host) || strpbrk(host, "@?#\\\"<>") != NULL)
-		return err_set(err, -EINVAL,
-		    "endpoint: only scheme, host, port and path are possible, without user, "
-		    "password or query");
-	/* The default port is not part of the Host header, and so not of the signature. */
-	port = strcmp(scheme, "https://") == 0 ? ":443" : ":80";
-	s3->scheme = xstrdup(scheme);
-	s3->base = xstrdup(host + len);
-	if (len > strlen(port) && strncmp(host + len - strlen(port), port, strlen(port)) == 0)
-		len -= strlen(port);
-	s3->host = xstrndup(host, len);
-	for (len = strlen(s3->base); len > 0 && s3->base[len - 1] == '/'; len--)
-		s3->base[len - 1] = '\0';
-	s3->service = s3_service(s3->host, s3->base);
-	return 0;
+	code = endpoint_parse(&s3->endpoint, url, err);
+	if (code == 0)
+		s3->service = endpoint_service(&s3->endpoint, amazon);
+	return code;
 }
 
 static bool
@@ -231,21 +150,21 @@ bucket_is_valid(const char *name, size_t len)
 static int
 s3_open_keys(struct s3_account *s3, const json_t *credentials, struct err *err)
 {
-	const char *id = s3_field(credentials, "accessKeyId");
-	const char *secret = s3_field(credentials, "secretAccessKey");
-	const char *token = s3_field(credentials, "sessionToken");
+	const char *id = credential_get(s3_fields, credentials, "accessKeyId");
+	const char *secret = credential_get(s3_fields, credentials, "secretAccessKey");
+	const char *token = credential_get(s3_fields, credentials, "sessionToken");
 
 	if ((id == NULL) != (secret == NULL))
 		return err_set(err, -EINVAL, "%s: missing; give both keys, or neither",
 		    id == NULL ? "accessKeyId" : "secretAccessKey");
 	if (token != NULL && id == NULL)
 		return err_set(err, -EINVAL, "sessionToken: it needs the keys it came with");
-	if (id != NULL && (!is_token(id) || strpbrk(id, "/,") != NULL))
+	if (id != NULL && (!credential_is_token(id) || strpbrk(id, "/,") != NULL))
 		return err_set(err, -EINVAL, "accessKeyId: it has characters that no key id has");
-	if (secret != NULL && !is_token(secret))
+	if (secret != NULL && !credential_is_token(secret))
 		return err_set(
 		    err, -EINVAL, "secretAccessKey: it has blanks or control characters in it");
-	if (token != NULL && !is_token(token))
+	if (token != NULL && !credential_is_token(token))
 		return err_set(
 		    err, -EINVAL, "sessionToken: it has blanks or control characters in it");
 	s3->id = xstrdup_null(id);
@@ -258,8 +177,8 @@ s3_open_keys(struct s3_account *s3, const json_t *credentials, struct err *err)
 static int
 s3_open_service(struct s3_account *s3, const json_t *credentials, struct err *err)
 {
-	const char *name = s3_field(credentials, "service");
-	const char *endpoint = s3_field(credentials, "endpoint");
+	const char *name = credential_get(s3_fields, credentials, "service");
+	const char *endpoint = credential_get(s3_fields, credentials, "endpoint");
 	const char *host = endpoint == NULL ? NULL : strstr(endpoint, "://");
 
 	if (strcmp(name, "auto") != 0)
@@ -271,24 +190,6 @@ s3_open_service(struct s3_account *s3, const json_t *credentials, struct err *er
 	if (s3->kind == NULL)
 		return err_set(err, -EINVAL, "service: '%s' is none that is known", name);
 	return s3_open_endpoint(s3, endpoint, err);
-}
-
-/* The place of a field's value among `values`, ended by NULL. */
-static int
-s3_choose(int *out, const json_t *credentials, const char *name, const char *const values[],
-    struct err *err)
-{
-	const char *value = s3_field(credentials, name);
-	CLEANUP(buf_free) struct buf all = BUF_INIT(256);
-
-	for (int i = 0; values[i] != NULL; i++) {
-		if (strcmp(values[i], value) == 0) {
-			*out = i;
-			return 0;
-		}
-		buf_printf(&all, "%s\"%s\"", i == 0 ? "" : ", ", values[i]);
-	}
-	return err_set(err, -EINVAL, "%s: '%s' is none of %s", name, value, buf_str(&all));
 }
 
 static int
@@ -319,14 +220,14 @@ static int
 s3_open_encryption(struct s3_account *s3, const json_t *credentials, struct err *err)
 {
 	static const char *const kinds[] = {"none", "AES256", "aws:kms", "customer", NULL};
-	const char *kms_key = s3_field(credentials, "kmsKeyId");
-	const char *customer_key = s3_field(credentials, "customerKey");
-	int kind, code = s3_choose(&kind, credentials, "encryption", kinds, err);
+	const char *kms_key = credential_get(s3_fields, credentials, "kmsKeyId");
+	const char *customer_key = credential_get(s3_fields, credentials, "customerKey");
+	int kind, code = credential_choose(&kind, s3_fields, credentials, "encryption", kinds, err);
 
 	if (code != 0)
 		return code;
 	s3->encryption = (enum s3_encryption)kind;
-	if (kms_key != NULL && (kind != S3_ENCRYPT_KMS || !is_token(kms_key)))
+	if (kms_key != NULL && (kind != S3_ENCRYPT_KMS || !credential_is_token(kms_key)))
 		return err_set(err, -EINVAL, "kmsKeyId: %s",
 		    kind != S3_ENCRYPT_KMS ? "only with encryption \"aws:kms\""
 					   : "it has characters that no key id has");
@@ -342,15 +243,16 @@ s3_open_options(struct s3_account *s3, const json_t *credentials, struct err *er
 	static const char *const styles[] = {"auto", "path", "virtual", NULL};
 	static const char *const checksums[] = {"none", "md5", "crc32c", "auto", NULL};
 	static const char *const truths[] = {"no", "yes", NULL};
-	const char *class = s3_field(credentials, "storageClass");
-	const char *ca = s3_field(credentials, "ca");
+	const char *class = credential_get(s3_fields, credentials, "storageClass");
 	int style = 0, checksum = 0, pays = 0;
-	int code = s3_choose(&style, credentials, "style", styles, err);
+	int code = credential_choose(&style, s3_fields, credentials, "style", styles, err);
 
 	if (code == 0)
-		code = s3_choose(&checksum, credentials, "checksum", checksums, err);
+		code = credential_choose(
+		    &checksum, s3_fields, credentials, "checksum", checksums, err);
 	if (code == 0)
-		code = s3_choose(&pays, credentials, "requesterPays", truths, err);
+		code =
+		    credential_choose(&pays, s3_fields, credentials, "requesterPays", truths, err);
 	if (code != 0)
 		return code;
 	s3->is_virtual_always = style == 2;
@@ -359,28 +261,25 @@ s3_open_options(struct s3_account *s3, const json_t *credentials, struct err *er
 		checksum = s3->kind->has & S3_CRC32C ? S3_CHECKSUM_CRC32C : S3_CHECKSUM_MD5;
 	s3->checksum = (enum s3_checksum)checksum;
 	s3->requester_pays = pays;
-	if (class != NULL && !is_token(class))
+	if (class != NULL && !credential_is_token(class))
 		return err_set(err, -EINVAL, "storageClass: '%s' is no storage class", class);
 	s3->storage_class = xstrdup_null(class);
-	if (ca != NULL && *ca != '/')
-		return err_set(err, -EINVAL, "ca: '%s' is not an absolute path", ca);
-	s3->ca = xstrdup_null(ca);
-	return 0;
+	return credential_ca(&s3->ca, s3_fields, credentials, err);
 }
 
 static bool
 region_is_valid(const char *region)
 {
-	return *region != '\0' && is_token(region) && strpbrk(region, "/,@?#:%") == NULL;
+	return *region != '\0' && credential_is_token(region) && strpbrk(region, "/,@?#:%") == NULL;
 }
 
 static int
 s3_open_fields(struct s3_account *s3, const json_t *credentials, struct err *err)
 {
-	const char *bucket = s3_field(credentials, "bucket");
+	const char *bucket = credential_get(s3_fields, credentials, "bucket");
 	int code;
 
-	s3->region = xstrdup(s3_field(credentials, "region"));
+	s3->region = xstrdup(credential_get(s3_fields, credentials, "region"));
 	if (!region_is_valid(s3->region))
 		return err_set(err, -EINVAL, "region: '%s' is no region's name", s3->region);
 	code = s3_open_service(s3, credentials, err);
@@ -416,9 +315,7 @@ s3_open(struct account *account, const json_t *credentials, struct err *err)
 static void
 s3_close_endpoint(struct s3_account *s3)
 {
-	free(s3->scheme);
-	free(s3->host);
-	free(s3->base);
+	endpoint_fini(&s3->endpoint);
 	free(s3->service);
 }
 
@@ -441,7 +338,7 @@ s3_close(struct account *account)
 	free(s3->kms_key);
 	mem_wipe_free(s3->customer_key);
 	free(s3->customer_md5);
-	*s3 = (struct s3_account){.scheme = NULL};
+	*s3 = (struct s3_account){.kind = NULL};
 }
 
 bool

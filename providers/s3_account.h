@@ -2,6 +2,7 @@
  * s3_account: an account of S3: its fields, what they make of it, and where its objects are.
  */
 #pragma once
+#include "providers/endpoint.h"
 #include "providers/s3_service.h"
 #include "providers/sigv4.h"
 #include "src/cloud.h"
@@ -20,9 +21,7 @@ enum s3_checksum { S3_CHECKSUM_NONE, S3_CHECKSUM_MD5, S3_CHECKSUM_CRC32C };
 
 struct s3_account {
 	const struct s3_service *kind; /* its quirks */
-	char *scheme; /* "https://" */
-	char *host; /* and port, as in the Host header */
-	char *base; /* path in front of everything, "" or "/x" */
+	struct endpoint endpoint;
 	char *service; /* host and base, one for all the names the service is known to have */
 	char *region;
 	bool endpoint_is_made; /* from the region: it may be learned */

@@ -1,37 +1,12 @@
 #include "providers/s3_answer.h"
+#include "providers/object.h"
 #include "providers/s3_account.h"
 #include "providers/s3_xml.h"
-#include "src/clock.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define S3_NSEC      1000000000LL
-#define S3_MTIME_MAX (INT64_MAX / S3_NSEC)
-
-const char *
-s3_doing(const struct cloud_op *op)
-{
-	static const char *const doing[CLOUD_OP_KINDS] = {
-	    [CLOUD_LIST] = "list",
-	    [CLOUD_STAT] = "look up",
-	    [CLOUD_READ] = "read",
-	    [CLOUD_PUT] = "write",
-	    [CLOUD_REMOVE] = "remove",
-	    [CLOUD_RMDIR] = "remove the directory",
-	    [CLOUD_MKDIR] = "make the directory",
-	    [CLOUD_COPY] = "copy to",
-	    [CLOUD_UPLOAD_BEGIN] = "begin the upload of",
-	    [CLOUD_UPLOAD_PART] = "upload a part of",
-	    [CLOUD_COPY_PART] = "copy a part of",
-	    [CLOUD_UPLOAD_STATUS] = "look up the upload of",
-	    [CLOUD_UPLOAD_COMMIT] = "finish the upload of",
-	    [CLOUD_UPLOAD_ABORT] = "abort the upload of",
-	    [CLOUD_UPLOAD_FIND] = "list the uploads of",
-	};
-
-	return doing[op->kind] == NULL ? "change" : doing[op->kind];
-}
+#define S3_MTIME_MAX (INT64_MAX / OBJECT_NSEC)
 
 /* What S3's words mean to us ("Error responses", API Reference). */
 static const struct {
@@ -186,7 +161,7 @@ s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
 		return err_set(err, -EINVAL,
 		    "cannot %s '%s': the bucket is not at this endpoint%s%s: set the account's region "
 		    "and endpoint to the bucket's",
-		    s3_doing(op), op->path, *region == '\0' ? "" : ", but in region ", region);
+		    object_doing(op), op->path, *region == '\0' ? "" : ", but in region ", region);
 	code = s3_error_code(res, &error);
 	if (code == -ENOENT && s3_is_out_of_sight(op, &error))
 		code = -EXDEV;
@@ -198,40 +173,15 @@ s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
 		    "was asked for",
 		    op->from != NULL ? op->path2 : op->path);
 	if (error.code[0] == '\0')
-		err_set(err, code, "cannot %s '%s': the service answered %d (%s)", s3_doing(op),
+		err_set(err, code, "cannot %s '%s': the service answered %d (%s)", object_doing(op),
 		    op->path, res->status, err_info(code)->text);
 	else
-		err_set(err, code, "cannot %s '%s': %s%s%s%s", s3_doing(op), op->path, error.code,
-		    error.message[0] == '\0' ? "" : ": ", error.message, s3_hint(&error));
+		err_set(err, code, "cannot %s '%s': %s%s%s%s", object_doing(op), op->path,
+		    error.code, error.message[0] == '\0' ? "" : ": ", error.message,
+		    s3_hint(&error));
 	if (code == -EAGAIN && err != NULL)
 		err->wait_ms = http_retry_after(res, op->now_ms);
 	return code;
-}
-
-/* False unless it is digits only and fits. */
-static bool
-parse_number(uint64_t *out, const char **text)
-{
-	char *end;
-
-	if (**text < '0' || **text > '9')
-		return false;
-	errno = 0;
-	*out = strtoull(*text, &end, 10);
-	*text = end;
-	return errno == 0;
-}
-
-/* "bytes a-b/total" */
-static bool
-parse_content_range(uint64_t *first, uint64_t *last, uint64_t *total, const char *text)
-{
-	if (text == NULL || strncasecmp(text, "bytes ", 6) != 0)
-		return false;
-	text += 6;
-	return parse_number(first, &text) && *text++ == '-' && parse_number(last, &text) &&
-	    *text++ == '/' && parse_number(total, &text) && *text == '\0' && *first <= *last &&
-	    *last < *total;
 }
 
 /* "1700000000.123456789", as rclone and we write it; false: not such a time. */
@@ -240,10 +190,10 @@ parse_mtime(int64_t *out_ns, const char *text)
 {
 	bool negative = *text == '-';
 	uint64_t seconds, fraction = 0;
-	int64_t unit = S3_NSEC;
+	int64_t unit = OBJECT_NSEC;
 
 	text += negative;
-	if (!parse_number(&seconds, &text) || seconds >= (uint64_t)S3_MTIME_MAX)
+	if (!object_number(&seconds, &text) || seconds >= (uint64_t)S3_MTIME_MAX)
 		return false;
 	if (*text == '.') {
 		for (text++; *text >= '0' && *text <= '9' && unit > 1; text++) {
@@ -254,7 +204,7 @@ parse_mtime(int64_t *out_ns, const char *text)
 	}
 	if (*text != '\0')
 		return false;
-	*out_ns = (int64_t)(seconds * S3_NSEC + fraction) * (negative ? -1 : 1);
+	*out_ns = (int64_t)(seconds * OBJECT_NSEC + fraction) * (negative ? -1 : 1);
 	return true;
 }
 
@@ -302,12 +252,8 @@ s3_take_written(struct cloud_op *op, const struct http_response *res, const char
 {
 	struct entry *entry = &op->entry;
 
-	entry_fini(entry);
-	entry_init(entry);
-	entry->path = xstrdup(op->path);
-	entry->kind = ENTRY_FILE;
-	entry->size = size;
-	entry->version = s3_version(etag);
+	object_take_file(op, size);
+	entry->version = object_version(etag);
 	entry->mtime_ns = op->put.mtime_ns;
 	entry->mode = op->put.mode & 07777;
 	s3_take_md5(&entry->digests, op, entry->version, &res->headers);
@@ -319,63 +265,20 @@ s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t siz
 {
 	const char *etag = http_header_get(&res->headers, "ETag");
 	const char *mtime = http_header_get(&res->headers, "x-amz-meta-mtime");
-	const char *modified = http_header_get(&res->headers, "Last-Modified");
-	const char *mode = http_header_get(&res->headers, "x-amz-meta-mode");
 	const char *type = http_header_get(&res->headers, "Content-Type");
 	struct entry *entry = &op->entry;
-	int64_t seconds;
 
-	entry_fini(entry);
-	entry_init(entry);
-	entry->path = xstrdup(op->path);
-	entry->kind = ENTRY_FILE;
-	entry->size = size;
-	entry->version = etag == NULL ? NULL : s3_version(etag);
+	object_take_file(op, size);
+	entry->version = etag == NULL ? NULL : object_version(etag);
 	entry->content_type = xstrdup_null(type);
 	if (entry->version != NULL)
 		s3_take_md5(&entry->digests, op, entry->version, &res->headers);
 	if (res->status != 206) /* of a range it may be that of a part */
 		s3_take_crc32c(
 		    &entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
-	if (mode != NULL && *mode != '\0' && mode[strspn(mode, "01234567")] == '\0')
-		entry->mode = (unsigned)strtoul(mode, NULL, 8) & 07777;
-	if ((mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime)) && modified != NULL &&
-	    clock_parse_http(&seconds, modified) == 0 && seconds < S3_MTIME_MAX &&
-	    seconds > -S3_MTIME_MAX)
-		entry->mtime_ns = seconds * S3_NSEC;
-}
-
-static bool
-s3_content_length(uint64_t *out, const struct http_response *res)
-{
-	const char *text = http_header_get(&res->headers, "Content-Length");
-
-	return text != NULL && parse_number(out, &text) && *text == '\0';
-}
-
-int
-s3_check_range(
-    struct cloud_op *op, const struct http_response *res, uint64_t *size, struct err *err)
-{
-	uint64_t from = op->offset + op->streamed, first, last, end;
-
-	if (res->status == 206) {
-		if (!parse_content_range(
-			&first, &last, size, http_header_get(&res->headers, "Content-Range")))
-			return err_set(err, -EPROTO,
-			    "cannot read '%s': the service sends a part and does not say which",
-			    op->path);
-		/* The last byte that is wanted, or that there is. */
-		end = op->length == UINT64_MAX ? UINT64_MAX : op->offset + op->length - 1;
-		if (first == from && last == MIN(end, *size - 1))
-			return 0;
-	} else if (s3_content_length(size, res)) {
-		/* All of it, without a range: fine if that is what is wanted. */
-		if (from == 0 && op->length >= *size)
-			return 0;
-	}
-	return err_set(err, -EPROTO,
-	    "cannot read '%s': the service does not send the range that was asked for", op->path);
+	entry->mode = object_mode(http_header_get(&res->headers, "x-amz-meta-mode"));
+	if (mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime))
+		entry->mtime_ns = object_modified(res);
 }
 
 int
@@ -383,9 +286,8 @@ s3_take_head(struct cloud_op *op, const struct http_response *res, struct err *e
 {
 	uint64_t size;
 
-	if (!s3_content_length(&size, res))
-		return err_set(err, -EPROTO, "cannot %s '%s': the service does not say its size",
-		    s3_doing(op), op->path);
+	if (object_length(&size, op, res, err) != 0)
+		return -EPROTO;
 	s3_take_entry(op, res, size);
 	return 0;
 }

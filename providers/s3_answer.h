@@ -6,8 +6,6 @@
 
 /* 0, or a negative errno with the service's words in *err. */
 int s3_check(struct cloud_op *, const struct http_response *, struct err *);
-/* What the op does, for messages: "read". */
-const char *s3_doing(const struct cloud_op *);
 /* Is the bucket in another region, and which? */
 #define S3_REGION_MAX 64
 bool s3_region_of(char out[S3_REGION_MAX], const struct http_response *);
@@ -24,6 +22,3 @@ void s3_take_written(struct cloud_op *, const struct http_response *, const char
 void s3_take_entry(struct cloud_op *, const struct http_response *, uint64_t size);
 /* The same of an answer to HEAD, which says the size. */
 int s3_take_head(struct cloud_op *, const struct http_response *, struct err *);
-/* Is this the range that a READ asked for?  Else some other bytes would become content.  *size: of
- * all. */
-int s3_check_range(struct cloud_op *, const struct http_response *, uint64_t *size, struct err *);

@@ -10,7 +10,7 @@ s3_put_copy(struct cloud_op *op, struct http_request *req)
 	req->method = "PUT";
 	req->body = HTTP_BODY_BYTES;
 	/* Without a word of ours the service keeps what the source says of itself. */
-	if (s3_has_attributes(&op->put)) {
+	if (object_has_attributes(&op->put)) {
 		http_request_header(req, "x-amz-metadata-directive", "REPLACE");
 		s3_put_attributes(req, op);
 	}
@@ -52,12 +52,12 @@ s3_copy_response(struct cloud_op *op, const struct http_response *res, struct er
 	struct s3_result result;
 
 	if (s3_xml_result(&result, "CopyObjectResult", res->body.data, res->body.len, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	if (s3_copy_compare(op, result.etag, err) != 0)
 		return CLOUD_STEP_FAIL;
 	s3_take_written(
 	    op, res, result.etag, result.crc32c, op->length == UINT64_MAX ? 0 : op->length);
 	s3->look =
-	    result.etag[0] == '\0' || op->length == UINT64_MAX || !s3_has_attributes(&op->put);
+	    result.etag[0] == '\0' || op->length == UINT64_MAX || !object_has_attributes(&op->put);
 	return s3_stage_acted(op);
 }

@@ -3,6 +3,7 @@
  * (writes that are made safe by looking first), s3_copy.c, s3_upload.c.  Nobody else includes it.
  */
 #pragma once
+#include "providers/object.h"
 #include "providers/s3_request.h"
 #include "providers/s3_xml.h"
 
@@ -57,11 +58,6 @@ s3_account(const struct cloud_op *op)
 {
 	return op->account->data;
 }
-
-/* s3.c */
-/* Context in front of what the parser said. */
-enum cloud_step s3_bad_answer(struct cloud_op *, const struct err *why, struct err *);
-enum cloud_step s3_refuse(struct err *, int code, const char *path, const char *why);
 
 /* s3_stage.c */
 bool s3_is_staged(const struct cloud_op *);

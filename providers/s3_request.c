@@ -1,11 +1,12 @@
 #include "providers/s3_request.h"
 #include "providers/content_type.h"
+#include "providers/object.h"
 #include "providers/sigv4.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define S3_NSEC 1000000000ULL
+#define NSEC ((unsigned long long)OBJECT_NSEC)
 
 static bool
 s3_is_virtual(const struct s3_account *s3, const char *bucket)
@@ -15,35 +16,18 @@ s3_is_virtual(const struct s3_account *s3, const char *bucket)
 	    (s3->is_virtual_always || strpbrk(bucket, "._") == NULL);
 }
 
-/* From a caller: it must not be able to add a header of its own. */
-static bool
-is_header_value(const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
-			return false;
-	}
-	return true;
-}
-
-bool
-s3_has_attributes(const struct cloud_put *put)
-{
-	return put->mtime_ns != ENTRY_NO_TIME || put->mode != 0 || put->content_type != NULL;
-}
-
 void
 s3_put_attributes(struct http_request *req, const struct cloud_op *op)
 {
 	const struct cloud_put *put = &op->put;
 	uint64_t ns = put->mtime_ns < 0 ? -(uint64_t)put->mtime_ns : (uint64_t)put->mtime_ns;
-	bool given = put->content_type != NULL && is_header_value(put->content_type);
+	bool given = put->content_type != NULL && object_is_header_value(put->content_type);
 
 	http_request_header(
 	    req, "Content-Type", "%s", given ? put->content_type : content_type_guess(op->path));
 	if (put->mtime_ns != ENTRY_NO_TIME)
 		http_request_header(req, "x-amz-meta-mtime", "%s%llu.%09llu",
-		    put->mtime_ns < 0 ? "-" : "", ns / S3_NSEC, ns % S3_NSEC);
+		    put->mtime_ns < 0 ? "-" : "", ns / NSEC, ns % NSEC);
 	if (put->mode != 0)
 		http_request_header(req, "x-amz-meta-mode", "%04o", put->mode & 07777);
 }
@@ -122,15 +106,6 @@ s3_put_source(struct http_request *req, const struct cloud_op *op)
 	return !source.failed;
 }
 
-void
-s3_put_digest(struct http_request *req, const char *name, const void *sum, size_t len)
-{
-	CLEANUP(buf_free) struct buf text = BUF_INIT(64);
-
-	buf_put_base64(&text, sum, len);
-	http_request_header(req, name, "%s", buf_str(&text));
-}
-
 /*
  * What is known beforehand goes into a header.  Else the checksum is computed as the content goes
  * by, and follows it; but where the MD5 is known, that is what the service must compare with: our
@@ -148,10 +123,10 @@ s3_put_body(struct http_request *req, const struct cloud_op *op)
 	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
 	req->length = op->length;
 	if (crc && (known->have & HASH_BIT(HASH_CRC32C))) {
-		s3_put_digest(
+		object_put_digest(
 		    req, "x-amz-checksum-crc32c", known->sum[HASH_CRC32C], hash_size(HASH_CRC32C));
 	} else if (crc && op->length == 0) {
-		s3_put_digest(req, "x-amz-checksum-crc32c", "\0\0\0\0", 4);
+		object_put_digest(req, "x-amz-checksum-crc32c", "\0\0\0\0", 4);
 	} else if (crc && (!md5 || op->kind == CLOUD_UPLOAD_PART)) {
 		req->crc32c_trailer = true;
 		http_request_header(req, "Content-Encoding", "aws-chunked");
@@ -160,7 +135,7 @@ s3_put_body(struct http_request *req, const struct cloud_op *op)
 		return;
 	}
 	if (md5)
-		s3_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
+		object_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
 }
 
 void
@@ -221,14 +196,15 @@ s3_put_path(struct buf *path, const struct s3_account *s3, const struct s3_place
 {
 	bool is_virtual = s3_is_virtual(s3, place->bucket);
 
-	buf_printf(path, "%s/", s3->base);
+	buf_printf(path, "%s/", s3->endpoint.base);
 	if (!is_virtual && *place->bucket != '\0') {
 		buf_puts(path, place->bucket);
 		if (*place->key != '\0')
 			buf_putc(path, '/');
 	}
 	buf_put_uri(path, place->key, "/");
-	return is_virtual ? xasprintf("%s.%s", place->bucket, s3->host) : xstrdup(s3->host);
+	return is_virtual ? xasprintf("%s.%s", place->bucket, s3->endpoint.host)
+			  : xstrdup(s3->endpoint.host);
 }
 
 int
@@ -239,7 +215,7 @@ s3_finish(struct http_request *req, const struct s3_account *s3, const struct s3
 	CLEANUP(cleanup_free) char *host = s3_put_path(&path, s3, place);
 
 	buf_puts(&path, suffix);
-	buf_printf(&req->url, "%s%s%s%s%s", s3->scheme, host, buf_str(&path),
+	buf_printf(&req->url, "%s%s%s%s%s", s3->endpoint.scheme, host, buf_str(&path),
 	    *query == '\0' ? "" : "?", query);
 	if (path.failed || req->url.failed)
 		return err_set(err, -ENAMETOOLONG, "'%s' is too long for a URL", place->key);
@@ -272,7 +248,7 @@ s3_presign(struct buf *out, const struct account *account, const char *path, uin
 	if (expires_s == 0 || expires_s > S3_PRESIGN_MAX)
 		return err_set(err, -EINVAL, "a link lives for 1 second to 7 days");
 	host = s3_put_path(&encoded, s3, &place);
-	buf_printf(out, "%s%s%s", s3->scheme, host, buf_str(&encoded));
+	buf_printf(out, "%s%s%s", s3->endpoint.scheme, host, buf_str(&encoded));
 	good = !encoded.failed;
 	if (s3->id != NULL) {
 		if (s3->requester_pays)

@@ -4,8 +4,6 @@
 #pragma once
 #include "providers/s3_account.h"
 
-/* Does a write say anything of what it writes?  A copy that does not keeps what its source has. */
-bool s3_has_attributes(const struct cloud_put *);
 /* Content type, modification time, mode: of PUT, COPY and an upload's beginning. */
 void s3_put_attributes(struct http_request *, const struct cloud_op *);
 /* put.no_replace, where the service takes such a condition. */
@@ -22,8 +20,6 @@ bool s3_put_source(struct http_request *, const struct cloud_op *);
 void s3_put_body(struct http_request *, const struct cloud_op *);
 /* Whoever asks so is told the checksum of the whole. */
 void s3_put_checksum_mode(struct http_request *, const struct s3_account *);
-/* A hash in base64. */
-void s3_put_digest(struct http_request *, const char *name, const void *sum, size_t len);
 
 /*
  * Finishes a request whose headers and body are filled in: URL, Host, time, payload hash and

@@ -113,9 +113,9 @@ s3_prove_response(struct cloud_op *op, const struct http_response *res, int code
 	    s3_is_made_of_parts(op, op->entry.version))
 		return CLOUD_STEP_DONE;
 	if (code != 0 && code != -ENOENT)
-		return s3_refuse(err, -EIO, op->path,
+		return object_refuse(err, -EIO, op->path,
 		    "whether it was written could not be found out: its upload is gone");
-	return s3_refuse(err, s3->failed, op->path,
+	return object_refuse(err, s3->failed, op->path,
 	    s3->failed == -EEXIST ? "exists already" : "the service knows no such upload");
 }
 
@@ -163,12 +163,12 @@ s3_look_response(struct cloud_op *op, const struct http_response *res, int code,
 		return provider_failed(why);
 	}
 	if (stage == S3_CHECK_PATH)
-		return s3_refuse(err, -EEXIST, op->path, "exists already");
+		return object_refuse(err, -EEXIST, op->path, "exists already");
 	if (stage == S3_LOOK) {
 		if (s3_take_head(op, res, err) != 0)
 			return CLOUD_STEP_FAIL;
 		if (size != 0 && op->entry.size != size)
-			return s3_refuse(
+			return object_refuse(
 			    err, -ESTALE, op->path, "was written, and is another one by now");
 	}
 	return s3_stage_next(op);

@@ -92,7 +92,7 @@ s3_put_commit(const struct cloud_op *op, struct http_request *req)
 		s3_put_customer_key(req, s3);
 	}
 	if (checked && (op->put.digests.have & HASH_BIT(HASH_CRC32C)))
-		s3_put_digest(req, "x-amz-checksum-crc32c", op->put.digests.sum[HASH_CRC32C],
+		object_put_digest(req, "x-amz-checksum-crc32c", op->put.digests.sum[HASH_CRC32C],
 		    hash_size(HASH_CRC32C));
 	buf_puts(&req->bytes,
 	    "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
@@ -131,11 +131,11 @@ static enum cloud_step
 s3_check_part(const struct cloud_op *op, struct err *err)
 {
 	if (op->part.number == 0 || op->part.number > S3_PARTS_MAX)
-		return s3_refuse(err, -E2BIG, op->path, "an upload has at most 10,000 parts");
+		return object_refuse(err, -E2BIG, op->path, "an upload has at most 10,000 parts");
 	if (op->length > S3_PART_MAX)
-		return s3_refuse(err, -EFBIG, op->path, "a part has at most 5 GiB");
+		return object_refuse(err, -EFBIG, op->path, "a part has at most 5 GiB");
 	if (op->kind == CLOUD_COPY_PART && op->length == 0)
-		return s3_refuse(err, -EINVAL, op->path, "no part of nothing can be copied");
+		return object_refuse(err, -EINVAL, op->path, "no part of nothing can be copied");
 	return CLOUD_STEP_SEND;
 }
 
@@ -154,7 +154,7 @@ s3_put_upload(struct cloud_op *op, struct http_request *req, const struct s3_pla
 	case CLOUD_UPLOAD_PART: s3_put_part(op, req); break;
 	case CLOUD_COPY_PART:
 		if (step == CLOUD_STEP_SEND && !s3_put_part_copy(op, req))
-			return s3_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
+			return object_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
 		break;
 	case CLOUD_UPLOAD_STATUS: req->method = "GET"; break;
 	case CLOUD_UPLOAD_COMMIT: s3_put_commit(op, req); break;
@@ -174,9 +174,10 @@ s3_begin_response(struct cloud_op *op, const struct http_response *res, struct e
 
 	if (s3_xml_result(
 		&result, "InitiateMultipartUploadResult", res->body.data, res->body.len, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	if (result.upload[0] == '\0')
-		return s3_refuse(err, -EPROTO, op->path, "the service does not name the upload");
+		return object_refuse(
+		    err, -EPROTO, op->path, "the service does not name the upload");
 	xstrset(&op->upload, result.upload);
 	return CLOUD_STEP_DONE;
 }
@@ -192,9 +193,9 @@ s3_take_part(struct cloud_op *op, const struct http_response *res, const char *e
 
 	*digests = (struct digests){.have = 0};
 	if (s3_take_tag(part->tag, etag, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	if (part->tag[0] == '\0')
-		return s3_refuse(
+		return object_refuse(
 		    err, -EPROTO, op->path, "a part was written, but the service gives it no etag");
 	part->length = op->length;
 	s3_take_md5(digests, op, part->tag, &res->headers);
@@ -221,7 +222,7 @@ s3_part_copy_response(struct cloud_op *op, const struct http_response *res, stru
 	struct s3_result result;
 
 	if (s3_xml_result(&result, "CopyPartResult", res->body.data, res->body.len, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	if (s3_take_part(op, res, result.etag, result.crc32c, err) != CLOUD_STEP_DONE)
 		return CLOUD_STEP_FAIL;
 	return s3_stage_acted(op);
@@ -234,7 +235,7 @@ s3_status_response(struct cloud_op *op, const struct http_response *res, struct 
 	struct s3_page page;
 
 	if (s3_xml_parts(&page, &op->parts, res->body.data, res->body.len, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	return page.truncated ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
 }
 
@@ -247,7 +248,7 @@ s3_commit_response(struct cloud_op *op, const struct http_response *res, struct 
 
 	if (s3_xml_result(
 		&result, "CompleteMultipartUploadResult", res->body.data, res->body.len, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	s3_take_written(op, res, result.etag, result.crc32c, s3_upload_size(op));
 	/* Attributes went with the beginning; they are known here only if they are given again. */
 	s3->look = result.etag[0] == '\0';
@@ -290,7 +291,7 @@ s3_find_response(struct cloud_op *op, const struct http_response *res, struct er
 	s3_locate(&place, op->account->data, op->path);
 	if (s3_xml_uploads(&page, place.key, s3_account(op)->kind->has & S3_ENCODES_SILENTLY,
 		res->body.data, res->body.len, &why) != 0)
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	len = MIN(page.len, CLOUD_UPLOADS_MAX - op->uploads_len);
 	op->uploads = xrealloc(op->uploads, MAX(op->uploads_len + len, 1), sizeof *op->uploads);
 	for (size_t i = 0; i < len; i++)
@@ -300,7 +301,7 @@ s3_find_response(struct cloud_op *op, const struct http_response *res, struct er
 	if (more && strcmp(page.key_marker, s3->key_marker) == 0 &&
 	    strcmp(page.id_marker, s3->id_marker) == 0) {
 		err_set(&why, -EPROTO, "the list goes round in circles");
-		return s3_bad_answer(op, &why, err);
+		return object_bad_answer(op, &why, err);
 	}
 	memcpy(s3->key_marker, page.key_marker, sizeof s3->key_marker);
 	memcpy(s3->id_marker, page.id_marker, sizeof s3->id_marker);

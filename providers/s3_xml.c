@@ -1,4 +1,6 @@
 #include "providers/s3_xml.h"
+#include "providers/listing.h"
+#include "providers/object.h"
 #include "providers/xml.h"
 #include "src/clock.h"
 #include "src/path.h"
@@ -12,30 +14,6 @@ struct list_walk {
 	struct entry entry; /* being filled */
 	bool encoded, seen;
 };
-
-char *
-s3_version(const char *etag)
-{
-	size_t len = strlen(etag);
-
-	if (len >= 2 && etag[0] == '"' && etag[len - 1] == '"')
-		return xstrndup(etag + 1, len - 2);
-	return xstrdup(etag);
-}
-
-uint64_t
-s3_xml_size(const char *text)
-{
-	char *end;
-	uint64_t size;
-
-	errno = 0;
-	size = strtoull(text, &end, 10);
-	return errno != 0 || *end != '\0' || text[strspn(text, "0123456789")] != '\0' ||
-		*text == '\0'
-	    ? UINT64_MAX
-	    : size;
-}
 
 static void
 list_add(struct list_walk *walk, enum entry_kind kind)
@@ -61,12 +39,12 @@ list_contents(struct list_walk *walk, const char *field, const char *text, struc
 	} else if (strcmp(field, "/Key") == 0) {
 		xstrset(&entry->path, text);
 	} else if (strcmp(field, "/Size") == 0) {
-		entry->size = s3_xml_size(text);
+		entry->size = object_size(text);
 		if (entry->size == UINT64_MAX)
 			return err_set(err, -EPROTO, "the list has a size of '%.40s'", text);
 	} else if (strcmp(field, "/ETag") == 0) {
 		free(entry->version);
-		entry->version = *text == '\0' ? NULL : s3_version(text);
+		entry->version = *text == '\0' ? NULL : object_version(text);
 	} else if (strcmp(field, "/LastModified") == 0 && clock_parse(&ms, text) == 0) {
 		entry->mtime_ns = (int64_t)ms * 1000000;
 	}
@@ -110,35 +88,6 @@ s3_xml_key(char *key)
 	return uri_decode(key) == strlen(key);
 }
 
-/* Makes the key in entry->path a path of the account, or says that it is none. */
-static bool
-list_place(
-    struct entry *entry, struct s3_page *page, const char *dir, const char *prefix, bool encoded)
-{
-	size_t prefix_len = strlen(prefix), len;
-	char *name = entry->path;
-	char *path;
-
-	if (encoded && !s3_xml_key(name))
-		return false;
-	if (strncmp(name, prefix, prefix_len) != 0)
-		return false;
-	name += prefix_len;
-	len = strlen(name);
-	if (len == 0) {
-		page->marker = true;
-		return false;
-	}
-	if (entry->kind == ENTRY_DIRECTORY && name[len - 1] == '/')
-		name[--len] = '\0';
-	if (len == 0 || strchr(name, '/') != NULL || !path_is_canonical(name))
-		return false;
-	path = path_child(dir, name);
-	free(entry->path);
-	entry->path = path;
-	return path_is_canonical(path); /* it may have become too long */
-}
-
 int
 s3_xml_list(struct s3_page *out, struct entry_list *into, const char *dir, const char *prefix,
     const void *data, size_t len, struct err *err)
@@ -158,40 +107,15 @@ s3_xml_list(struct s3_page *out, struct entry_list *into, const char *dir, const
 	for (size_t i = 0; code == 0 && i < keys.len; i++) {
 		struct entry *entry = &keys.items[i];
 
-		if (list_place(entry, out, dir, prefix, walk.encoded) && into != NULL) {
+		if (walk.encoded && !s3_xml_key(entry->path))
+			continue;
+		if (listing_place(entry, &out->marker, dir, prefix) && into != NULL) {
 			*entry_list_add(into) = *entry;
 			entry_init(entry);
 		}
 	}
 	entry_list_fini(&keys);
 	return code;
-}
-
-static int
-entry_compare(const void *a, const void *b)
-{
-	const struct entry *first = a, *second = b;
-	int order = strcmp(first->path, second->path);
-
-	return order != 0 ? order
-			  : (second->kind == ENTRY_DIRECTORY) - (first->kind == ENTRY_DIRECTORY);
-}
-
-void
-s3_list_finish(struct entry_list *list)
-{
-	size_t kept = 0;
-
-	if (list->len == 0)
-		return;
-	qsort(list->items, list->len, sizeof *list->items, entry_compare);
-	for (size_t i = 0; i < list->len; i++) {
-		if (kept > 0 && strcmp(list->items[kept - 1].path, list->items[i].path) == 0)
-			entry_fini(&list->items[i]);
-		else
-			list->items[kept++] = list->items[i];
-	}
-	list->len = kept;
 }
 
 struct buckets_walk {

@@ -26,12 +26,6 @@ struct s3_page {
  */
 int s3_xml_list(struct s3_page *out, struct entry_list *into, const char *dir, const char *prefix,
     const void *data, size_t len, struct err *);
-/*
- * To be called once after the last page: sorts by path, and resolves what is both a file ("a") and
- * a directory ("a/b") in S3: the directory is shown and the file is hidden, since otherwise a whole
- * tree would be.
- */
-void s3_list_finish(struct entry_list *);
 int s3_xml_buckets(struct entry_list *into, const void *data, size_t len, struct err *);
 
 struct s3_error {
@@ -43,9 +37,7 @@ struct s3_error {
 /* Never fails: both are "" when the body is no error document. */
 void s3_xml_error(struct s3_error *out, const void *data, size_t len);
 
-/* An etag as a version: without its quotes.  Caller frees. */
-char *s3_version(const char *etag);
-/* The same as the tag of a part; -EPROTO if it is none. */
+/* An etag as the tag of a part; -EPROTO if it is none. */
 int s3_take_tag(char out[CLOUD_TAG_MAX], const char *etag, struct err *);
 
 /* What the answers about copies and uploads have in common; "" is what an answer does not say. */
@@ -76,8 +68,7 @@ int s3_xml_uploads(struct s3_uploads *out, const char *key, bool encoded, const 
 void s3_uploads_fini(struct s3_uploads *);
 
 /* What the parsers share: xml_walk(), but for the white space in front by which an answer that took
-   long kept its connection alive; digits only, UINT64_MAX for anything else; a key as it comes with
-   encoding-type=url, in place, false if a NUL was hidden in it. */
+   long kept its connection alive; a key as it comes with encoding-type=url, in place, false if a
+   NUL was hidden in it. */
 int s3_xml_walk(const void *data, size_t len, xml_fn, void *arg, struct err *);
-uint64_t s3_xml_size(const char *text);
 bool s3_xml_key(char *key);

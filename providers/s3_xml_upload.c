@@ -1,4 +1,5 @@
 /* S3's answers about copies and uploads in parts. */
+#include "providers/object.h"
 #include "providers/s3_xml.h"
 #include "providers/xml.h"
 #include <stdio.h>
@@ -18,7 +19,7 @@ take_text(char *out, size_t size, const char *text, const char *what, struct err
 static int
 take_etag(char out[CLOUD_TAG_MAX], const char *text, struct err *err)
 {
-	CLEANUP(cleanup_free) char *tag = s3_version(text);
+	CLEANUP(cleanup_free) char *tag = object_version(text);
 
 	for (const char *c = tag; *c != '\0'; c++) {
 		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f ||
@@ -102,10 +103,10 @@ parts_element(void *arg, const char *path, const char *text, struct err *err)
 		return 0;
 	path += sizeof part - 1;
 	if (strcmp(path, "/PartNumber") == 0) {
-		number = s3_xml_size(text);
+		number = object_size(text);
 		walk->part.number = number <= S3_PARTS_MAX ? (unsigned)number : 0;
 	} else if (strcmp(path, "/Size") == 0) {
-		walk->part.length = s3_xml_size(text);
+		walk->part.length = object_size(text);
 		if (walk->part.length == UINT64_MAX)
 			return err_set(err, -EPROTO, "a part has a size of '%.40s'", text);
 	} else if (strcmp(path, "/ETag") == 0) {

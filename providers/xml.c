@@ -29,6 +29,30 @@ walk_fail(struct walk *walk, const char *why)
 }
 
 static void
+walk_attribute(struct walk *walk, const xmlChar **attribute)
+{
+	size_t len = strlen((const char *)attribute[0]);
+
+	if (walk->code != 0)
+		return;
+	if (walk->path_len + len + 2 > sizeof walk->path ||
+	    !buf_add(&walk->text, attribute[3], (size_t)(attribute[4] - attribute[3]))) {
+		walk_fail(walk, "an attribute in it is too long");
+		return;
+	}
+	walk->path[walk->path_len] = '@';
+	memcpy(walk->path + walk->path_len + 1, attribute[0], len + 1);
+	walk->code = walk->fn(walk->arg, walk->path, buf_str(&walk->text), walk->err);
+	walk->path[walk->path_len] = '\0';
+	buf_reset(&walk->text);
+	if (walk->code != 0)
+		xmlStopParser(walk->parser);
+}
+
+/* An attribute: its local name, prefix, URI, and where its value begins and ends. */
+#define ATTRIBUTE_WORDS 5
+
+static void
 walk_start(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
     int namespaces_len, const xmlChar **namespaces, int attributes_len, int defaulted_len,
     const xmlChar **attributes)
@@ -48,6 +72,8 @@ walk_start(void *arg, const xmlChar *name, const xmlChar *prefix, const xmlChar 
 	walk->path_len += len;
 	walk->leaf = true;
 	buf_reset(&walk->text);
+	for (int i = 0; i < attributes_len; i++)
+		walk_attribute(walk, attributes + ATTRIBUTE_WORDS * (size_t)i);
 }
 
 static void

@@ -8,11 +8,12 @@
 #include "src/err.h"
 
 #define XML_DEPTH_MAX 16
-#define XML_PATH_MAX  256
+#define XML_PATH_MAX  16384 /* Azure has metadata as elements: names of up to 8 KiB */
 #define XML_TEXT_MAX  65536 /* of one element */
 
 /* Called at the end of each element: path is the local names from the root, joined by '/'
    ("ListBucketResult/Contents/Key"); text is a leaf's text, "" for an element with children.
+   Before that, once for each of its attributes: "PATH@NAME", and the value.
    A result other than 0 (with err set) ends the walk. */
 typedef int (*xml_fn)(void *arg, const char *path, const char *text, struct err *);
 

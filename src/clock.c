@@ -1,11 +1,16 @@
 #include "src/clock.h"
+#include "src/mem.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#define CLOCK_NSEC       INT64_C(1000000000)
 #define CLOCK_FORMAT_MAX 253402300799999ull /* 9999-12-31T23:59:59.999Z */
+
+static const char clock_days[] = "SunMonTueWedThuFriSat";
+static const char clock_months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 uint64_t
 clock_ms(void)
@@ -50,6 +55,34 @@ clock_format(char *out, size_t size, uint64_t ms)
 	gmtime_r(&seconds, &tm);
 	len = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(out + len, size - len, ".%03uZ", (unsigned)(ms % 1000));
+	return out;
+}
+
+char *
+clock_format_ns(char *out, size_t size, int64_t ns)
+{
+	int64_t seconds = ns / CLOCK_NSEC - (ns % CLOCK_NSEC < 0);
+	time_t time = (time_t)seconds;
+	struct tm tm;
+	size_t len;
+
+	gmtime_r(&time, &tm);
+	len = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + len, size - len, ".%09uZ", (unsigned)(ns - seconds * CLOCK_NSEC));
+	return out;
+}
+
+char *
+clock_format_http(char *out, size_t size, uint64_t ms)
+{
+	time_t seconds = (time_t)(MIN(ms, CLOCK_FORMAT_MAX) / 1000);
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	/* strftime() would write the names in the user's language. */
+	snprintf(out, size, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", &clock_days[3 * tm.tm_wday],
+	    tm.tm_mday, &clock_months[3 * tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+	    tm.tm_sec);
 	return out;
 }
 
@@ -113,13 +146,14 @@ clock_offset(int *out, const char **p)
 	return true;
 }
 
-int
-clock_parse(uint64_t *out_ms, const char *text)
+/* The fraction is in ns. */
+static int
+clock_parse_text(int64_t *out_seconds, int64_t *out_fraction, const char *text)
 {
 	const char *p = text;
 	struct tm tm = {0};
-	int year, offset, millis = 0, scale = 100;
-	int64_t seconds;
+	int year, offset;
+	int64_t fraction = 0, unit = CLOCK_NSEC;
 
 	if (!clock_number(&year, &p, 4, 0, 9999) || !clock_literal(&p, '-') ||
 	    !clock_number(&tm.tm_mon, &p, 2, 1, 12) || !clock_literal(&p, '-') ||
@@ -132,17 +166,40 @@ clock_parse(uint64_t *out_ms, const char *text)
 	if (clock_literal(&p, '.')) {
 		if (*p < '0' || *p > '9')
 			return -EINVAL;
-		for (; *p >= '0' && *p <= '9'; p++, scale /= 10)
-			millis += (*p - '0') * scale; /* finer than ms: dropped */
+		for (; *p >= '0' && *p <= '9'; p++) {
+			unit /= 10; /* finer than ns: dropped */
+			fraction += (*p - '0') * unit;
+		}
 	}
 	if (!clock_offset(&offset, &p) || *p != '\0')
 		return -EINVAL;
 	tm.tm_year = year - 1900;
 	tm.tm_mon -= 1;
-	seconds = (int64_t)timegm(&tm) - offset;
-	if (seconds < 0)
+	*out_seconds = (int64_t)timegm(&tm) - offset;
+	*out_fraction = fraction;
+	return 0;
+}
+
+int
+clock_parse(uint64_t *out_ms, const char *text)
+{
+	int64_t seconds, fraction;
+
+	if (clock_parse_text(&seconds, &fraction, text) != 0 || seconds < 0)
 		return -EINVAL;
-	*out_ms = (uint64_t)seconds * 1000 + (uint64_t)millis;
+	*out_ms = (uint64_t)seconds * 1000 + (uint64_t)(fraction / 1000000);
+	return 0;
+}
+
+int
+clock_parse_ns(int64_t *out_ns, const char *text)
+{
+	int64_t seconds, fraction;
+
+	if (clock_parse_text(&seconds, &fraction, text) != 0 || seconds >= INT64_MAX / CLOCK_NSEC ||
+	    seconds <= -(INT64_MAX / CLOCK_NSEC))
+		return -EINVAL;
+	*out_ns = seconds * CLOCK_NSEC + fraction;
 	return 0;
 }
 
@@ -168,10 +225,10 @@ clock_parse_http(int64_t *out, const char *text)
 	struct tm tm = {0};
 	int year, day;
 
-	if (clock_name(&p, "MonTueWedThuFriSatSun") < 0 || !clock_literal(&p, ',') ||
-	    !clock_literal(&p, ' ') || !clock_number(&day, &p, 2, 1, 31) || !clock_literal(&p, ' '))
+	if (clock_name(&p, clock_days) < 0 || !clock_literal(&p, ',') || !clock_literal(&p, ' ') ||
+	    !clock_number(&day, &p, 2, 1, 31) || !clock_literal(&p, ' '))
 		return -EINVAL;
-	tm.tm_mon = clock_name(&p, "JanFebMarAprMayJunJulAugSepOctNovDec");
+	tm.tm_mon = clock_name(&p, clock_months);
 	if (tm.tm_mon < 0 || !clock_literal(&p, ' ') || !clock_number(&year, &p, 4, 0, 9999) ||
 	    day > clock_month_days(year, tm.tm_mon + 1) || !clock_literal(&p, ' ') ||
 	    !clock_time_of_day(&tm, &p) || strcmp(p, " GMT") != 0)

@@ -9,7 +9,9 @@
  * An upload is a large file written in parts.  BEGIN gives it an id, PARTs are written (or copied
  * natively: COPY_PART) in any order and several at once, COMMIT makes the file, whole and atomic.
  * The id and the parts' tags are all there is to know of it: they belong to the caller, who keeps
- * them across restarts.  A driver without uploads (limits.part_max 0) never sees these ops.
+ * them across restarts.  A driver without uploads (limits.part_max 0) never sees these ops.  To
+ * some clouds an upload is nothing but its parts: then BEGIN leaves nothing that FIND could tell,
+ * STATUS of an unknown one has no parts, and ABORT leaves parts that vanish by themselves.
  *
  * A runner belongs to one loop, and so do its accounts and ops.
  */
@@ -41,7 +43,8 @@ enum cloud_op_kind {
 	CLOUD_USAGE, /* -> op->usage */
 	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left;
 			never fails -ENOENT */
-	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; attributes in op->put -> op->upload */
+	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; attributes in op->put, the same as in
+			       COMMIT -> op->upload */
 	CLOUD_UPLOAD_PART, /* source, length -> op->part of op->upload; op->entry: its digests as
 			      the cloud has them, tag in op->part */
 	CLOUD_COPY_PART, /* as UPLOAD_PART; content: path2 of `from`, offset, length, version */

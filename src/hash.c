@@ -16,6 +16,7 @@ struct hash {
 	EVP_MD_CTX *block; /* DROPBOX: the block being read */
 	size_t block_len;
 	uint32_t crc;
+	uint64_t crc64;
 };
 
 static const struct {
@@ -27,6 +28,7 @@ static const struct {
     [HASH_SHA1] = {"sha1", 20, "SHA1"},
     [HASH_SHA256] = {"sha256", 32, "SHA2-256"},
     [HASH_CRC32C] = {"crc32c", 4, NULL},
+    [HASH_CRC64] = {"crc64nvme", 8, NULL},
     [HASH_DROPBOX] = {"dropbox", 32, "SHA2-256"},
 };
 
@@ -154,11 +156,23 @@ hash_update(struct hash *h, const void *data, size_t len)
 			continue;
 		if (t == HASH_CRC32C)
 			h->crc = crc32c(h->crc, data, len);
+		else if (t == HASH_CRC64)
+			h->crc64 = crc64(h->crc64, data, len);
 		else if (t == HASH_DROPBOX)
 			hash_dropbox_update(h, data, len);
 		else
 			hash_ctx_update(h->ctx[t], data, len);
 	}
+}
+
+static void
+digests_set_crc64(struct digests *d, uint64_t crc)
+{
+	unsigned char sum[8];
+
+	for (unsigned i = 0; i < sizeof sum; i++)
+		sum[i] = (unsigned char)(crc >> 8 * (7 - i));
+	digests_set(d, HASH_CRC64, sum);
 }
 
 void
@@ -176,6 +190,8 @@ hash_final(struct hash *h, struct digests *out)
 	}
 	if (h->types & HASH_BIT(HASH_CRC32C))
 		digests_set_crc32c(out, h->crc);
+	if (h->types & HASH_BIT(HASH_CRC64))
+		digests_set_crc64(out, h->crc64);
 	h->types = 0; /* once: a second call finds nothing */
 }
 
@@ -232,7 +248,7 @@ int
 digests_common(const struct digests *a, const struct digests *b)
 {
 	static const enum hash_type by_cost[] = {
-	    HASH_CRC32C, HASH_MD5, HASH_SHA1, HASH_SHA256, HASH_DROPBOX};
+	    HASH_CRC32C, HASH_CRC64, HASH_MD5, HASH_SHA1, HASH_SHA256, HASH_DROPBOX};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(by_cost); i++) {

@@ -10,6 +10,7 @@ enum hash_type {
 	HASH_SHA1, /* FIPS 180-4 */
 	HASH_SHA256, /* FIPS 180-4 */
 	HASH_CRC32C, /* RFC 3720 appendix B.4; 4 bytes, big-endian, as the clouds print it */
+	HASH_CRC64, /* CRC-64/NVME; 8 bytes, big-endian */
 	HASH_DROPBOX, /* SHA-256 of the SHA-256s of each 4 MiB block (Dropbox "Content hash") */
 	HASH_TYPES
 };
@@ -29,10 +30,10 @@ void hash_update(struct hash *, const void *data, size_t len);
 void hash_final(struct hash *, struct digests *out); /* once */
 
 size_t hash_size(enum hash_type);
-const char *hash_name(enum hash_type); /* "md5" "sha1" "sha256" "crc32c" "dropbox" */
+const char *hash_name(enum hash_type); /* "md5" "sha1" "sha256" "crc32c" "crc64nvme" "dropbox" */
 int hash_by_name(const char *); /* -EINVAL */
 void digests_set(struct digests *, enum hash_type, const void *sum);
-/* The cheapest type both know (CRC32C < MD5 < SHA1 < SHA256 < DROPBOX), or -1. */
+/* The cheapest type both know (CRC32C < CRC64 < MD5 < SHA1 < SHA256 < DROPBOX), or -1. */
 int digests_common(const struct digests *, const struct digests *);
 bool digests_equal(const struct digests *, const struct digests *, enum hash_type);
 
@@ -41,6 +42,7 @@ uint32_t
 crc32c_portable(uint32_t crc, const void *data, size_t len); /* by tables; to test the other */
 /* Of A and B, from that of A, that of B, and the length of B in bytes. */
 uint32_t crc32c_combine(uint32_t a, uint32_t b, uint64_t b_len);
+uint64_t crc64(uint64_t crc, const void *data, size_t len); /* start with 0 */
 uint32_t digests_crc32c(const struct digests *); /* which must have it */
 void digests_set_crc32c(struct digests *, uint32_t crc);
 /* out: exactly size bytes */

@@ -16,6 +16,7 @@ libskyferry_a_SOURCES = \
 	src/copy.c src/copy.h \
 	src/crash.c src/crash.h \
 	src/crc32c.c \
+	src/crc64.c \
 	src/disk.c src/disk.h \
 	src/disk_copy.c \
 	src/disk_names.c \

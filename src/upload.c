@@ -64,6 +64,7 @@ struct upload {
 	struct checkpoint *checkpoint;
 	bool sweeping, noted;
 	bool began_again; /* the cloud had lost the upload: once, not for ever */
+	bool asked_again; /* and so for parts of it */
 	unsigned begins; /* that failed */
 	int suspect; /* why a part failed that may have failed because of that */
 	struct err suspect_err;
@@ -224,6 +225,16 @@ upload_begin_again(struct upload *u)
 	log_warning(
 	    "'%s': the cloud knows nothing of the upload any more: it begins again", u->path);
 	return UPLOAD_FIND;
+}
+
+/* It was not committed: a part is not there.  Which are? */
+static enum upload_state
+upload_ask_again(struct upload *u)
+{
+	u->asked_again = true;
+	u->next = 0;
+	log_warning("'%s': the cloud misses parts of the upload: they are looked for", u->path);
+	return UPLOAD_STATUS;
 }
 
 /* Parts that were verified, and that the cloud still has as they were. */
@@ -858,6 +869,7 @@ upload_commit_run(struct upload *u)
 {
 	struct cloud_op *op;
 	size_t i;
+	bool misses;
 	int code;
 
 	if (u->await.op == NULL) {
@@ -875,11 +887,14 @@ upload_commit_run(struct upload *u)
 		return UPLOAD_COMMIT;
 	crash_point("upload.after_commit");
 	code = u->await.code;
+	misses = code == -EINVAL && !u->asked_again;
 	if (code == 0)
 		entry_copy(&u->entry, &u->await.op->entry);
-	else if (code != -ENOENT)
+	else if (code != -ENOENT && !misses)
 		upload_await_failed(u);
 	await_drop(&u->await);
+	if (misses)
+		return upload_ask_again(u);
 	if (code == -ENOENT)
 		return upload_begin_again(u);
 	if (code == 0)

@@ -44,7 +44,7 @@ stub autoreconf <<<'ln -sf "$DIR/bin/configure" configure'
 stub configure <<<': >Makefile'
 stub make <<'END'
 case " $* " in
-*" print-s3 "* | *" print-s3-pair "*) echo tests/unit/test_one ;;
+*" print-s3 "* | *" print-s3-pair "* | *" print-azure "*) echo tests/unit/test_one ;;
 *" print-unit "*) echo tests/unit/test_one tests/unit/test_two tests/unit/three.sh ;;
 *" install "*)
 	for root; do :; done # the last word
@@ -114,11 +114,12 @@ stopped()
 expect "a run that is told to end leaves no process and no file" stopped
 
 echo "echo 'PASS: tests/unit/test_one 1 - alpha'" >"$dir/tests"
-for server in radosgw swift; do
+for server in radosgw swift azurite; do
 	stub /tests/servers/start-$server.sh <<<"mkdir -p \"\$1\" && echo '{}' && touch \"\$DIR/running.$server\""
 	stub /tests/servers/stop-$server.sh <<<"[ -d \"\$1\" ] && rm \"\$DIR/running.$server\""
 done
 expect "runs the tests with each server, and with both" check s3
+expect "and those with the Azure server" check azure
 expect "no server goes on" [ -z "$(compgen -G "$dir/running.*")" ]
 
 # Somebody listens at the fourth of the first ten ports.

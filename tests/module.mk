@@ -10,6 +10,7 @@
 # fakes_tests          with a server that misbehaves; not part of make check, which would take too long
 # full_tests           what only `contrib/check --full` runs
 # s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
+# azure_tests          what needs SKYFERRY_TEST_AZURE; neither
 # s3_pair_tests        what needs SKYFERRY_TEST_S3_OTHER as well
 TEST_EXTENSIONS = .bats .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
@@ -31,6 +32,7 @@ thread_tests =
 fakes_tests =
 full_tests =
 s3_tests =
+azure_tests =
 s3_pair_tests =
 include tests/unit/base.mk
 include tests/unit/net.mk
@@ -50,10 +52,10 @@ dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
-EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair
+.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair print-azure
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -73,3 +75,5 @@ print-s3:
 	@echo $(s3_tests)
 print-s3-pair:
 	@echo $(s3_pair_tests)
+print-azure:
+	@echo $(azure_tests)

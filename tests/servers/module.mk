@@ -1,7 +1,10 @@
 # Real servers that tests run against: start-X.sh STATE_DIR PORT, stop-X.sh STATE_DIR.
 dist_noinst_SCRIPTS += \
+	tests/servers/azure-request.py \
+	tests/servers/start-azurite.sh \
 	tests/servers/start-radosgw.sh \
 	tests/servers/start-swift.sh \
+	tests/servers/stop-azurite.sh \
 	tests/servers/stop-radosgw.sh \
 	tests/servers/stop-swift.sh
-EXTRA_DIST += tests/servers/lib.sh
+EXTRA_DIST += tests/servers/lib.sh tests/servers/azurite/package.json tests/servers/azurite/package-lock.json

@@ -24,6 +24,11 @@ struct subject {
 	size_t many; /* entries of one directory: more than two pages */
 	size_t many_parts; /* of one upload: more than a page */
 	bool keeps_type, has_usage;
+	bool lapses; /* an upload is nothing but its parts, which vanish by themselves */
+	const char *const
+	    *no_names; /* -EILSEQ, though paths can have them; ended by a NULL; or NULL
+			*/
+	unsigned put_hashes_untold; /* HASH_BIT()s that only the tests' server does not tell */
 	/* set by open */
 	struct account *account;
 	char *scratch; /* local: its root; s3: its bucket */
@@ -35,7 +40,9 @@ struct subject {
 
 extern const struct conformance_case conformance_cases[];
 size_t conformance_cases_len(void);
-extern const struct conformance_case conformance_s3_cases[]; /* ended by a NULL */
+/* Each ended by a NULL. */
+extern const struct conformance_case conformance_azure_cases[];
+extern const struct conformance_case conformance_s3_cases[];
 extern const struct conformance_case conformance_upload_cases[]; /* of drivers that have uploads */
 size_t conformance_upload_cases_len(void);
 

@@ -60,7 +60,7 @@ flow_init(struct flow *flow, struct cloud_op *op)
 {
 	bool put = op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_PART;
 
-	flow->hash = hash_new(HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C));
+	flow->hash = hash_new(HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C) | HASH_BIT(HASH_CRC64));
 	flow->ring = op->ring = ring_new(RING_SIZE, RING_CHUNK);
 	flow->wake = event_new(loop_base(loop), -1, 0, put ? flow_feed : flow_drain, flow);
 	if (put) {

@@ -1,22 +1,36 @@
 # unit tests: drivers
 unit_programs += \
+	tests/unit/test_azure \
+	tests/unit/test_azure_blocks \
 	tests/unit/test_conformance \
 	tests/unit/test_local \
 	tests/unit/test_memory \
 	tests/unit/test_s3 \
 	tests/unit/test_s3_upload \
+	tests/unit/test_sharedkey \
 	tests/unit/test_sigv4 \
 	tests/unit/test_xml
 
-# With SKYFERRY_TEST_S3 (see tests/servers/start-*.sh) the suite runs against S3 as well.
+# With SKYFERRY_TEST_S3 and SKYFERRY_TEST_AZURE (see tests/servers/start-*.sh) the suite runs against those as well.
 tests_unit_test_conformance_SOURCES = \
 	tests/unit/conformance.h \
+	tests/unit/conformance_azure.c \
 	tests/unit/conformance_cases.c \
 	tests/unit/conformance_ops.c \
 	tests/unit/conformance_s3.c \
 	tests/unit/conformance_upload.c \
 	tests/unit/test_conformance.c
 tests_unit_test_conformance_LDADD = $(UNIT_LIBS)
+tests_unit_test_azure_SOURCES = \
+	tests/unit/azure_bench.h \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/test_azure.c
+tests_unit_test_azure_LDADD = $(UNIT_LIBS)
+tests_unit_test_azure_blocks_SOURCES = \
+	tests/unit/azure_bench.h \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/test_azure_blocks.c
+tests_unit_test_azure_blocks_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_ops.c \
@@ -25,13 +39,17 @@ tests_unit_test_local_LDADD = $(UNIT_LIBS)
 tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
 tests_unit_test_memory_LDADD = $(UNIT_LIBS)
 tests_unit_test_s3_SOURCES = \
-	tests/unit/s3_bench.c tests/unit/s3_bench.h \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/s3_bench.h \
 	tests/unit/test_s3.c
 tests_unit_test_s3_LDADD = $(UNIT_LIBS)
 tests_unit_test_s3_upload_SOURCES = \
-	tests/unit/s3_bench.c tests/unit/s3_bench.h \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/s3_bench.h \
 	tests/unit/test_s3_upload.c
 tests_unit_test_s3_upload_LDADD = $(UNIT_LIBS)
+tests_unit_test_sharedkey_SOURCES = tests/unit/test_sharedkey.c
+tests_unit_test_sharedkey_LDADD = $(UNIT_LIBS)
 tests_unit_test_sigv4_SOURCES = tests/unit/test_sigv4.c
 tests_unit_test_sigv4_LDADD = $(UNIT_LIBS)
 tests_unit_test_xml_SOURCES = tests/unit/test_xml.c

@@ -102,6 +102,43 @@ test_http(void **state)
 		assert_int_equal(clock_parse_http(&s, bad[i]), -EINVAL);
 }
 
+static void
+test_ns(void **state)
+{
+	static const struct {
+		int64_t ns;
+		const char *text;
+	} cases[] = {
+	    {0, "1970-01-01T00:00:00.000000000Z"},
+	    {1700000000123456789, "2023-11-14T22:13:20.123456789Z"},
+	    {-1, "1969-12-31T23:59:59.999999999Z"},
+	    {-1500000000, "1969-12-31T23:59:58.500000000Z"},
+	    {-1000000000, "1969-12-31T23:59:59.000000000Z"},
+	};
+	char out[36];
+	int64_t ns;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_string_equal(clock_format_ns(out, sizeof out, cases[i].ns), cases[i].text);
+		assert_int_equal(clock_parse_ns(&ns, cases[i].text), 0);
+		assert_int_equal(ns, cases[i].ns);
+	}
+	assert_int_equal(clock_parse_ns(&ns, "2023-11-14T23:13:20.5+01:00"), 0);
+	assert_int_equal(ns, 1700000000500000000);
+	assert_int_equal(clock_parse_ns(&ns, "9999-12-31T23:59:59Z"), -EINVAL); /* too many ns */
+	assert_int_equal(clock_parse_ns(&ns, "1700000000.5"), -EINVAL);
+}
+
+static void
+test_format_http(void **state)
+{
+	char out[30];
+
+	assert_string_equal(
+	    clock_format_http(out, sizeof out, 784111777999), "Sun, 06 Nov 1994 08:49:37 GMT");
+	assert_string_equal(clock_format_http(out, sizeof out, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+
 int
 main(void)
 {
@@ -111,6 +148,8 @@ main(void)
 	    cmocka_unit_test(test_parse),
 	    cmocka_unit_test(test_parse_refusals),
 	    cmocka_unit_test(test_http),
+	    cmocka_unit_test(test_ns),
+	    cmocka_unit_test(test_format_http),
 	};
 
 	return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

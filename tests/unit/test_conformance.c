@@ -1,7 +1,7 @@
 /*
  * Every driver through the same cases, by the real runner: memory and local always, s3 when
- * SKYFERRY_TEST_S3 holds what tests/servers/start-radosgw.sh prints.  A new driver gets one entry
- * in `subjects`.
+ * SKYFERRY_TEST_S3 holds what tests/servers/start-radosgw.sh prints, azure when SKYFERRY_TEST_AZURE
+ * holds what start-azurite.sh prints.  A new driver gets one entry in `subjects`.
  */
 #include "providers/providers.h"
 #include "src/clock.h"
@@ -80,15 +80,17 @@ s3_credentials(void)
 	return credentials;
 }
 
-/* At the top of an account without a bucket setting a directory is a bucket. */
+/* At the top of an account without a bucket setting a directory is a bucket.  Takes the
+   credentials. */
 static int
-s3_bucket_op(struct subject *s, enum cloud_op_kind kind)
+bucket_op(struct subject *s, const struct cloud_driver *driver, json_t *credentials,
+    enum cloud_op_kind kind)
 {
 	struct account *account = s->account;
 	int code;
 
 	s->account = NULL;
-	code = subject_open(s, &s3_driver, s3_credentials());
+	code = subject_open(s, driver, credentials);
 	if (code == 0)
 		code = simple(s, kind, s->scratch, NULL);
 	if (code != 0)
@@ -108,7 +110,7 @@ open_s3(struct subject *s)
 		return 1;
 	s->scratch = xasprintf("conformance-%d-%" PRIu64, (int)getpid(), clock_ms());
 	json_object_set_new(credentials, "bucket", json_string(s->scratch));
-	code = s3_bucket_op(s, CLOUD_MKDIR);
+	code = bucket_op(s, &s3_driver, s3_credentials(), CLOUD_MKDIR);
 	if (code != 0) {
 		json_decref(credentials);
 		return code;
@@ -143,7 +145,56 @@ static void
 close_s3(struct subject *s)
 {
 	remove_tree(s, "");
-	if (s3_bucket_op(s, CLOUD_RMDIR) != 0)
+	if (bucket_op(s, &s3_driver, s3_credentials(), CLOUD_RMDIR) != 0)
+		exit(99);
+	free(s->scratch);
+}
+
+static json_t *
+azure_credentials(void)
+{
+	const char *text = getenv("SKYFERRY_TEST_AZURE");
+	json_t *server = text == NULL ? NULL : json_loads(text, 0, NULL);
+	json_t *credentials;
+
+	if (server == NULL)
+		return NULL;
+	credentials = json_pack("{s:O, s:O, s:O}", "endpoint", json_object_get(server, "endpoint"),
+	    "accountName", json_object_get(server, "account"), "accountKey",
+	    json_object_get(server, "key"));
+	json_decref(server);
+	return credentials;
+}
+
+static int
+open_azure(struct subject *s)
+{
+	json_t *credentials = azure_credentials();
+	int code;
+
+	if (credentials == NULL)
+		return 1;
+	s->scratch = xasprintf("conformance-%d-%" PRIu64, (int)getpid(), clock_ms());
+	json_object_set_new(credentials, "container", json_string(s->scratch));
+	code = bucket_op(s, &azure_driver, azure_credentials(), CLOUD_MKDIR);
+	if (code != 0) {
+		json_decref(credentials);
+		return code;
+	}
+	return subject_open(s, &azure_driver, credentials);
+}
+
+static int
+open_azure_all(struct subject *s)
+{
+	return subject_open(s, &azure_driver, azure_credentials());
+}
+
+static void
+close_azure(struct subject *s)
+{
+	remove_tree(s, "");
+	if (bucket_op(s, &azure_driver, azure_credentials(), CLOUD_RMDIR) != 0)
 		exit(99);
 	free(s->scratch);
 }
@@ -217,6 +268,9 @@ case_wrong_secret(struct subject *s)
 	cloud_account_unref(wrong.account);
 }
 
+/* Of those that case_odd_names() tries. */
+static const char *const azure_no_names[] = {"new\nline", "back\\slash", "tab\t", "...", NULL};
+
 static struct subject subjects[] = {
     {
 	.name = "memory",
@@ -245,6 +299,19 @@ static struct subject subjects[] = {
 	.many = 1100,
 	.many_parts = 1010,
 	.keeps_type = true,
+    },
+    {
+	.name = "azure",
+	.extras = conformance_azure_cases,
+	.open = open_azure,
+	.open_other = open_azure_all,
+	.close = close_azure,
+	.many = 1100,
+	.many_parts = 100,
+	.keeps_type = true,
+	.lapses = true,
+	.no_names = azure_no_names,
+	.put_hashes_untold = HASH_BIT(HASH_CRC64), /* Azurite; Azure tells it */
     },
 };
 

@@ -52,6 +52,9 @@ static const struct {
     {HASH_SHA256, "a", 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
     {HASH_CRC32C, "", 0, "00000000"},
     {HASH_CRC32C, "123456789", 1, "e3069283"},
+    {HASH_CRC64, "", 0, "0000000000000000"},
+    {HASH_CRC64, "123456789", 1, "ae8b14860a799888"}, /* CRC-64/NVME's check value */
+    {HASH_CRC64, "a", 32, "533ca5525a1ec652"}, /* by the definition, a bit at a time */
     /* no block at all: SHA-256 of nothing */
     {HASH_DROPBOX, "", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
     /* one block: SHA-256 of the SHA-256 of "abc", which FIPS 180-4 gives */

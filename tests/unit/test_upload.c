@@ -471,6 +471,31 @@ an_upload_that_the_cloud_forgets(void **state)
 	fixture_expect(MEMORY_B, "dst/large", 19, SIZE); /* what was there before is there */
 }
 
+static unsigned refusals;
+
+static void
+refuse_the_commit(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind == CHECKPOINT_PART && f->checkpoint->parts.len == PARTS && refusals > 0)
+		memory_fault(SERVER, "POST", refusals, 400, 0, 0);
+}
+
+/* Somebody else's upload may have cost it some: the cloud is asked what is there, once. */
+static void
+a_commit_that_misses_a_part(void **state)
+{
+	fixture_put(MEMORY_A, "large", 24, SIZE);
+	fx.on_note = refuse_the_commit;
+	refusals = 1;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	fixture_expect(MEMORY_B, "dst/large", 24, SIZE);
+
+	checkpoint_free(TAKE(fx.checkpoint)); /* that change has ended */
+	refusals = 2;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), -EINVAL);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+}
+
 static void
 remove_the_source(struct fixture *f)
 {
@@ -590,6 +615,7 @@ main(void)
 	    CASE(a_cancel_aborts_it),
 	    CASE(a_cancelled_one_is_swept),
 	    CASE(an_upload_that_the_cloud_forgets),
+	    CASE(a_commit_that_misses_a_part),
 	    CASE(a_source_that_goes_away),
 	    CASE(within_the_memory),
 	    CASE(crc_of_parts),

@@ -64,7 +64,7 @@ test_walk(void **state)
 			     &err),
 	    0);
 	assert_string_equal(
-	    buf_str(&seen->text), "a/b=one & <two> A\na/b=<raw>\na/c=\na/d= e \na=\n");
+	    buf_str(&seen->text), "a/b@x=1\na/b=one & <two> A\na/b=<raw>\na/c=\na/d= e \na=\n");
 }
 
 static void

@@ -1,19 +1,19 @@
-#include "tests/unit/s3_bench.h"
+#include "tests/unit/driver_bench.h"
 #include <stdlib.h>
 #include <string.h>
 
 void
-bench_open(struct bench *b, const char *credentials)
+bench_open_driver(struct bench *b, const struct cloud_driver *driver, const char *credentials)
 {
 	json_t *json = json_loads(credentials, 0, NULL);
 
-	*b = (struct bench){.account = {.driver = &s3_driver, .limits = s3_driver.limits}};
-	b->account.data = xcalloc(1, s3_driver.account_size);
+	*b = (struct bench){.account = {.driver = driver, .limits = driver->limits}};
+	b->account.data = xcalloc(1, driver->account_size);
 	assert_non_null(json);
-	if (s3_driver.open(&b->account, json, &b->err) != 0)
+	if (driver->open(&b->account, json, &b->err) != 0)
 		fail_msg("%s", b->err.msg);
 	json_decref(json);
-	b->op.data = xcalloc(1, s3_driver.op_size);
+	b->op.data = xcalloc(1, driver->op_size);
 	entry_init(&b->op.entry);
 	http_request_init(&b->request.http);
 	http_response_init(&b->response);
@@ -43,7 +43,7 @@ void
 bench_close(struct bench *b)
 {
 	bench_clear(b);
-	s3_driver.close(&b->account);
+	b->account.driver->close(&b->account);
 	free(b->account.data);
 }
 
@@ -56,7 +56,7 @@ bench_op(struct bench *b, enum cloud_op_kind kind, const char *path)
 	    .path = xstrdup(path),
 	    .length = UINT64_MAX,
 	    .put = {.mtime_ns = ENTRY_NO_TIME},
-	    .data = xcalloc(1, s3_driver.op_size),
+	    .data = xcalloc(1, b->account.driver->op_size),
 	    .now_ms = NOW_MS};
 	entry_init(&b->op.entry);
 	http_request_init(&b->request.http);
@@ -75,7 +75,7 @@ bench_expect(struct bench *b, const char *method, const char *url)
 {
 	http_request_fini(&b->request.http);
 	http_request_init(&b->request.http);
-	if (s3_driver.request(&b->op, &b->request, &b->err) != CLOUD_STEP_SEND)
+	if (b->account.driver->request(&b->op, &b->request, &b->err) != CLOUD_STEP_SEND)
 		fail_msg("no request: %s", b->err.msg);
 	assert_string_equal(b->request.http.method, method);
 	assert_string_equal(buf_str(&b->request.http.url), url);
@@ -107,7 +107,8 @@ bench_answer(struct bench *b, int status, const char *headers, const char *body)
 	enum cloud_step step;
 
 	bench_set_response(b, status, headers, body);
-	step = s3_driver.head(&b->op, &b->response, &b->err);
-	return step == CLOUD_STEP_COLLECT ? s3_driver.response(&b->op, &b->response, &b->err)
-					  : step;
+	step = b->account.driver->head(&b->op, &b->response, &b->err);
+	return step == CLOUD_STEP_COLLECT
+	    ? b->account.driver->response(&b->op, &b->response, &b->err)
+	    : step;
 }

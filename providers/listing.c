@@ -1,0 +1,56 @@
+#include "providers/listing.h"
+#include "src/path.h"
+#include <stdlib.h>
+#include <string.h>
+
+bool
+listing_place(struct entry *entry, bool *marker, const char *dir, const char *prefix)
+{
+	size_t prefix_len = strlen(prefix), len;
+	char *name = entry->path;
+	char *path;
+
+	if (strncmp(name, prefix, prefix_len) != 0)
+		return false;
+	name += prefix_len;
+	len = strlen(name);
+	if (len == 0) {
+		*marker = true;
+		return false;
+	}
+	if (entry->kind == ENTRY_DIRECTORY && name[len - 1] == '/')
+		name[--len] = '\0';
+	if (len == 0 || strchr(name, '/') != NULL || !path_is_canonical(name))
+		return false;
+	path = path_child(dir, name);
+	free(entry->path);
+	entry->path = path;
+	return path_is_canonical(path); /* it may have become too long */
+}
+
+static int
+entry_compare(const void *a, const void *b)
+{
+	const struct entry *first = a, *second = b;
+	int order = strcmp(first->path, second->path);
+
+	return order != 0 ? order
+			  : (second->kind == ENTRY_DIRECTORY) - (first->kind == ENTRY_DIRECTORY);
+}
+
+void
+listing_finish(struct entry_list *list)
+{
+	size_t kept = 0;
+
+	if (list->len == 0)
+		return;
+	qsort(list->items, list->len, sizeof *list->items, entry_compare);
+	for (size_t i = 0; i < list->len; i++) {
+		if (kept > 0 && strcmp(list->items[kept - 1].path, list->items[i].path) == 0)
+			entry_fini(&list->items[i]);
+		else
+			list->items[kept++] = list->items[i];
+	}
+	list->len = kept;
+}

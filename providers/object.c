@@ -1,0 +1,207 @@
+#include "providers/object.h"
+#include "src/clock.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const char *
+object_doing(const struct cloud_op *op)
+{
+	static const char *const doing[CLOUD_OP_KINDS] = {
+	    [CLOUD_LIST] = "list",
+	    [CLOUD_STAT] = "look up",
+	    [CLOUD_READ] = "read",
+	    [CLOUD_PUT] = "write",
+	    [CLOUD_REMOVE] = "remove",
+	    [CLOUD_RMDIR] = "remove the directory",
+	    [CLOUD_MKDIR] = "make the directory",
+	    [CLOUD_COPY] = "copy to",
+	    [CLOUD_UPLOAD_BEGIN] = "begin the upload of",
+	    [CLOUD_UPLOAD_PART] = "upload a part of",
+	    [CLOUD_COPY_PART] = "copy a part of",
+	    [CLOUD_UPLOAD_STATUS] = "look up the upload of",
+	    [CLOUD_UPLOAD_COMMIT] = "finish the upload of",
+	    [CLOUD_UPLOAD_ABORT] = "abort the upload of",
+	    [CLOUD_UPLOAD_FIND] = "list the uploads of",
+	};
+
+	return doing[op->kind] == NULL ? "change" : doing[op->kind];
+}
+
+enum cloud_step
+object_refuse(struct err *err, int code, const char *path, const char *why)
+{
+	err_set(err, code, "'%s': %s", path, why);
+	return CLOUD_STEP_FAIL;
+}
+
+enum cloud_step
+object_bad_answer(const struct cloud_op *op, const struct err *why, struct err *err)
+{
+	err_set(err, why->code, "cannot %s '%s': %s", object_doing(op), op->path, why->msg);
+	return CLOUD_STEP_FAIL;
+}
+
+bool
+object_is_header_value(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			return false;
+	}
+	return true;
+}
+
+bool
+object_has_attributes(const struct cloud_put *put)
+{
+	return put->mtime_ns != ENTRY_NO_TIME || put->mode != 0 || put->content_type != NULL;
+}
+
+void
+object_put_range(struct http_request *req, const struct cloud_op *op, const char *name)
+{
+	uint64_t from = op->offset + op->streamed;
+
+	/* A range of nothing cannot be written down, and an empty object has none at all (416). */
+	if (op->length == 0 || (from == 0 && op->length == UINT64_MAX))
+		return;
+	if (op->length == UINT64_MAX)
+		http_request_header(req, name, "bytes=%" PRIu64 "-", from);
+	else
+		http_request_header(
+		    req, name, "bytes=%" PRIu64 "-%" PRIu64, from, op->offset + op->length - 1);
+}
+
+const char *
+object_pinned(const struct cloud_op *op)
+{
+	return op->version == NULL && op->streamed > 0 ? op->entry.version : op->version;
+}
+
+void
+object_put_digest(struct http_request *req, const char *name, const void *sum, size_t len)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(64);
+
+	buf_put_base64(&text, sum, len);
+	http_request_header(req, name, "%s", buf_str(&text));
+}
+
+char *
+object_version(const char *etag)
+{
+	size_t len = strlen(etag);
+
+	if (len >= 2 && etag[0] == '"' && etag[len - 1] == '"')
+		return xstrndup(etag + 1, len - 2);
+	return xstrdup(etag);
+}
+
+bool
+object_number(uint64_t *out, const char **text)
+{
+	char *end;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	errno = 0;
+	*out = strtoull(*text, &end, 10);
+	*text = end;
+	return errno == 0;
+}
+
+uint64_t
+object_size(const char *text)
+{
+	uint64_t size;
+
+	return object_number(&size, &text) && *text == '\0' ? size : UINT64_MAX;
+}
+
+int
+object_length(
+    uint64_t *out, const struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const char *text = http_header_get(&res->headers, "Content-Length");
+
+	if (text == NULL || !object_number(out, &text) || *text != '\0')
+		return err_set(err, -EPROTO, "cannot %s '%s': the service does not say its size",
+		    object_doing(op), op->path);
+	return 0;
+}
+
+unsigned
+object_mode(const char *text)
+{
+	if (text == NULL || *text == '\0' || text[strspn(text, "01234567")] != '\0')
+		return 0;
+	return (unsigned)strtoul(text, NULL, 8) & 07777;
+}
+
+int64_t
+object_modified(const struct http_response *res)
+{
+	const char *text = http_header_get(&res->headers, "Last-Modified");
+	int64_t seconds;
+
+	if (text == NULL || clock_parse_http(&seconds, text) != 0 ||
+	    seconds >= INT64_MAX / OBJECT_NSEC || seconds <= -INT64_MAX / OBJECT_NSEC)
+		return ENTRY_NO_TIME;
+	return seconds * OBJECT_NSEC;
+}
+
+/* "bytes a-b/total" */
+static bool
+parse_content_range(uint64_t *first, uint64_t *last, uint64_t *total, const char *text)
+{
+	if (text == NULL || strncasecmp(text, "bytes ", 6) != 0)
+		return false;
+	text += 6;
+	return object_number(first, &text) && *text++ == '-' && object_number(last, &text) &&
+	    *text++ == '/' && object_number(total, &text) && *text == '\0' && *first <= *last &&
+	    *last < *total;
+}
+
+int
+object_check_range(
+    const struct cloud_op *op, const struct http_response *res, uint64_t *size, struct err *err)
+{
+	uint64_t from = op->offset + op->streamed, first, last, end;
+
+	if (res->status == 206) {
+		if (!parse_content_range(
+			&first, &last, size, http_header_get(&res->headers, "Content-Range")))
+			return err_set(err, -EPROTO,
+			    "cannot read '%s': the service sends a part and does not say which",
+			    op->path);
+		/* The last byte that is wanted, or that there is. */
+		end = op->length == UINT64_MAX ? UINT64_MAX : op->offset + op->length - 1;
+		if (first == from && last == MIN(end, *size - 1))
+			return 0;
+	} else if (object_length(size, op, res, NULL) == 0) {
+		/* All of it, without a range: fine if that is what is wanted. */
+		if (from == 0 && op->length >= *size)
+			return 0;
+	}
+	return err_set(err, -EPROTO,
+	    "cannot read '%s': the service does not send the range that was asked for", op->path);
+}
+
+void
+object_take_directory(struct cloud_op *op)
+{
+	entry_fini(&op->entry);
+	entry_init(&op->entry);
+	op->entry.path = xstrdup(op->path);
+	op->entry.kind = ENTRY_DIRECTORY;
+}
+
+void
+object_take_file(struct cloud_op *op, uint64_t size)
+{
+	object_take_directory(op);
+	op->entry.kind = ENTRY_FILE;
+	op->entry.size = size;
+}

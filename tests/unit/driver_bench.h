@@ -1,0 +1,25 @@
+/*
+ * driver_bench: one op of a driver, from requests written to answers understood; no network.
+ */
+#pragma once
+#include "providers/providers.h"
+#include "tests/unit/check.h"
+
+#define NOW_MS 1369353600000 /* 20130524T000000Z */
+
+struct bench {
+	struct account account;
+	struct cloud_op op;
+	struct cloud_request request;
+	struct http_response response;
+	struct err err;
+};
+
+void bench_open_driver(struct bench *, const struct cloud_driver *, const char *credentials);
+void bench_close(struct bench *);
+void bench_op(struct bench *, enum cloud_op_kind, const char *path);
+const char *bench_header(const struct bench *, const char *name);
+/* Asks for the next request and compares method and URL. */
+void bench_expect(struct bench *, const char *method, const char *url);
+/* headers: "Name: value" lines. */
+enum cloud_step bench_answer(struct bench *, int status, const char *headers, const char *body);
