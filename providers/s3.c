@@ -302,7 +302,7 @@ s3_stat_response(struct cloud_op *op, const struct http_response *res, struct er
 	if (*place.key != '\0' && s3->step == S3_FIRST)
 		return s3_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
 	if (s3->denied) /* of that path only: the keys are good */
-		return s3_refuse(err, -EACCES, op->path, "the service denies access (403)");
+		return object_refuse(err, -EACCES, op->path, "the service denies access (403)");
 	if (s3->step == S3_SECOND) {
 		if (s3_take_page(&page, NULL, op, res, &why) != 0)
 			return object_bad_answer(op, &why, err);

@@ -795,14 +795,17 @@ a_failed_refresh_fails_those_who_wait(void **state)
 
 /* limits */
 
+static struct account *first; /* where two share their limits */
+
 /* On the loop, while the server has `together` requests and answers none. */
 static void
 count_running(void *arg)
 {
 	struct script *script = arg;
+	unsigned running = account->running + (first != NULL ? first->running : 0);
 
 	script->looks++;
-	script->most = MAX(script->most, account->running);
+	script->most = MAX(script->most, running);
 	for (unsigned i = 0; i < script->together; i++)
 		sem_post(&script->counted);
 }
@@ -822,6 +825,29 @@ serve_together(struct server *s, int fd, unsigned n, void *arg)
 	}
 }
 
+static void
+together_begin(struct script *script)
+{
+	pthread_barrier_init(&script->arrived, NULL, script->together);
+	sem_init(&script->counted, 0, 0);
+	server = server_start(serve_together, script);
+	alarm(60); /* it waits for as many as it was told */
+}
+
+/* All have been answered: so many were there at once, and never more. */
+static void
+together_end(struct script *script, size_t requests)
+{
+	alarm(0);
+	assert_int_equal(script->looks, requests / script->together);
+	assert_int_equal(script->most, script->together);
+	assert_int_equal(account->running, 0);
+	server_stop(server);
+	server = NULL;
+	sem_destroy(&script->counted);
+	pthread_barrier_destroy(&script->arrived);
+}
+
 /* Six ops, of which so many run at once, and not more. */
 static void
 run_together(unsigned together)
@@ -829,26 +855,16 @@ run_together(unsigned together)
 	struct script script = {.together = together};
 	struct probe p[6];
 
-	pthread_barrier_init(&script.arrived, NULL, together);
-	sem_init(&script.counted, 0, 0);
-	server = server_start(serve_together, &script);
+	together_begin(&script);
 	open_account(&tiny_driver);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
 		probe_init(&p[i], CLOUD_STAT);
 		probe_start(&p[i]);
 	}
-	alarm(60); /* the server waits for as many as it was told */
 	loop_run(loop);
-	alarm(0);
-	assert_int_equal(script.looks, ARRAY_LEN(p) / together);
-	assert_int_equal(script.most, together);
-	assert_int_equal(account->running, 0);
+	together_end(&script, ARRAY_LEN(p));
 	for (size_t i = 0; i < ARRAY_LEN(p); i++)
 		probe_fini(&p[i]);
-	server_stop(server);
-	server = NULL;
-	sem_destroy(&script.counted);
-	pthread_barrier_destroy(&script.arrived);
 }
 
 static void
@@ -869,17 +885,15 @@ concurrency_is_configured(void **state)
 static void
 limits_are_shared(void **state)
 {
-	struct script script = {.at = 0};
-	struct throttle *shared = throttle_new(0, 3);
-	struct account *first;
-	struct probe p[8];
+	struct script script = {.together = 3};
+	struct throttle *shared = throttle_new(0, script.together);
+	struct probe p[9];
 
-	server = server_start(serve_slowly, &script);
-	open_account(&tiny_driver);
-	cloud_account_share(account, shared);
-	first = account;
+	together_begin(&script);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
-		if (i == ARRAY_LEN(p) / 2) {
+		if (i == ARRAY_LEN(p) / 2)
+			first = account;
+		if (i == 0 || i == ARRAY_LEN(p) / 2) {
 			open_account(&tiny_driver);
 			cloud_account_share(account, shared);
 		}
@@ -888,12 +902,12 @@ limits_are_shared(void **state)
 	}
 	throttle_unref(shared);
 	loop_run(loop);
-	assert_int_equal(script.most, 3);
+	together_end(&script, ARRAY_LEN(p));
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
 		assert_int_equal(p[i].code, 0);
 		probe_fini(&p[i]);
 	}
-	cloud_account_unref(first);
+	cloud_account_unref(TAKE(first));
 }
 
 static void
