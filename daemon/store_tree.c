@@ -2,6 +2,7 @@
 #include "daemon/store_path.h"
 #include "src/log.h"
 #include "src/path.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -475,8 +476,8 @@ tree_summary(struct store_tx *t, struct item *it, const struct tree_record *r)
 		first = xstrdup("; their paths would be too long");
 	}
 	free(c->error_text);
-	c->error_text = xasprintf("%llu of %llu entries failed%s",
-	    (unsigned long long)(r->failed + r->lost), (unsigned long long)r->entries, first);
+	c->error_text = xasprintf("%" PRIu64 " of %" PRIu64 " entries failed%s",
+	    r->failed + r->lost, r->entries, first);
 }
 
 void

@@ -357,7 +357,8 @@ logins()
 	ask 200 GET /api/accounts/first
 	is ".settings.root == \"$home/b\""
 	rmdir "$home/b"
-	ask 404 POST /api/accounts/first/test
+	ask 502 POST /api/accounts/first/test # the account is there, its directory is not
+	is '.code == "io"'
 	ask 204 DELETE /api/accounts/first
 	ask 404 GET /api/accounts/first
 }

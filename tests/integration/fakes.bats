@@ -372,7 +372,7 @@ until_state()
 	for wrong in wrong-range no-range; do
 		play $wrong
 		object source small
-		failed 'range|which' s3:source to:source '{move:true}'
+		failed 'range|which' s3:source to:source '{move:true,overwrite:false}' # so that each read is of a range
 		[ ! -e "$home/to/source" ]
 		there source small
 	done
