@@ -16,6 +16,7 @@ fakes_tests += tests/integration/fakes.bats
 s3_tests += tests/unit/test_conformance tests/integration/s3.bats
 azure_tests += tests/unit/test_conformance tests/integration/azure.bats
 s3_pair_tests += tests/integration/s3_crash.bats
+s3_fault_tests += tests/integration/s3_faults.bats
 integration_tests += tests/integration/mount_limits.bats
 sanitized_tests += tests/integration/mount_limits.bats
 integration_tests += tests/integration/mount_races.bats
