@@ -54,17 +54,10 @@ dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
-<<<<<<< HEAD
-EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/s3.bash tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair print-azure
-=======
-EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/helpers.bash tests/integration/s3.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
-
-# For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair print-s3-faults
->>>>>>> 6e87b0b (Tests: a real S3 server that cannot be reached for a while, dies, or is full)
+.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair print-s3-faults print-azure
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -84,10 +77,7 @@ print-s3:
 	@echo $(s3_tests)
 print-s3-pair:
 	@echo $(s3_pair_tests)
-<<<<<<< HEAD
 print-azure:
 	@echo $(azure_tests)
-=======
 print-s3-faults:
 	@echo $(s3_fault_tests)
->>>>>>> 6e87b0b (Tests: a real S3 server that cannot be reached for a while, dies, or is full)

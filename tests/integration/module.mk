@@ -22,4 +22,4 @@ sanitized_tests += tests/integration/mount_limits.bats
 integration_tests += tests/integration/mount_races.bats
 sanitized_tests += tests/integration/mount_races.bats
 thread_tests += tests/integration/crash.bats tests/integration/api.bats
-full_tests += tests/integration/mount_crash.bats tests/integration/mount_users.bats
+full_tests += tests/integration/mount_crash.bats tests/integration/mount_users.bats tests/integration/valgrind.bats

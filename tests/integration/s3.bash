@@ -8,9 +8,8 @@
 
 s3_add()
 {
-	local field
+	local server=$2
 	field() { jq -r ".$1" <<<"$server"; }
-	server=$2
 	export SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY
 	SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(field secret_key)
 	skyferry account add --no-test "top-$1" s3 "service=$(field service)" "endpoint=$(field endpoint)" \
