@@ -110,8 +110,8 @@ carry() # SOURCE DESTINATION MOVE
 	"${as[@]}" skyferry mv memory:copy s3:moved
 	"${as[@]}" skyferry ls -l s3:
 	"${as[@]}" skyferry mkdir memory:directory
-	"${as[@]}" skyferry transfer list
-	"${as[@]}" skyferry --json transfer list
+	"${as[@]}" skyferry transfers
+	"${as[@]}" skyferry transfers --json
 	"${as[@]}" skyferry rm s3:moved
 	run "${as[@]}" skyferry ls nowhere:
 	[ "$status" = 1 ]
