@@ -16,6 +16,7 @@ account_copy(const struct account_record *from)
 	a->status = xstrdup_null(from->status);
 	a->status_text = xstrdup_null(from->status_text);
 	a->created_ms = from->created_ms;
+	a->bandwidth = from->bandwidth;
 	a->revision = from->revision;
 	a->bandwidth = from->bandwidth;
 	a->request_rate = from->request_rate;

@@ -44,7 +44,7 @@ stub autoreconf <<<'ln -sf "$DIR/bin/configure" configure'
 stub configure <<<': >Makefile'
 stub make <<'END'
 case " $* " in
-*" print-s3 "* | *" print-s3-pair "* | *" print-azure "*) echo tests/unit/test_one ;;
+*" print-s3 "* | *" print-s3-pair "* | *" print-s3-faults "* | *" print-azure "*) echo tests/unit/test_one ;;
 *" print-unit "*) echo tests/unit/test_one tests/unit/test_two tests/unit/three.sh ;;
 *" install "*)
 	for root; do :; done # the last word
@@ -118,7 +118,7 @@ for server in radosgw swift azurite; do
 	stub /tests/servers/start-$server.sh <<<"mkdir -p \"\$1\" && echo '{}' && touch \"\$DIR/running.$server\""
 	stub /tests/servers/stop-$server.sh <<<"[ -d \"\$1\" ] && rm \"\$DIR/running.$server\""
 done
-expect "runs the tests with each server, and with both" check s3
+expect "runs the tests with each server, with both, and those of faults" check s3
 expect "and those with the Azure server" check azure
 expect "no server goes on" [ -z "$(compgen -G "$dir/running.*")" ]
 

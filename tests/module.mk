@@ -12,6 +12,7 @@
 # s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
 # azure_tests          what needs SKYFERRY_TEST_AZURE; neither
 # s3_pair_tests        what needs SKYFERRY_TEST_S3_OTHER as well
+# s3_fault_tests       what needs SKYFERRY_TEST_S3, and kills it: nothing else may use it meanwhile
 TEST_EXTENSIONS = .bats .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 BATS_LOG_DRIVER = $(LOG_DRIVER)
@@ -34,6 +35,7 @@ full_tests =
 s3_tests =
 azure_tests =
 s3_pair_tests =
+s3_fault_tests =
 include tests/unit/base.mk
 include tests/unit/net.mk
 include tests/unit/drivers.mk
@@ -52,10 +54,10 @@ dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
-EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/s3.bash tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair print-azure
+.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair print-s3-faults print-azure
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -77,3 +79,5 @@ print-s3-pair:
 	@echo $(s3_pair_tests)
 print-azure:
 	@echo $(azure_tests)
+print-s3-faults:
+	@echo $(s3_fault_tests)

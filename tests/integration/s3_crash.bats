@@ -4,6 +4,7 @@
 # gone and no other, no upload left at a server.
 bats_require_minimum_version 1.5.0
 load helpers
+load s3
 
 setup()
 {
@@ -38,31 +39,6 @@ teardown()
 start()
 {
 	daemon_start --set transfer.backoff=100ms --set transfer.backoff_max=1s --set transfer.retries=50
-}
-
-# s3_add NAME SERVER: an account of a new bucket there.
-s3_add()
-{
-	local field
-	field() { jq -r ".$1" <<<"$server"; }
-	server=$2
-	export SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY
-	SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(field secret_key)
-	skyferry account add --no-test "top-$1" s3 "service=$(field service)" "endpoint=$(field endpoint)" \
-	    "region=$(field region)" "accessKeyId=$(field access_key)" >/dev/null
-	skyferry mkdir "top-$1:$bucket"
-	skyferry account add "$1" s3 "service=$(field service)" "endpoint=$(field endpoint)" "region=$(field region)" \
-	    "accessKeyId=$(field access_key)" "bucket=$bucket" >/dev/null
-	unset SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY
-}
-
-# uploads_left SERVER: how many are under way in the bucket.
-uploads_left()
-{
-	curl -sS --fail-with-body --max-time 60 --aws-sigv4 "aws:amz:$(jq -r .region <<<"$1"):s3" \
-	    --user "$(jq -r .access_key <<<"$1"):$(jq -r .secret_key <<<"$1")" \
-	    -H x-amz-content-sha256:UNSIGNED-PAYLOAD "$(jq -r .endpoint <<<"$1")/$bucket?uploads=" |
-		grep -o '<Upload>' | wc -l
 }
 
 # The daemon ends by itself, at a crash point.

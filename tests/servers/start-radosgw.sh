@@ -1,6 +1,6 @@
 #!/bin/bash
 # start-radosgw.sh STATE_DIR PORT: one-node Ceph (a monitor and one OSD) and a RADOS Gateway, an S3
-# server, on 127.0.0.1:PORT.  Prints one line of JSON: endpoint, keys, pids.  Starting it again is
+# server, on 127.0.0.1:PORT.  Prints one line of JSON: endpoint, keys, state, pids.  Starting it again is
 # harmless; a gateway that was killed is started alone, and its data is still there.
 #
 # Needs the Debian packages ceph-mon, ceph-osd, ceph-common, radosgw and curl.  No manager, no cephx.
@@ -10,6 +10,7 @@
 #   RGW_TLS_PORT                  adds an https listener with a certificate of its own
 #   RGW_ACCESS_KEY RGW_SECRET_KEY
 #   RGW_DNS_NAME                  for virtual-host style (bucket.NAME)
+#   RGW_ADDRESS                   the gateway listens at this address too (ADDRESS:PORT)
 set -u
 # shellcheck source=tests/servers/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -36,7 +37,7 @@ report() {
 		printf ',"tls_endpoint":"https://127.0.0.1:%s","ca":"%s"' "$tls" "$STATE/tls-cert.pem"
 	printf ',"region":"us-east-1","access_key":"%s","secret_key":"%s","path_style":true' \
 		"$access" "$secret"
-	printf ',"pids":[%s]}\n' "$pids"
+	printf ',"state":"%s","pids":[%s]}\n' "$STATE" "$pids"
 }
 
 make_certificate() {
@@ -53,6 +54,7 @@ write_conf() {	# STORE
 	local disk=40 front="beast endpoint=127.0.0.1:$PORT tcp_nodelay=1"
 	[ "$1" = memstore ] && disk=8
 	disk=${RGW_DISK_GB:-$disk}
+	[ -z "${RGW_ADDRESS:-}" ] || front="$front endpoint=$RGW_ADDRESS:$PORT"
 	if [ -n "$tls" ]; then
 		make_certificate
 		front="$front ssl_endpoint=127.0.0.1:$tls ssl_certificate=$STATE/tls.pem"

@@ -108,6 +108,7 @@ test_accounts(void **state)
 	assert_int_equal(a->revision, 1);
 	buf_add(&a->sealed, "\0\1\2sealed", 9);
 	a->settings = json_pack("{s:s}", "region", "eu");
+	a->bandwidth = 1000;
 	xstrset(&a->name, "b");
 	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, -EEXIST);
 	xstrset(&a->name, "photos");
@@ -123,6 +124,7 @@ test_accounts(void **state)
 	assert_string_equal(a->driver, "memory");
 	assert_string_equal(a->status, "ok");
 	assert_int_equal(a->revision, 2);
+	assert_int_equal(a->bandwidth, 1000);
 	assert_int_equal(a->sealed.len, 9);
 	assert_memory_equal(a->sealed.data, "\0\1\2sealed", 9);
 	assert_string_equal(json_string_value(json_object_get(a->settings, "region")), "eu");
