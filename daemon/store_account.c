@@ -18,7 +18,6 @@ account_copy(const struct account_record *from)
 	a->created_ms = from->created_ms;
 	a->bandwidth = from->bandwidth;
 	a->revision = from->revision;
-	a->bandwidth = from->bandwidth;
 	a->request_rate = from->request_rate;
 	a->concurrency = from->concurrency;
 	a->held = from->held;

@@ -476,8 +476,8 @@ tree_summary(struct store_tx *t, struct item *it, const struct tree_record *r)
 		first = xstrdup("; their paths would be too long");
 	}
 	free(c->error_text);
-	c->error_text = xasprintf("%" PRIu64 " of %" PRIu64 " entries failed%s",
-	    r->failed + r->lost, r->entries, first);
+	c->error_text = xasprintf(
+	    "%" PRIu64 " of %" PRIu64 " entries failed%s", r->failed + r->lost, r->entries, first);
 }
 
 void
