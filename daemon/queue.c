@@ -37,6 +37,7 @@ struct running {
 	bool verifying; /* the store is writing that it is verified */
 	unsigned notes; /* of the checkpoint, that the store is writing */
 	bool sweeping; /* it has ended; what it left at the cloud is being removed */
+	struct change *again; /* it is tried again, and begins when that is over; or NULL */
 	bool ended; /* the attempt is over: the change has its new state */
 	bool parked; /* a tree whose children go on */
 	bool stopped; /* for a drain: it stays claimed, and the next daemon takes it back */
@@ -97,10 +98,13 @@ queue_check_drained(struct queue *q)
 	loop_post(q->daemon->loop, TAKE(q->drained), q->drained_arg);
 }
 
+static void queue_begin(struct queue *, struct change *);
+
 static void
 queue_remove(struct running *r)
 {
 	struct queue *q = r->queue;
+	struct change *again = TAKE(r->again);
 
 	if (r->pair != NULL)
 		pairs_leave(r->pair);
@@ -110,6 +114,10 @@ queue_remove(struct running *r)
 	if (q->running_len == 0)
 		evtimer_del(q->renew_timer);
 	running_free(r);
+	if (again != NULL && q->drained == NULL)
+		queue_begin(q, again);
+	else
+		change_free(again); /* it stays claimed, and the next daemon takes it back */
 	queue_check_drained(q);
 }
 
@@ -614,10 +622,16 @@ queue_hand_over(struct running *r, struct err *err)
 static void
 queue_begin(struct queue *q, struct change *c)
 {
-	struct running *r = running_new(q, c);
+	struct running *r = idmap_get(&q->by_id, c->id);
 	struct err err = ERR_INIT;
 	int code;
 
+	if (r != NULL) { /* the upload that it left is being removed */
+		assert(r->sweeping && r->again == NULL);
+		r->again = c;
+		return;
+	}
+	r = running_new(q, c);
 	r->pair = pairs_enter(q->daemon->pairs, c);
 	events_change(q->daemon->events, c);
 	code = queue_hand_over(r, &err);
@@ -847,6 +861,8 @@ queue_cancel(struct queue *q, const char *change_id)
 {
 	struct running *r = idmap_get(&q->by_id, change_id);
 
+	if (r != NULL && r->again != NULL)
+		r->again->cancel = true;
 	if (r == NULL || r->sweeping)
 		return;
 	r->change->cancel = true;
@@ -859,6 +875,8 @@ queue_limit(struct queue *q, const struct change *c)
 {
 	struct running *r = idmap_get(&q->by_id, c->id);
 
+	if (r != NULL && r->again != NULL)
+		r->again->bandwidth = c->bandwidth;
 	if (r == NULL || r->sweeping)
 		return;
 	r->change->bandwidth = c->bandwidth;

@@ -249,15 +249,18 @@ child_new(const struct change *tree, const struct walk_entry *e)
 	return c;
 }
 
-/* One that has ended is tried again; its place among the children is a new one. */
-static void
-child_requeue(struct store_tx *t, const struct id *id)
+/* One that has ended is tried again; its place among the children is a new one.  False: it is no
+ * child of the tree. */
+static bool
+child_requeue(struct store_tx *t, const struct item *tree, const struct id *id)
 {
 	struct item it;
+	bool is_child;
 
 	if (!item_load_indexed(&t->tx, id, &it))
-		return;
-	if (!change_is_live(it.c)) {
+		return true; /* the check tells */
+	is_child = strcmp(it.c->parent, tree->c->id) == 0;
+	if (is_child && !change_is_live(it.c)) {
 		index_remove(t, &it, INDEX_ALL);
 		change_begin_again(t, &it);
 		it.order = it.c->seq;
@@ -266,6 +269,7 @@ child_requeue(struct store_tx *t, const struct id *id)
 		item_save(&t->tx, &it);
 	}
 	item_fini(&it);
+	return is_child;
 }
 
 /* False: its record cannot be read; the check tells. */
@@ -294,7 +298,7 @@ children_retry(struct store_tx *t, struct item *tree)
 	     child_first(&t->tx, &tree->id, CHANGE_FAILED, tree->c->seq, &id);
 	     n++) {
 		if (!anew)
-			child_requeue(t, &id);
+			child_requeue(t, tree, &id);
 		else if (!child_drop(t, &id))
 			break;
 		tree_totals(&t->tx, tree);
@@ -321,8 +325,12 @@ child_add(struct store_tx *t, const struct item *tree, const struct walk_entry *
 
 	child_id(&it.id, &tree->id, e->path);
 	if (tx_get(&t->tx, DB_CHANGES, it.id.b, ID_BYTES, &val)) {
-		child_count(t, &tree->id, e, false); /* of an earlier time */
-		child_requeue(t, &it.id);
+		/* Of an earlier time; or somebody has given its id to a change of another kind. */
+		fits = child_requeue(t, tree, &it.id);
+		child_count(t, &tree->id, e, !fits);
+		if (!fits)
+			log_warning("%s: '%s' is left out: another change has its id", tree->c->id,
+			    e->path);
 		return;
 	}
 	it.c = child_new(tree->c, e);
@@ -356,6 +364,10 @@ op_tree_grow(struct store_tx *t, struct op *op)
 
 	if ((code = item_find_running(t, op->id, &it, op)) != 0)
 		return code;
+	if (it.c->cancel) { /* since the batch was listed: nothing begins any more */
+		tree_totals(&t->tx, &it);
+		return item_result(t, &it, op);
+	}
 	for (i = 0; i < b->len; i++)
 		child_add(t, &it, &b->items[i]);
 	if (b->position != NULL)
@@ -473,7 +485,7 @@ tree_summary(struct store_tx *t, struct item *it, const struct tree_record *r)
 		item_fini(&child);
 	} else {
 		c->error = -ENAMETOOLONG;
-		first = xstrdup("; their paths would be too long");
+		first = xstrdup("; the log names them");
 	}
 	free(c->error_text);
 	c->error_text = xasprintf(
@@ -505,5 +517,8 @@ tree_begin_again(struct store_tx *t, struct item *it)
 		tree_put(&t->tx, &it->id, &r);
 		xstrset(&c->position, NULL);
 		c->listed = false;
+	} else {
+		r.anew = 0; /* what has failed since is tried again, not looked for again */
+		tree_put(&t->tx, &it->id, &r);
 	}
 }

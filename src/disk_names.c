@@ -11,14 +11,15 @@
 
 /* LIST, STAT */
 
-/* False: it is not for us (a temp, a special file, a symlink that leads out or nowhere). */
-static bool
+/* 0: it is not for us (a temp, a special file, a symlink that leads out or nowhere, gone since); 1:
+   it is; or a negative errno: whoever takes the list for all there is must know. */
+static int
 list_stat(struct stat *out, int root, int dir, const char *name, const char *path)
 {
 	if (disk_is_reserved(name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return false;
+		return 0;
 	if (fstatat(dir, name, out, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
-		return false;
+		return errno == ENOENT ? 0 : -errno;
 	if (S_ISLNK(out->st_mode))
 		return disk_stat_beneath(out, root, path) == 0;
 	return disk_stat_is_ours(out);
@@ -99,14 +100,14 @@ static bool
 list_is_dir(bool *ours, const struct disk_call *call, DIR *dir, const struct dirent *d)
 {
 	CLEANUP(cleanup_free) char *path = NULL;
-	struct stat st;
+	struct stat st = {.st_mode = 0}; /* what cannot be looked at is told later */
 
 	*ours = !disk_is_reserved(d->d_name) && strcmp(d->d_name, ".") != 0 &&
 	    strcmp(d->d_name, "..") != 0;
 	if (!*ours || d->d_type == DT_REG || d->d_type == DT_DIR)
 		return d->d_type == DT_DIR;
 	path = path_child(call->req.path, d->d_name);
-	*ours = list_stat(&st, call->root, dirfd(dir), d->d_name, path);
+	*ours = list_stat(&st, call->root, dirfd(dir), d->d_name, path) != 0;
 	return *ours && S_ISDIR(st.st_mode);
 }
 
@@ -118,7 +119,7 @@ list_first(struct disk_call *call, DIR *dir)
 	size_t i, unnameable = 0;
 	struct dirent *d;
 	struct stat st;
-	int code;
+	int code, found;
 	bool ours;
 
 	f.heap = xcalloc(call->req.max, sizeof *f.heap);
@@ -135,7 +136,10 @@ list_first(struct disk_call *call, DIR *dir)
 	for (i = 0; i < f.len; i++) {
 		CLEANUP(cleanup_free) char *path = path_child(call->req.path, f.heap[i].name);
 
-		if (list_stat(&st, call->root, dirfd(dir), f.heap[i].name, path))
+		found = list_stat(&st, call->root, dirfd(dir), f.heap[i].name, path);
+		if (found < 0 && code == 0)
+			code = -found;
+		if (found > 0)
 			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
 		free(f.heap[i].name);
 	}
@@ -151,11 +155,17 @@ list_all(struct disk_call *call, DIR *dir)
 	size_t unnameable = 0;
 	struct dirent *d;
 	struct stat st;
+	int ours;
 
 	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
 		CLEANUP(cleanup_free) char *path = path_child(req->path, d->d_name);
 
-		if (!list_stat(&st, call->root, dirfd(dir), d->d_name, path))
+		ours = list_stat(&st, call->root, dirfd(dir), d->d_name, path);
+		if (ours < 0) {
+			errno = -ours;
+			break;
+		}
+		if (ours == 0)
 			continue;
 		if (path_is_canonical(path))
 			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);

@@ -193,6 +193,16 @@ walk_emit(struct walk *w, const struct walk_dir *d, const char *name, uint64_t s
 	walk_batch_add(w->batch, &e);
 }
 
+/* Moving its last file away removes a root that is but a prefix.  Any other that was there and is
+   not any more was taken away with what had not been listed. */
+static bool
+walk_may_vanish(const struct walk *w)
+{
+	return w->prune ||
+	    (w->position != NULL && w->change != NULL && w->change->move &&
+		!(w->account->driver->features & CLOUD_HAS_DIRECTORIES));
+}
+
 /* It cannot be listed: nothing is lost but itself, unless it is the first, or may be found well
    later. */
 static enum walk_state
@@ -200,7 +210,7 @@ walk_list_failed(struct walk *w, struct walk_dir *d, int code)
 {
 	bool is_root = *d->path == '\0';
 
-	if (code == -ENOENT && (!is_root || w->position != NULL || w->prune)) {
+	if (code == -ENOENT && (!is_root || walk_may_vanish(w))) {
 		d->found = true; /* gone since: with its last file, maybe */
 		d->kept = false;
 		d->listed = true;
@@ -279,6 +289,11 @@ walk_take_run(struct walk *w)
 	}
 	if (!d->more)
 		return WALK_LEAVE;
+	if (d->next == 0) {
+		err_set(
+		    &w->await.err, -EPROTO, "'%s': the list has more, and does not go on", w->root);
+		return walk_fail(w, -EPROTO, &w->await.err);
+	}
 	dir_drop_page(d);
 	return WALK_LIST;
 }
@@ -314,6 +329,8 @@ walk_remove_run(struct walk *w)
 		code = w->await.code;
 		await_drop(&w->await);
 	}
+	if (code == -ENOTDIR)
+		code = -ENOTEMPTY; /* a link to a directory: it stays */
 	if (code != 0 && code != -ENOENT && code != -ENOTEMPTY) /* a prefix goes with its last */
 		return walk_fail(w, code, &w->await.err);
 	walk_pop(w);

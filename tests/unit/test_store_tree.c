@@ -474,12 +474,38 @@ test_anew(void **state)
 	assert_int_equal(totals(f, id).failed, 0);
 	tree_grow(f, id, batch_numbered(0, 30, true));
 	tree_park(f, id);
+	children_run_all(f, id, thirds_fail);
+	fixture_claim(f, id);
+	assert_int_equal(fixture_finish(f, id, CHANGE_COMPLETED)->change->state, CHANGE_FAILED);
+	assert_int_equal(totals(f, id).failed, 12);
+	/* What failed in the second run is tried again like any other: it was not found anew. */
+	assert_int_equal(AWAIT(f, store_change_retry(f->s, f->user, id, TO(f)))->code, 0);
+	fixture_claim(f, id);
+	tree_grow(f, id, walk_batch_new());
+	assert_int_equal(totals(f, id).live, 12);
+	tree_park(f, id);
 	children_run_all(f, id, NULL);
 	fixture_claim(f, id);
 	assert_int_equal(fixture_finish(f, id, CHANGE_COMPLETED)->change->state, CHANGE_COMPLETED);
 	t = totals(f, id);
 	assert_int_equal(t.entries, 30);
 	assert_int_equal(t.done, 30);
+}
+
+/* A batch that was on its way when the tree was cancelled makes nothing. */
+static void
+test_cancelled_before_the_batch(void **state)
+{
+	struct fixture *f = *state;
+	char id[37];
+
+	tree_add(f, id);
+	fixture_claim(f, id);
+	assert_int_equal(AWAIT(f, store_change_cancel(f->s, f->user, id, TO(f)))->code, 0);
+	tree_grow(f, id, batch_numbered(0, 30, true));
+	assert_int_equal(totals(f, id).live, 0);
+	assert_int_equal(totals(f, id).entries, 0);
+	assert_int_equal(fixture_finish(f, id, CHANGE_CANCELLED)->change->state, CHANGE_CANCELLED);
 }
 
 /* One that cannot be listed any further ends when its children have. */
@@ -586,6 +612,7 @@ main(void)
 	    test(test_failed_directories),
 	    test(test_cancel),
 	    test(test_anew),
+	    test(test_cancelled_before_the_batch),
 	    test(test_listing_fails),
 	    test(test_others_first),
 	    test(test_refusals),
