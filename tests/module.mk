@@ -7,6 +7,7 @@
 # sanitized_tests      the bats files that the build with ASan and UBSan runs as well
 # sanitized_full_tests and, with `contrib/check --full`, these
 # thread_tests         those that the build with TSan runs as well
+# thread_full_tests    and, with `contrib/check --full`, these
 # fakes_tests          with a server that misbehaves; not part of make check, which would take too long
 # full_tests           what only `contrib/check --full` runs
 # s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
@@ -30,6 +31,7 @@ integration_tests =
 sanitized_tests =
 sanitized_full_tests =
 thread_tests =
+thread_full_tests =
 fakes_tests =
 full_tests =
 s3_tests =
@@ -57,7 +59,7 @@ endif
 EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/s3.bash tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-fakes print-full print-s3 print-s3-pair print-s3-faults print-azure
+.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-thread-full print-fakes print-full print-s3 print-s3-pair print-s3-faults print-azure
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -69,6 +71,8 @@ print-sanitized-full:
 	@echo $(sanitized_full_tests)
 print-thread:
 	@echo $(thread_tests)
+print-thread-full:
+	@echo $(thread_full_tests)
 print-fakes:
 	@echo $(fakes_tests)
 print-full:

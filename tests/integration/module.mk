@@ -21,5 +21,6 @@ integration_tests += tests/integration/mount_limits.bats
 sanitized_tests += tests/integration/mount_limits.bats
 integration_tests += tests/integration/mount_races.bats
 sanitized_tests += tests/integration/mount_races.bats
-thread_tests += tests/integration/crash.bats tests/integration/api.bats
+thread_tests += tests/integration/api.bats
+thread_full_tests += tests/integration/crash.bats
 full_tests += tests/integration/mount_crash.bats tests/integration/mount_users.bats tests/integration/valgrind.bats
