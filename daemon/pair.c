@@ -80,7 +80,8 @@ pair_rest(struct pair *p, bool was_useful, uint64_t now_ms)
 static bool
 pair_is_in_trouble(struct pair *p, const struct pair_round *r, uint64_t now_ms)
 {
-	uint64_t refused = r->refusals, of = r->answers;
+	uint64_t refused = r->refusals,
+		 of = MAX(r->answers, refused); /* counted one after the other */
 	unsigned was = p->at_once, less;
 
 	if (refused >= TROUBLE_LEAST && refused * REFUSED_FEW > of) {

@@ -20,6 +20,7 @@
 #define QUEUE_STORE_RETRY_MS 2000 /* after the store refused (a full disk): try again */
 #define QUEUE_EXPIRE_MS      (3600 * 1000)
 #define QUEUE_MEMORY_MAX     ((uint64_t)256 << 20) /* more rings bring nothing, unless asked for */
+#define QUEUE_HELD_MS        2000
 #define QUEUE_SWEEP_MAX      64 /* uploads of ended changes that are aborted at a time */
 #define QUEUE_RATE_SAMPLES   6 /* one a second: the rate is over the last five */
 
@@ -260,7 +261,7 @@ queue_decide(struct queue *q, struct change *c, int code, const struct err *err)
 		/* Its account is held: it waits there, and nothing of it was tried. */
 		c->state = CHANGE_QUEUED;
 		c->attempts -= c->attempts > 0;
-		c->not_before_ms = 0;
+		c->not_before_ms = clock_ms() + QUEUE_HELD_MS; /* if nothing holds it there */
 	} else if (will_retry) {
 		random_bytes(&random, sizeof random);
 		c->state = CHANGE_QUEUED;

@@ -377,7 +377,8 @@ op_change_finish(struct store_tx *t, struct op *op)
 	/* A tree's children have ended well, but it was not listed to the end. */
 	if (it.c->kind != CHANGE_TREE || in->state != CHANGE_COMPLETED)
 		error_take(it.c, in);
-	it.unclean = checkpoint_is_there(t, &it.id);
+	/* One that was refused on its way has done a part, though the attempt does not count. */
+	it.unclean = checkpoint_is_there(t, &it.id) || it.c->error == -EKEYEXPIRED;
 	if (ends) {
 		change_end(t, &it, CHANGE_RUNNING, op);
 		return item_result(t, &it, op);

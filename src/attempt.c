@@ -72,6 +72,8 @@ struct attempt {
 	bool told, continued;
 	bool is_directory; /* what is renamed */
 	char *source_version; /* of what is renamed or was copied: only that is removed */
+	char *from_where,
+	    *to_where; /* of a transfer: where its objects really are; NULL: not known */
 	int cancel;
 	uint64_t progress_ms, progress_at_ms;
 	struct attempt_result result;
@@ -175,6 +177,55 @@ attempt_start_tree(struct attempt *a)
 	return ATTEMPT_LIST_SOURCE;
 }
 
+static char *
+attempt_where(const struct account *account, const char *path)
+{
+	if (account == NULL || path == NULL || account->driver->identity == NULL)
+		return NULL;
+	return account->driver->identity(account, path);
+}
+
+static void
+attempt_note_places(struct attempt *a)
+{
+	const struct segment *s = &a->change->segments[0];
+
+	if (a->change->segments_len == 0 || s->kind != SEGMENT_ENTRY)
+		return;
+	a->from_where = attempt_where(attempt_source_account(a), s->path);
+	a->to_where = attempt_where(a->account, a->change->path);
+}
+
+static bool
+text_is_equal(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* An account may be renewed while its changes run.  If it means another place by now, what was
+   written and what was looked at may be two objects, and source and destination may be one. */
+static bool
+attempt_is_misled(const struct attempt *a)
+{
+	const struct segment *s = &a->change->segments[0];
+	CLEANUP(cleanup_free) char *from = NULL, *to = NULL;
+
+	if (a->change->segments_len == 0 || s->kind != SEGMENT_ENTRY)
+		return false;
+	from = attempt_where(attempt_source_account(a), s->path);
+	to = attempt_where(a->account, a->change->path);
+	return !text_is_equal(from, a->from_where) || !text_is_equal(to, a->to_where) ||
+	    (from != NULL && to != NULL && strcmp(from, to) == 0);
+}
+
+static enum attempt_state
+attempt_misled(struct attempt *a)
+{
+	return ATTEMPT_FAIL(a, -ESTALE,
+	    "an account was set to another place while '%s' was carried out; nothing was removed",
+	    a->change->path);
+}
+
 static enum attempt_state
 attempt_start_run(struct attempt *a)
 {
@@ -188,6 +239,7 @@ attempt_start_run(struct attempt *a)
 		return ATTEMPT_SWEEP;
 	if (c->cancel)
 		return ATTEMPT_SWEEP_UPLOAD;
+	attempt_note_places(a);
 	if (c->kind == CHANGE_TRANSFER)
 		return attempt_start_transfer(a);
 	if (c->kind == CHANGE_TREE)
@@ -386,6 +438,8 @@ attempt_copy_run(struct attempt *a)
 static enum attempt_state
 attempt_verified_run(struct attempt *a)
 {
+	if (!a->told && attempt_is_misled(a))
+		return attempt_misled(a);
 	if (!a->told) {
 		a->told = true;
 		crash_point("attempt.before_verified");
@@ -436,6 +490,8 @@ attempt_remove_source_run(struct attempt *a)
 		    "the account of the source '%s' is not there any more; it was copied, not removed",
 		    path);
 	if (a->await.op == NULL) {
+		if (attempt_is_misled(a))
+			return attempt_misled(a);
 		op = cloud_op_new(from, CLOUD_REMOVE, path);
 		op->version = xstrdup_null(a->source_version);
 		crash_point("attempt.before_remove_source");
@@ -841,6 +897,8 @@ attempt_free(struct attempt *a)
 	for (i = 0; i < a->accounts_len; i++)
 		cloud_account_unref(a->accounts[i]);
 	free(a->accounts);
+	free(a->from_where);
+	free(a->to_where);
 	free(a->source_version);
 	free(a->result.route);
 	free(a->result.route_reason);

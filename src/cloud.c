@@ -16,6 +16,8 @@
  * when all of it has been sent. */
 #define CLOUD_ACCEPTED_MS 1000
 /* In a storm one request looks so often whether it is over, where the cloud does not say when. */
+/* Whatever the cloud asks for: then one request asks again. */
+#define CLOUD_ASKED_MAX_MS 600000
 #define CLOUD_PAUSE_MAX_MS 5000
 #define NSEC_PER_MSEC      UINT64_C(1000000)
 
@@ -452,6 +454,7 @@ cloud_account_refused(struct op_private *p, uint64_t asked_ms)
 	wait = cloud_backoff(p->runner, storms, asked_ms);
 	if (asked_ms == 0)
 		wait = MIN(wait, (uint64_t)CLOUD_PAUSE_MAX_MS);
+	wait = MIN(wait, (uint64_t)CLOUD_ASKED_MAX_MS);
 	log_debug("%s: asked to slow down: nothing is sent for %llu ms", a->account.name,
 	    (unsigned long long)wait);
 	throttle_pause(&a->member, now + wait * NSEC_PER_MSEC, now);

@@ -403,6 +403,32 @@ a_source_that_breaks_off_at_first(void **state)
 	fixture_expect(MEMORY_B, "d", 1, 200000);
 }
 
+static void
+point_at_the_source(struct fixture *f)
+{
+	json_t *credentials = json_pack("{s:s}", "server", "memory-a");
+	struct err err = ERR_INIT;
+
+	assert_int_equal(cloud_account_renew(fixture_account(MEMORY_B), credentials, &err), 0);
+	json_decref(credentials);
+	attempt_continue(f->attempt);
+}
+
+/* Its destination's account means the source's place by now: that may be what was written. */
+static void
+a_move_whose_account_is_set_elsewhere_removes_nothing(void **state)
+{
+	struct change *c = transfer(MEMORY_A, "same", MEMORY_B, "same");
+
+	fixture_put(MEMORY_A, "same", 1, 1000);
+	c->move = true;
+	fx.on_verified = point_at_the_source;
+	assert_int_equal(fixture_run_free(c), -ESTALE);
+	fx.on_verified = NULL;
+	fixture_expect(MEMORY_A, "same", 1, 1000);
+	fixture_replace(1, &memory_driver);
+}
+
 /* -- clouds that lie */
 
 static bool
@@ -1202,6 +1228,7 @@ main(void)
 	    CASE(a_small_file_costs_one_get),
 	    CASE(a_source_that_cannot_be_read),
 	    CASE(a_source_that_breaks_off_at_first),
+	    CASE(a_move_whose_account_is_set_elsewhere_removes_nothing),
 	    CASE(a_wrong_hash_of_the_destination),
 	    CASE(a_wrong_hash_of_the_source_never_arrives),
 	    CASE(a_source_that_is_longer_than_it_says_never_arrives),
