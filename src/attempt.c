@@ -219,14 +219,6 @@ attempt_is_misled(const struct attempt *a)
 }
 
 static enum attempt_state
-attempt_misled(struct attempt *a)
-{
-	return ATTEMPT_FAIL(a, -ESTALE,
-	    "an account was set to another place while '%s' was carried out; nothing was removed",
-	    a->change->path);
-}
-
-static enum attempt_state
 attempt_start_run(struct attempt *a)
 {
 	const struct change *c = a->change;
@@ -438,8 +430,6 @@ attempt_copy_run(struct attempt *a)
 static enum attempt_state
 attempt_verified_run(struct attempt *a)
 {
-	if (!a->told && attempt_is_misled(a))
-		return attempt_misled(a);
 	if (!a->told) {
 		a->told = true;
 		crash_point("attempt.before_verified");
@@ -491,7 +481,10 @@ attempt_remove_source_run(struct attempt *a)
 		    path);
 	if (a->await.op == NULL) {
 		if (attempt_is_misled(a))
-			return attempt_misled(a);
+			return ATTEMPT_FAIL(a, -ESTALE,
+			    "an account was set to another place while '%s' was moved; the source "
+			    "was not removed",
+			    path);
 		op = cloud_op_new(from, CLOUD_REMOVE, path);
 		op->version = xstrdup_null(a->source_version);
 		crash_point("attempt.before_remove_source");
