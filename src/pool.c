@@ -115,12 +115,13 @@ pool_main(void *arg)
 		job = pool_take(pool, &place);
 		pthread_mutex_unlock(&pool->lock);
 		job->work(job->arg);
-		loop_post(job->loop, job->done, job->arg);
-		free(job);
 		pthread_mutex_lock(&pool->lock);
 		place->running--;
 		pool->jobs--;
 		place_update(pool, place);
+		/* Locked: whoever is told that it is done must not find it among pool_jobs. */
+		loop_post(job->loop, job->done, job->arg);
+		free(job);
 		if (pool->ending && pool->jobs == 0)
 			pthread_cond_broadcast(&pool->wake);
 	}

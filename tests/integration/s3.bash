@@ -22,9 +22,10 @@ s3_add()
 
 uploads_left()
 {
-	local answer
-	answer=$(curl -sS --fail-with-body --max-time 60 --retry 3 --retry-all-errors --aws-sigv4 "aws:amz:$(jq -r .region <<<"$1"):s3" \
-	    --user "$(jq -r .access_key <<<"$1"):$(jq -r .secret_key <<<"$1")" \
-	    -H x-amz-content-sha256:UNSIGNED-PAYLOAD "$(jq -r .endpoint <<<"$1")/$bucket?uploads=") || { echo "$answer" >&2; return 1; }
+	local answer user
+	user=$(jq -r '(.access_key | @uri) + ":" + (.secret_key | @uri) + "@"' <<<"$1") # --user ends the name at a colon
+	answer=$(curl -sS --fail-with-body --max-time 60 --aws-sigv4 "aws:amz:$(jq -r .region <<<"$1"):s3" \
+	    -H x-amz-content-sha256:UNSIGNED-PAYLOAD "$(jq -r .endpoint <<<"$1" | sed "s|//|//$user|")/$bucket?uploads=") ||
+	    { echo "$answer" >&2; return 1; }
 	grep -o '<Upload>' <<<"$answer" | wc -l
 }
