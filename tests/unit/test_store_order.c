@@ -280,9 +280,10 @@ test_replace_elsewhere(void **state)
 
 /* -- the model */
 
-#define CHANGES 60
-#define STEPS   4000
-#define SEEDS   5
+#define CHANGES    60
+#define STEPS      4000
+#define SEEDS      2 /* more with SKYFERRY_TEST_FULL */
+#define SEEDS_FULL 50
 
 static const char *const paths[] = {
     "a", "b", "a/x", "a/y", "a/x/1", "a/x/2", "b/x", "b/x/1", "c", "c/z"};
@@ -701,9 +702,10 @@ test_model(void **state)
 	const char *given =
 	    getenv("SKYFERRY_TEST_SEED"); /* to look for more than make check does */
 	unsigned first = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 1, step, seed, i;
+	unsigned seeds = getenv("SKYFERRY_TEST_FULL") != NULL ? SEEDS_FULL : SEEDS;
 
 	m->f = *state;
-	for (seed = first; seed < first + SEEDS; seed++) {
+	for (seed = first; seed < first + seeds; seed++) {
 		m->random = seed * 2654435761u;
 		for (step = 0; step < STEPS; step++) {
 			struct model_change *mc = &m->all[rnd(m, CHANGES)];

@@ -230,7 +230,7 @@ test_restart(void **state)
 static void
 test_window(void **state)
 {
-	const unsigned files = 100000, batch = 512;
+	const unsigned files = getenv("SKYFERRY_TEST_FULL") != NULL ? 1000000 : 25000, batch = 512;
 	struct fixture *f = *state;
 	struct store_stats stats;
 	struct tree_totals t;
