@@ -1,8 +1,10 @@
 /* Making and removing names: each a durable change, visible at once. */
 #include "fs/daemon.h"
+#include "fs/files.h"
 #include "fs/listing.h"
 #include "fs/ops.h"
 #include "fs/overlay.h"
+#include "fs/pending.h"
 #include "fs/remote.h"
 #include "src/path.h"
 #include <stdlib.h>

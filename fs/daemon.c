@@ -1,5 +1,6 @@
 #include "fs/daemon.h"
 #include "fs/file.h"
+#include "fs/files.h"
 #include "fs/listing.h"
 #include "fs/overlay.h"
 #include "fs/remote.h"

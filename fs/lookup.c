@@ -1,7 +1,9 @@
 /* Names and attributes: what a name is, from our own files, pending changes, and the cloud, in this
  * order. */
+#include "fs/files.h"
 #include "fs/listing.h"
 #include "fs/ops.h"
+#include "fs/outcome.h"
 #include "fs/overlay.h"
 #include "fs/remote.h"
 #include "src/clock.h"
@@ -104,7 +106,7 @@ lookup_pending(struct task *task, struct node *dir, const char *name, struct vie
 	struct file *file;
 	int code;
 
-	code = overlay_content(task, view, &extents, &mtime_ns, err);
+	code = outcome_content(task, view, &extents, &mtime_ns, err);
 	if (code == 0 && node_is_detached(dir))
 		code = -ENOENT;
 	/* Another lookup has taken it up, and it may have been renamed since. */

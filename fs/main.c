@@ -1,6 +1,7 @@
 /* mount.skyferry: options and wiring. */
 #include "fs/daemon.h"
 #include "fs/file.h"
+#include "fs/files.h"
 #include "fs/kernel.h"
 #include "fs/notify.h"
 #include "fs/options.h"

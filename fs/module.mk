@@ -1,12 +1,15 @@
 # mount.skyferry: the FUSE file system.  All but main.c is a library, for the tests.
 noinst_LIBRARIES += libmount_skyferry.a
 libmount_skyferry_a_SOURCES = \
+	fs/api_change.c fs/api_change.h \
 	fs/change.c \
 	fs/daemon.c fs/daemon.h \
 	fs/dir.c \
 	fs/extent.c fs/extent.h \
 	fs/fiber.c fs/fiber.h \
 	fs/file.c fs/file.h \
+	fs/file_copy.c fs/file_copy.h \
+	fs/files.c fs/files.h \
 	fs/fs.h \
 	fs/kernel.c fs/kernel.h \
 	fs/listing.c fs/listing.h \
@@ -15,7 +18,9 @@ libmount_skyferry_a_SOURCES = \
 	fs/notify.c fs/notify.h \
 	fs/ops.h \
 	fs/options.c fs/options.h \
+	fs/outcome.c fs/outcome.h \
 	fs/overlay.c fs/overlay.h \
+	fs/pending.c fs/pending.h \
 	fs/read.c \
 	fs/remote.c fs/remote.h \
 	fs/rename.c \

@@ -1,6 +1,7 @@
 #include "fs/overlay.h"
+#include "fs/api_change.h"
 #include "fs/daemon.h"
-#include "fs/file.h"
+#include "fs/files.h"
 #include "fs/listing.h"
 #include "fs/notify.h"
 #include "fs/remote.h"
@@ -16,9 +17,7 @@
 #define OVERLAY_LOAD_MS  2000 /* a look at a directory waits this long for its pending changes */
 #define OVERLAY_RETRY_MS 5000 /* and does without them for this long, if they did not come */
 #define OVERLAY_ENDED    8192 /* ids of ended changes that are remembered */
-#define OVERLAY_TICK_MS  1000
 #define OVERLAY_DIRS     4096 /* that are remembered without a pending change in them */
-#define OVERLAY_POLL_MS  30000 /* an event that is waited for may have been missed: ask */
 
 enum effect_role { EFFECT_FILE, EFFECT_DIRECTORY, EFFECT_GONE, EFFECT_ATTRIBUTES };
 
@@ -89,106 +88,6 @@ overlay_new(struct fs *fs)
 	table_init(&overlay->ended);
 	table_init(&overlay->held);
 	return overlay;
-}
-
-/* -- what the API says of a change */
-
-static void
-api_id(const json_t *json, const char *key, char out[37])
-{
-	const char *value = json_string_value(json_object_get(json, key));
-
-	snprintf(out, 37, "%s", value == NULL ? "" : value);
-}
-
-static char *
-api_str(const json_t *json, const char *key)
-{
-	return xstrdup_null(json_string_value(json_object_get(json, key)));
-}
-
-static uint64_t
-api_u64(const json_t *json, const char *key, uint64_t missing)
-{
-	const json_t *value = json_object_get(json, key);
-
-	return json_is_integer(value) && json_integer_value(value) >= 0
-	    ? (uint64_t)json_integer_value(value)
-	    : missing;
-}
-
-static int
-api_source(struct change *change, const json_t *json, bool *complete, struct err *err)
-{
-	const char *account = json_string_value(json_object_get(json, "sourceAccountId"));
-	const char *path = json_string_value(json_object_get(json, "sourcePath"));
-	const json_t *segments = json_object_get(json, "segments");
-	struct segment *segment;
-
-	*complete = true;
-	if (segments != NULL)
-		return segments_from_json(change, segments, err);
-	if (account != NULL && path != NULL) {
-		segment = change_add_segment(change, SEGMENT_ENTRY);
-		segment->account_id = xstrdup(account);
-		segment->path = xstrdup(path);
-		segment->version = api_str(json, "sourceVersion");
-		segment->length = SEGMENT_TO_END;
-		return 0;
-	}
-	*complete = change->kind != CHANGE_TRANSFER;
-	return 0;
-}
-
-int
-change_from_api(struct change **out, const json_t *json, bool *complete, struct err *err)
-{
-	const char *kind = json_string_value(json_object_get(json, "kind"));
-	const char *status = json_string_value(json_object_get(json, "status"));
-	const char *created = json_string_value(json_object_get(json, "createdAt"));
-	const json_t *error = json_object_get(json, "error"), *mtime;
-	struct change *change = change_new();
-	int what, state, code = 0;
-
-	api_id(json, "id", change->id);
-	change->account_id = api_str(json, "destinationAccountId");
-	change->path = api_str(json, "destinationPath");
-	what = kind == NULL ? -EINVAL : change_kind_parse(kind);
-	state = status == NULL ? -EINVAL : change_state_parse(status);
-	if (change->id[0] == '\0' || what < 0 || state < 0 || change->account_id == NULL ||
-	    change->path == NULL) {
-		change_free(change);
-		return err_set(
-		    err, -EPROTO, "the daemon's description of a change is not understood");
-	}
-	change->kind = (enum change_kind)what;
-	change->state = (enum change_state)state;
-	change->move = json_is_true(json_object_get(json, "move"));
-	change->tree = json_is_true(json_object_get(json, "tree"));
-	change->result_version = api_str(json, "version");
-	change->bytes_total = api_u64(json, "bytesTotal", UINT64_MAX);
-	change->bytes_done = api_u64(json, "bytesDone", 0);
-	change->mode = (unsigned)api_u64(json, "mode", 0);
-	mtime = json_object_get(json, "mtimeNs");
-	if (json_is_integer(mtime))
-		change->mtime_ns = json_integer_value(mtime);
-	if (created != NULL)
-		clock_parse(&change->created_ms, created);
-	if (json_is_object(error)) {
-		change->error_text = api_str(error, "message");
-		if (json_is_string(json_object_get(error, "code")))
-			change->error =
-			    err_by_name(json_string_value(json_object_get(error, "code")));
-	}
-	code = api_source(change, json, complete, err);
-	if (code == 0 && change->kind == CHANGE_RENAME && change_source(change) == NULL)
-		code = err_set(err, -EPROTO, "the daemon's description of a rename has no source");
-	if (code != 0) {
-		change_free(change);
-		return code;
-	}
-	*out = change;
-	return 0;
 }
 
 /* -- views and where they are entered */
@@ -364,7 +263,14 @@ view_enter_all(struct overlay *overlay, struct overlay_view *owner)
 	}
 }
 
-static void
+struct view *
+view_ref(struct view *view)
+{
+	view->refs++;
+	return view;
+}
+
+void
 view_unref(struct view *view)
 {
 	if (--view->refs > 0)
@@ -892,199 +798,4 @@ overlay_writer(struct overlay *overlay, const char *account_id, const char *path
 	struct spot *spot = overlay_spot(overlay, account_id, path);
 
 	return spot == NULL ? NULL : TAILQ_LAST(&spot->effects, effects)->view;
-}
-
-/* -- one change */
-
-static int
-overlay_ask(struct task *task, const char *id, json_t **out, struct err *err)
-{
-	CLEANUP(cleanup_free) char *path = xasprintf("/api/transfers/%s", id);
-
-	return task_call(task, out, "GET", path, NULL, err);
-}
-
-/* Adds what a segment of the change brings. */
-static int
-overlay_add_segment(struct task *task, const struct change *change, const struct segment *segment,
-    struct extents *out, int64_t *mtime_ns, struct err *err)
-{
-	uint64_t length = segment->length, at = extents_size(out);
-	bool whole = length == SEGMENT_TO_END;
-	struct source *source = NULL;
-	struct remote *remote;
-	struct spool *spool;
-	struct entry entry;
-	int code = 0;
-
-	switch (segment->kind) {
-	case SEGMENT_ZERO: break;
-	case SEGMENT_SPOOL:
-		code = spool_open(task, &spool, segment->path);
-		if (code != 0)
-			return err_sys(err, code, "the spool file %s", segment->path);
-		source = source_spool(spool);
-		break;
-	case SEGMENT_ENTRY:
-		if (whole && change->kind == CHANGE_TRANSFER)
-			length = change->bytes_total; /* of one source, so it is its size */
-		if (length == UINT64_MAX || *mtime_ns == ENTRY_NO_TIME) {
-			remote = remote_by_id(task->fs->remotes, segment->account_id);
-			entry_init(&entry);
-			code = remote == NULL
-			    ? -ENOENT
-			    : remote_stat(task, remote, segment->path, &entry, err);
-			if (code == 0 && length == UINT64_MAX)
-				length = entry.size;
-			if (code == 0 && *mtime_ns == ENTRY_NO_TIME)
-				*mtime_ns = entry.mtime_ns;
-			entry_fini(&entry);
-			if (code != 0 && code != -ENOENT)
-				return code;
-			if (length == UINT64_MAX)
-				length = 0; /* not there yet: an earlier change makes it */
-		}
-		source = source_entry(segment->account_id, segment->path, segment->version,
-		    whole ? length : UINT64_MAX);
-		break;
-	}
-	extents_put(out, at, length, source, segment->offset);
-	source_unref(source);
-	return 0;
-}
-
-int
-overlay_content(
-    struct task *task, struct view *view, struct extents *out, int64_t *mtime_ns, struct err *err)
-{
-	struct change *change;
-	char id[sizeof(view->change->id)];
-	json_t *body = NULL;
-	size_t i;
-	int code = 0;
-
-	snprintf(id, sizeof(id), "%s", view->change->id);
-	if (!view->complete) {
-		code = overlay_ask(task, id, &body, err);
-		if (code != 0)
-			return code;
-		view = overlay_hear(task->fs->overlay, body, false);
-		json_decref(body);
-		if (view == NULL)
-			return -EALREADY; /* it has ended: look again */
-	}
-	change = change_copy(view->change); /* it may be told anew while we wait */
-	extents_fini(out);
-	*mtime_ns = change->mtime_ns;
-	for (i = 0; i < change->segments_len && code == 0; i++)
-		code = overlay_add_segment(task, change, &change->segments[i], out, mtime_ns, err);
-	change_free(change);
-	if (code == 0 && overlay_view(task->fs->overlay, id) == NULL)
-		code = -EALREADY;
-	return code;
-}
-
-static int
-overlay_result(const struct change *change, struct change **out, struct err *err)
-{
-	if (out != NULL)
-		*out = change_copy(change);
-	if (change->state == CHANGE_COMPLETED)
-		return 0;
-	if (change->state == CHANGE_CANCELLED)
-		return err_set(err, -ECANCELED, "it was cancelled");
-	return err_set(err, change->error != 0 ? change->error : -EIO, "%s",
-	    change->error_text != NULL ? change->error_text : "it failed");
-}
-
-/* Asks for it: 1 if it is still live (and then there is a view), 0 or an error if it has ended. */
-static int
-overlay_ask_end(struct task *task, const char *id, struct change **out, struct err *err)
-{
-	struct change *change;
-	json_t *body = NULL;
-	bool complete;
-	int code;
-
-	code = overlay_ask(task, id, &body, err);
-	if (code != 0)
-		return code;
-	code = change_from_api(&change, body, &complete, err);
-	if (code == 0) {
-		overlay_hear(task->fs->overlay, body, false);
-		code = change_is_live(change) ? 1 : overlay_result(change, out, err);
-		change_free(change);
-	}
-	json_decref(body);
-	return code;
-}
-
-/* An event, or a moment, has come.  Who ends the mount does not wait for clouds, nor behind those
-   who do. */
-static int
-overlay_wait_tick(struct task *task)
-{
-	int code = task->fs->stopping ? -ESHUTDOWN
-				      : daemon_wait_event(task, task_deadline(OVERLAY_TICK_MS));
-
-	return code == -ETIMEDOUT ? 0 : code;
-}
-
-/* 0: it has ended, or an event came; 1: ask the daemon; or an error. */
-static int
-overlay_wait_view(struct task *task, const struct view *view, uint64_t poll)
-{
-	struct fs *fs = task->fs;
-	uint64_t tick;
-	int code;
-
-	while (!view->ended && change_is_live(view->change)) {
-		if (fs->stopping)
-			return -ESHUTDOWN;
-		tick = task_deadline(OVERLAY_TICK_MS);
-		code = daemon_wait_event(task, MIN(tick, poll));
-		if (code == -ETIMEDOUT && view->change->state == CHANGE_QUEUED)
-			/* It may be queued behind what we hold. */
-			files_commit_held(task);
-		if (code != 0 && code != -ETIMEDOUT)
-			return code;
-		if (daemon_away_ms(fs->daemon) > fs->daemon_timeout_ms)
-			return -ETIMEDOUT;
-		if (clock_mono_ms() >= poll)
-			return 1;
-	}
-	return change_is_live(view->change); /* dropped without a word: ask */
-}
-
-int
-overlay_wait_end(struct task *task, const char *id, struct change **out, struct err *err)
-{
-	struct fs *fs = task->fs;
-	struct view *view = overlay_view(fs->overlay, id);
-	int code;
-
-	for (;;) {
-		if (view == NULL) {
-			code = overlay_ask_end(task, id, out, err);
-			if (code != 1)
-				return code;
-			view = overlay_view(fs->overlay, id);
-			if (view == NULL) { /* it lives again, and its event has yet to say so */
-				code = overlay_wait_tick(task);
-				if (code != 0)
-					return code;
-				continue;
-			}
-		}
-		view->refs++;
-		code = overlay_wait_view(task, view, task_deadline(OVERLAY_POLL_MS));
-		if (code == 0)
-			code = overlay_result(view->change, out, err);
-		else if (code == -ETIMEDOUT)
-			err_set(err, code, "the daemon is away");
-		view_unref(view);
-		if (code != 1)
-			return code;
-		view = NULL;
-	}
 }

@@ -61,12 +61,7 @@ void overlay_release(struct overlay *, const char *id);
 void overlay_progress(struct overlay *, const json_t *);
 void overlay_forget(struct overlay *); /* all must be asked for afresh */
 struct view *overlay_view(struct overlay *, const char *id); /* NULL: unknown or ended */
+struct view *view_ref(struct view *);
+void view_unref(struct view *);
 /* We have cancelled it ourselves. */
 void overlay_drop(struct overlay *, const char *id);
-/* What the destination of a transfer (or rename of a file) will consist of. */
-int
-overlay_content(struct task *, struct view *, struct extents *out, int64_t *mtime_ns, struct err *);
-/* Waits until the change has ended: 0 or why it failed; -ECANCELED.  Not limited in time while the
- * daemon is there. */
-int overlay_wait_end(struct task *, const char *id, struct change **out, struct err *);
-int change_from_api(struct change **out, const json_t *, bool *complete, struct err *);

@@ -1,6 +1,7 @@
 /* Opening and reading. */
 #include "fs/listing.h"
 #include "fs/ops.h"
+#include "fs/pending.h"
 #include "fs/remote.h"
 #include "src/log.h"
 #include <fcntl.h>

@@ -5,9 +5,12 @@
  * accounts the kernel is told EXDEV, so that mv moves what is in it, file by file.
  */
 #include "fs/daemon.h"
+#include "fs/files.h"
 #include "fs/listing.h"
 #include "fs/ops.h"
+#include "fs/outcome.h"
 #include "fs/overlay.h"
+#include "fs/pending.h"
 #include "fs/remote.h"
 #include "src/path.h"
 #include <stdio.h>
@@ -249,7 +252,7 @@ rename_tree(struct task *task, struct renaming *r, struct err *err)
 	json_object_set_new(body, "tree", json_true());
 	code = change_submit(task, "/api/changes", body, id, err);
 	if (code == 0)
-		code = overlay_wait_end(task, id, NULL, err);
+		code = outcome_wait(task, id, NULL, err);
 	if (code != 0)
 		return code;
 	entry_init(&entry);

@@ -1,6 +1,7 @@
 #include "fs/session.h"
 #include "fs/daemon.h"
 #include "fs/file.h"
+#include "fs/files.h"
 #include "fs/kernel.h"
 #include "fs/ops.h"
 #include "src/clock.h"

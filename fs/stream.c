@@ -1,4 +1,5 @@
 #include "fs/stream.h"
+#include "fs/outcome.h"
 #include "fs/overlay.h"
 #include "fs/remote.h"
 #include "fs/spool.h"
@@ -446,7 +447,7 @@ source_read_outcome(
 		return code;
 	/* What it is made from has gone: it is made, or nearly. */
 	if (change[0] != '\0') {
-		code = overlay_wait_end(task, change, NULL, err);
+		code = outcome_wait(task, change, NULL, err);
 		if (code != 0)
 			return code;
 	}

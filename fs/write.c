@@ -1,7 +1,10 @@
 /* Creating, writing, copying ranges, and what makes that durable. */
+#include "fs/file_copy.h"
+#include "fs/files.h"
 #include "fs/listing.h"
 #include "fs/ops.h"
 #include "fs/overlay.h"
+#include "fs/pending.h"
 #include "fs/remote.h"
 #include "src/clock.h"
 #include "src/log.h"
