@@ -17,7 +17,7 @@ static const struct {
 } azure_codes[] = {
     {"AccountBeingCreated", -EAGAIN, NULL},
     {"AccountIsDisabled", -EACCES, NULL},
-    {"AuthenticationFailed", -EACCES, NULL},
+    {"AuthenticationFailed", -EKEYEXPIRED, NULL},
     {"AuthorizationFailure", -EACCES, NULL},
     {"BlobAlreadyExists", -EEXIST, NULL},
     {"BlobArchived", -EACCES,
@@ -113,32 +113,29 @@ azure_is_skewed(const struct cloud_op *op, const struct http_response *res)
 	    (theirs > ours + AZURE_SKEW_S || theirs < ours - AZURE_SKEW_S);
 }
 
-/* A refused authorization: of which of its reasons? */
-static int
-azure_refused(const struct cloud_op *op, const struct http_response *res,
-    const struct azure_error *error, const char **hint)
+/* AuthenticationFailed, which is about who asks and not about what: for which of its reasons?  HEAD
+   has no words for it. */
+static const char *
+azure_refused_why(
+    const struct cloud_op *op, const struct http_response *res, const struct azure_error *error)
 {
-	if (strstr(error->detail, "specified time frame") != NULL) {
-		*hint = "the SAS token has expired, or is not valid yet";
-		return -EKEYEXPIRED;
-	}
+	if (strstr(error->detail, "specified time frame") != NULL)
+		return "the SAS token has expired, or is not valid yet";
 	if (azure_is_skewed(op, res))
-		*hint = "set this machine's clock: timedatectl set-ntp true";
-	else if (error->detail[0] != '\0')
-		*hint = error->detail;
-	return -EACCES;
+		return "set this machine's clock: timedatectl set-ntp true";
+	return error->detail[0] != '\0' ? error->detail : NULL;
 }
 
 static int
 azure_error_code(const struct cloud_op *op, const struct http_response *res,
     const struct azure_error *error, const char **hint)
 {
-	*hint = NULL;
-	if (strcmp(error->code, "AuthenticationFailed") == 0)
-		return azure_refused(op, res, error, hint);
+	*hint = strcmp(error->code, "AuthenticationFailed") == 0 ? azure_refused_why(op, res, error)
+								 : NULL;
 	for (size_t i = 0; i < ARRAY_LEN(azure_codes); i++) {
 		if (strcmp(azure_codes[i].name, error->code) == 0) {
-			*hint = azure_codes[i].hint;
+			if (*hint == NULL)
+				*hint = azure_codes[i].hint;
 			return azure_codes[i].code;
 		}
 	}

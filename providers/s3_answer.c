@@ -40,7 +40,7 @@ static const struct {
     {"OperationAborted", -EAGAIN},
     {"PreconditionFailed", -ESTALE},
     {"QuotaExceeded", -EDQUOT},
-    {"RequestTimeTooSkewed", -EACCES},
+    {"RequestTimeTooSkewed", -EKEYEXPIRED},
     {"RequestTimeout", -ETIMEDOUT},
     {"ServiceUnavailable", -EAGAIN},
     {"SignatureDoesNotMatch", -EKEYEXPIRED},

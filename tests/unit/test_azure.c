@@ -745,8 +745,8 @@ test_refused(void **state)
 	bench_op(&b, CLOUD_LIST, "");
 	assert_int_equal(bench_answer(&b, 403, "Date: Fri, 24 May 2013 00:14:00 GMT\n",
 			     REFUSED("The MAC signature is not the same")),
-	    CLOUD_STEP_FAIL);
-	assert_int_equal(b.err.code, -EACCES);
+	    CLOUD_STEP_REFRESH);
+	assert_int_equal(b.err.code, -EKEYEXPIRED);
 	assert_non_null(strstr(b.err.msg, "AuthenticationFailed: no (The MAC signature"));
 	/* By the service's clock ours is wrong, also where nothing says why (HEAD). */
 	bench_op(&b, CLOUD_STAT, "k");
@@ -754,9 +754,20 @@ test_refused(void **state)
 			     "Date: Fri, 24 May 2013 00:16:00 GMT\n"
 			     "x-ms-error-code: AuthenticationFailed\n",
 			     ""),
+	    CLOUD_STEP_REFRESH);
+	assert_int_equal(b.err.code, -EKEYEXPIRED);
+	assert_non_null(strstr(b.err.msg, "clock"));
+	/* A rotated key, where nothing says why. */
+	bench_op(&b, CLOUD_STAT, "k");
+	assert_int_equal(bench_answer(&b, 403, "x-ms-error-code: AuthenticationFailed\n", ""),
+	    CLOUD_STEP_REFRESH);
+	assert_int_equal(b.err.code, -EKEYEXPIRED);
+	/* Rights are another matter than who one is. */
+	bench_op(&b, CLOUD_STAT, "k");
+	assert_int_equal(
+	    bench_answer(&b, 403, "x-ms-error-code: AuthorizationPermissionMismatch\n", ""),
 	    CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -EACCES);
-	assert_non_null(strstr(b.err.msg, "clock"));
 	bench_op(&b, CLOUD_LIST, "");
 	assert_int_equal(bench_answer(&b, 403, "",
 			     REFUSED("Signature not valid in the specified time frame: Start [x]")),

@@ -1027,8 +1027,8 @@ test_errors(void **state)
 	} cases[] = {
 	    {403, "", ERROR_BODY("AccessDenied", "Access Denied"), -EACCES, CLOUD_STEP_FAIL,
 		"cannot list 'd': AccessDenied: Access Denied"},
-	    {403, "", ERROR_BODY("RequestTimeTooSkewed", "The difference is too large."), -EACCES,
-		CLOUD_STEP_FAIL, "clock"},
+	    {403, "", ERROR_BODY("RequestTimeTooSkewed", "The difference is too large."),
+		-EKEYEXPIRED, CLOUD_STEP_REFRESH, "clock"},
 	    {400, "", ERROR_BODY("ExpiredToken", "The provided token has expired."), -EKEYEXPIRED,
 		CLOUD_STEP_REFRESH, "token has expired"},
 	    {400, "", ERROR_BODY("RequestTimeout", "idle"), -ETIMEDOUT, CLOUD_STEP_RETRY, "idle"},
