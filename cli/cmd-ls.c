@@ -53,26 +53,25 @@ ls_accounts(struct cli *cli, bool details, bool as_json)
 	return EXIT_OK;
 }
 
-/* *out: {"path","entries"}; a file is its own only entry. */
+/* *out: {"path","entries","hidden"}; a file is its own only entry. */
 static int
 ls_read(struct cli *cli, json_t **out, const struct remote *what, struct err *err)
 {
-	json_t *entry = NULL, *entries = NULL;
+	json_t *entry = NULL;
 	int code = remote_stat(cli, &entry, what->account, what->path, err);
 
 	if (code < 0)
 		return code;
 	if (entry_is_directory(entry)) {
-		code = remote_list(cli, &entries, what->account, what->path, err);
+		code = remote_list(cli, out, what->account, what->path, err);
 		json_decref(entry);
 	} else if (what->slash) {
 		code = err_set(err, -ENOTDIR, "is a file, not a directory");
 		json_decref(entry);
 	} else {
-		entries = json_pack("[o]", entry);
+		*out = json_pack(
+		    "{s:s, s:[o], s:i}", "path", what->path, "entries", entry, "hidden", 0);
 	}
-	if (code == 0)
-		*out = json_pack("{s:s, s:o}", "path", what->path, "entries", entries);
 	return code;
 }
 
@@ -99,6 +98,10 @@ cmd_ls(struct cli *cli, struct args *args)
 			status = EXIT_FAILED;
 			continue;
 		}
+		if (json_num(answer, "hidden") > 0)
+			cli_warn("%s: %" PRIu64
+				 " names in it are left out: no path can express them",
+			    arg, json_num(answer, "hidden"));
 		if (as_json) {
 			json_array_append_new(all, answer);
 			continue;

@@ -31,17 +31,17 @@ static bool
 remove_tree(struct removal *r, const char *account, const char *path)
 {
 	struct err err = ERR_INIT;
-	json_t *entries = NULL, *entry;
+	json_t *list = NULL, *entry;
 	bool go_on = true;
 	size_t i;
 
-	if (remote_list(r->cli, &entries, account, path, &err) < 0) {
+	if (remote_list(r->cli, &list, account, path, &err) < 0) {
 		CLEANUP(cleanup_free) char *label = remote_text(account, path);
 
 		batch_fail(r->batch, label, &err);
 		return !r->cli->interrupted;
 	}
-	json_array_foreach (entries, i, entry) {
+	json_array_foreach (json_object_get(list, "entries"), i, entry) {
 		CLEANUP(cleanup_free) char *child = path_child(path, json_str(entry, "name"));
 
 		if (!go_on || r->cli->interrupted)
@@ -50,7 +50,7 @@ remove_tree(struct removal *r, const char *account, const char *path)
 		    ? remove_tree(r, account, child)
 		    : remove_one(r, "remove", account, child, -ENOENT);
 	}
-	json_decref(entries);
+	json_decref(list);
 	if (!go_on || r->cli->interrupted)
 		return false;
 	/* The daemon keeps the order of what it has: the files must have been accepted first.  A

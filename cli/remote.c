@@ -57,18 +57,17 @@ remote_list(struct cli *cli, json_t **out, const char *account, const char *path
 {
 	CLEANUP(cleanup_free) char *a = uri_encode(account);
 	CLEANUP(cleanup_free) char *p = uri_encode(path);
-	json_t *answer = NULL, *entries;
+	json_t *answer = NULL;
 	int code = cli_call(cli, &answer, "GET", NULL, err, "/api/accounts/%s/files?path=%s", a, p);
 
 	if (code < 0)
 		return code;
-	entries = json_object_get(answer, "entries");
-	if (!json_is_array(entries))
-		code = err_set(err, -EPROTO, "the daemon's answer has no list of entries");
-	else
-		*out = json_incref(entries);
-	json_decref(answer);
-	return code;
+	if (!json_is_array(json_object_get(answer, "entries"))) {
+		json_decref(answer);
+		return err_set(err, -EPROTO, "the daemon's answer has no list of entries");
+	}
+	*out = answer;
+	return 0;
 }
 
 bool

@@ -20,6 +20,6 @@ const char *remote_name(const struct remote *);
 
 /* *out: the entry.  -ENOENT. */
 int remote_stat(struct cli *, json_t **out, const char *account, const char *path, struct err *);
-/* *out: the array of entries, directories first. */
+/* *out: {"entries":[directories first],"hidden":N}. */
 int remote_list(struct cli *, json_t **out, const char *account, const char *path, struct err *);
 bool entry_is_directory(const json_t *entry);

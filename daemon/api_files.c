@@ -149,6 +149,7 @@ files_on_listed(struct call *c, struct cloud_op *op)
 		json_array_append_new(list, view_entry(&op->list.items[i]));
 	field_set_str(body, "path", op->path);
 	json_object_set_new(body, "entries", list);
+	json_object_set_new(body, "hidden", json_integer((json_int_t)op->list.hidden));
 	call_reply(c, 200, body);
 }
 

@@ -316,6 +316,17 @@ child_count(struct store_tx *t, const struct id *parent, const struct walk_entry
 	tree_put(&t->tx, parent, &r);
 }
 
+/* Those that have no path have no record. */
+static void
+children_count_hidden(struct store_tx *t, const struct id *parent, uint64_t hidden)
+{
+	struct tree_record r = tree_get(&t->tx, parent);
+
+	r.entries += hidden;
+	r.lost += hidden;
+	tree_put(&t->tx, parent, &r);
+}
+
 static void
 child_add(struct store_tx *t, const struct item *tree, const struct walk_entry *e)
 {
@@ -370,6 +381,8 @@ op_tree_grow(struct store_tx *t, struct op *op)
 	}
 	for (i = 0; i < b->len; i++)
 		child_add(t, &it, &b->items[i]);
+	if (b->hidden > 0)
+		children_count_hidden(t, &it.id, b->hidden);
 	if (b->position != NULL)
 		xstrset(&it.c->position, b->position);
 	it.c->listed = it.c->listed || b->end;
@@ -484,8 +497,9 @@ tree_summary(struct store_tx *t, struct item *it, const struct tree_record *r)
 		    TREE_TEXT_MAX, text != NULL ? text : err_info(child.c->error)->text);
 		item_fini(&child);
 	} else {
-		c->error = -ENAMETOOLONG;
-		first = xstrdup("; the log names them");
+		c->error = -EILSEQ;
+		first = xstrdup("; no path can express their names, or it would be too long: the "
+				"log says where they are");
 	}
 	free(c->error_text);
 	c->error_text = xasprintf(

@@ -2,6 +2,7 @@
 #include "fs/remote.h"
 #include "fs/task.h"
 #include "src/clock.h"
+#include "src/log.h"
 #include "src/path.h"
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,9 @@ listing_fetch(struct task *task)
 	listing->code = remote_op(task, dir->remote, CLOUD_LIST, path, &op, &listing->err);
 	if (listing->code == 0) {
 		listing_take(listing, &op->list);
+		if (op->list.hidden > 0)
+			log_warning("'%s': names left out, because no path can express them: %zu",
+			    path, op->list.hidden);
 	} else if (listing->code == -ENOENT) {
 		/* Removed behind our back, or not made yet: nothing is there. */
 		listing_take(listing, &(struct entry_list){0});

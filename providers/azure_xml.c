@@ -187,15 +187,8 @@ azure_xml_list(struct azure_page *out, struct entry_list *into, const char *dir,
 	list_begin(&walk);
 	code = walk_document("EnumerationResults", list_element, &walk, data, len, err);
 	entry_fini(&walk.entry);
-	for (size_t i = 0; code == 0 && i < keys.len; i++) {
-		struct entry *entry = &keys.items[i];
-
-		if (listing_place(entry, &out->marker, dir, prefix) && into != NULL &&
-		    azure_is_name(entry->path)) {
-			*entry_list_add(into) = *entry;
-			entry_init(entry);
-		}
-	}
+	for (size_t i = 0; code == 0 && i < keys.len; i++)
+		listing_take(into, &keys.items[i], &out->marker, dir, prefix, azure_is_name);
 	entry_list_fini(&keys);
 	return code;
 }

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool
+/* False: no path can express it. */
+static bool
 listing_place(struct entry *entry, bool *marker, const char *dir, const char *prefix)
 {
 	size_t prefix_len = strlen(prefix), len;
@@ -28,6 +29,23 @@ listing_place(struct entry *entry, bool *marker, const char *dir, const char *pr
 	return path_is_canonical(path); /* it may have become too long */
 }
 
+void
+listing_take(struct entry_list *into, struct entry *entry, bool *marker, const char *dir,
+    const char *prefix, bool (*is_name)(const char *path))
+{
+	bool marked = false, shown = listing_place(entry, &marked, dir, prefix);
+
+	*marker = *marker || marked;
+	if (into == NULL || marked)
+		return;
+	if (!shown || (is_name != NULL && !is_name(entry->path))) {
+		into->hidden++;
+		return;
+	}
+	*entry_list_add(into) = *entry;
+	entry_init(entry);
+}
+
 static int
 entry_compare(const void *a, const void *b)
 {
@@ -47,10 +65,12 @@ listing_finish(struct entry_list *list)
 		return;
 	qsort(list->items, list->len, sizeof *list->items, entry_compare);
 	for (size_t i = 0; i < list->len; i++) {
-		if (kept > 0 && strcmp(list->items[kept - 1].path, list->items[i].path) == 0)
+		if (kept > 0 && strcmp(list->items[kept - 1].path, list->items[i].path) == 0) {
+			list->hidden += list->items[i].kind == ENTRY_FILE;
 			entry_fini(&list->items[i]);
-		else
+		} else {
 			list->items[kept++] = list->items[i];
+		}
 	}
 	list->len = kept;
 }

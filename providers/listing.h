@@ -6,12 +6,14 @@
 #include "src/entry.h"
 
 /*
- * Makes the key in entry->path a path of the account: of what lies in `dir`, whose keys begin with
- * `prefix`.  False: no path can express it (an empty component, "." and "..", over 255 bytes, not
- * UTF-8), or it is elsewhere; it is left out without hiding the others.  *marker is set if the key
+ * Takes the entry over (unless into is NULL) with the key in its path made a path of the account:
+ * of what lies in `dir`, whose keys begin with `prefix`.  If no path can express it (an empty
+ * component, "." and "..", over 255 bytes, not UTF-8; or is_name, unless NULL, says that the cloud
+ * would not find it) it is counted as hidden, without hiding the others.  *marker is set if the key
  * is the prefix itself: the directory's own marker.
  */
-bool listing_place(struct entry *, bool *marker, const char *dir, const char *prefix);
+void listing_take(struct entry_list *into, struct entry *, bool *marker, const char *dir,
+    const char *prefix, bool (*is_name)(const char *path));
 /*
  * To be called once after the last page: sorts by path, and resolves what is both a file ("a") and
  * a directory ("a/b"): the directory is shown and the file is hidden, since otherwise a whole tree

@@ -107,12 +107,12 @@ s3_xml_list(struct s3_page *out, struct entry_list *into, const char *dir, const
 	for (size_t i = 0; code == 0 && i < keys.len; i++) {
 		struct entry *entry = &keys.items[i];
 
-		if (walk.encoded && !s3_xml_key(entry->path))
+		if (walk.encoded && !s3_xml_key(entry->path)) {
+			if (into != NULL)
+				into->hidden++; /* it has a NUL */
 			continue;
-		if (listing_place(entry, &out->marker, dir, prefix) && into != NULL) {
-			*entry_list_add(into) = *entry;
-			entry_init(entry);
 		}
+		listing_take(into, entry, &out->marker, dir, prefix, NULL);
 	}
 	entry_list_fini(&keys);
 	return code;

@@ -1,6 +1,5 @@
 /* The jobs that move no bytes: looking at names and changing them. */
 #include "src/disk_private.h"
-#include "src/log.h"
 #include "src/path.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -200,9 +199,8 @@ disk_work_list(struct disk_call *call)
 	unnameable = req->max != 0 ? list_first(call, dir) : list_all(call, dir);
 	fd = -errno;
 	closedir(dir);
-	if (unnameable > 0)
-		log_warning("'%s': %zu names are left out, because they are too long or not UTF-8",
-		    req->path, unnameable);
+	if (!call->res.more) /* once, of the windows of a directory */
+		call->res.entries.hidden = unnameable;
 	return fd == 0 ? 0 : disk_work_fail(call, fd, "list");
 }
 

@@ -33,6 +33,7 @@ bool entry_is_behind(const struct entry *, const char *after);
 struct entry_list {
 	struct entry *items;
 	size_t len, cap;
+	size_t hidden; /* of a directory: names left out, because no path can express them */
 };
 void entry_list_fini(struct entry_list *);
 struct entry *entry_list_add(struct entry_list *); /* init'ed; valid until the next add */

@@ -124,6 +124,10 @@ tree_list_run(struct tree *t)
 	if (!t->await.ended)
 		return TREE_LIST;
 	code = t->await.code;
+	if (code == 0 && t->await.op->list.hidden > 0)
+		code = err_set(&t->await.err, -EILSEQ,
+		    "'%s' has %zu names that no path can express, and that would be left behind",
+		    d->from, t->await.op->list.hidden);
 	if (code == 0) {
 		t->list = t->await.op->list;
 		t->await.op->list = (struct entry_list){};

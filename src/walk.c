@@ -1,7 +1,9 @@
 #include "src/walk.h"
 #include "src/await.h"
+#include "src/log.h"
 #include "src/path.h"
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -240,6 +242,20 @@ walk_take_page(struct walk_dir *d, struct cloud_op *op)
 		d->next++;
 }
 
+/* They are not taken, and their directory cannot be removed. */
+static void
+walk_count_hidden(struct walk *w, struct walk_dir *d, uint64_t hidden)
+{
+	if (hidden == 0)
+		return;
+	d->found = d->kept = true;
+	if (w->batch == NULL)
+		return;
+	w->batch->hidden += hidden;
+	log_warning("'%s%s%s': names left out, because no path can express them: %" PRIu64, w->root,
+	    *d->path != '\0' ? "/" : "", d->path, hidden);
+}
+
 static enum walk_state
 walk_list_run(struct walk *w)
 {
@@ -257,8 +273,10 @@ walk_list_run(struct walk *w)
 	if (!w->await.ended)
 		return WALK_LIST;
 	code = w->await.code;
-	if (code == 0)
+	if (code == 0) {
+		walk_count_hidden(w, d, w->await.op->list.hidden);
 		walk_take_page(d, w->await.op);
+	}
 	await_drop(&w->await);
 	return code == 0 ? WALK_TAKE : walk_list_failed(w, d, code);
 }

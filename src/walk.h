@@ -27,6 +27,8 @@ struct walk_entry {
 struct walk_batch {
 	struct walk_entry *items;
 	size_t len;
+	uint64_t hidden; /* names found since the last batch that no path can express; such of a
+			    directory that had to be listed again are counted again */
 	char *position; /* behind the last one; NULL: nothing came yet */
 	bool end; /* that is all */
 };

@@ -167,6 +167,24 @@ line"
 	[ "$(api GET "/api/transfers?parent=$id" | jq .total)" = 0 ]
 }
 
+@test "names that no path can express are counted: a copy says so, and a move leaves them" {
+	local odd=$home/a/tree/sub/$'\xff'
+	files_make "$home/a/tree" 60
+	mkdir -p "$home/a/tree/sub"
+	echo odd >"$odd"
+	start
+	run -0 --separate-stderr skyferry ls a:tree/sub
+	[[ $stderr == *"a:tree/sub: names left out, because no path can express them: 1"* ]]
+	[ "$(api GET "/api/accounts/a/files?path=tree/sub" | jq -c '[.hidden, .entries]')" = '[1,[]]' ]
+	run -1 --separate-stderr skyferry cp -r a:tree b:
+	[[ $stderr == *"a:tree: 1 of 61 entries failed; no path can express their names"* ]]
+	[ "$(find "$home/b/tree" -type f | wc -l)" = 60 ]
+	run -1 --separate-stderr skyferry mv a:tree b:moved
+	[[ $stderr == *"no path can express their names"* ]]
+	[ "$(find "$home/a/tree" -type f)" = "$odd" ]
+	[ "$(find "$home/b/moved" -type f | wc -l)" = 60 ]
+}
+
 @test "a cancel in the middle leaves nothing live and nothing half-written" {
 	local id before
 	files_make "$home/a/tree" 600

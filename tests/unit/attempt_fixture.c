@@ -185,6 +185,7 @@ on_grow(void *arg, struct walk_batch *batch)
 
 	for (e = batch->items; e < batch->items + batch->len; e++)
 		walk_batch_add(fx.found, e);
+	fx.found->hidden += batch->hidden;
 	fx.found->end = fx.found->end || batch->end;
 	if (batch->position != NULL)
 		xstrset(&fx.found->position, batch->position);

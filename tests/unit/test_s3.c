@@ -635,6 +635,7 @@ test_list(void **state)
 	assert_string_equal(b.op.list.items[2].path, "dir/zzz");
 	assert_int_equal(b.op.list.items[2].size, 7);
 	assert_string_equal(b.op.list.items[3].path, "dir/\xe2\x82\xac");
+	assert_int_equal(b.op.list.hidden, 7);
 	bench_close(&b);
 }
 

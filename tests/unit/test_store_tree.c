@@ -388,6 +388,37 @@ test_failed_directories(void **state)
 	assert_int_equal(f->reply.change->totals.bytes_done, 5);
 }
 
+/* What was found and has no path fails the tree, and is looked for again by a retry. */
+static void
+test_hidden(void **state)
+{
+	struct fixture *f = *state;
+	struct walk_batch *b = batch_numbered(0, 5, true);
+	char id[37];
+
+	tree_add(f, id);
+	fixture_claim(f, id);
+	b->hidden = 3;
+	tree_grow(f, id, b);
+	assert_int_equal(f->reply.change->totals.entries, 8);
+	assert_int_equal(f->reply.change->totals.failed, 3);
+	tree_park(f, id);
+	assert_int_equal(children_run(f, 10, NULL), 5);
+	fixture_claim(f, id);
+	assert_int_equal(fixture_finish(f, id, CHANGE_COMPLETED)->change->state, CHANGE_FAILED);
+	assert_int_equal(f->reply.change->error, -EILSEQ);
+	assert_non_null(
+	    strstr(f->reply.change->error_text, "3 of 8 entries failed; no path can express"));
+
+	assert_int_equal(AWAIT(f, store_change_retry(f->s, f->user, id, TO(f)))->code, 0);
+	fixture_claim(f, id);
+	tree_grow(f, id, batch_numbered(0, 5, true));
+	tree_park(f, id);
+	assert_int_equal(children_run(f, 10, NULL), 5);
+	fixture_claim(f, id);
+	assert_int_equal(fixture_finish(f, id, CHANGE_COMPLETED)->change->state, CHANGE_COMPLETED);
+}
+
 static void
 test_cancel(void **state)
 {
@@ -610,6 +641,7 @@ main(void)
 	    test(test_window),
 	    test(test_failures),
 	    test(test_failed_directories),
+	    test(test_hidden),
 	    test(test_cancel),
 	    test(test_anew),
 	    test(test_cancelled_before_the_batch),

@@ -237,6 +237,37 @@ test_nothing(void **state)
 	change_free(c);
 }
 
+/* Names that no path can express are counted, once for each directory, however many pages it has;
+   and what holds them is not removed. */
+static void
+test_hidden(void **state)
+{
+	struct change *c = tree_of(LOCAL_A, "odd", MEMORY_A, "to");
+	CLEANUP(cleanup_free) char *bad = xasprintf("%s/odd/f\xff", fx.roots[0]);
+	CLEANUP(cleanup_free) char *worse = xasprintf("%s/odd/sub/\xff", fx.roots[0]);
+	static const char *const one[] = {"a", NULL};
+	size_t i;
+
+	root_put(0, "odd/a");
+	assert_int_equal(mkdir(bad, 0700), 0);
+	assert_int_equal(fixture_run(c), 0);
+	expect_found(one);
+	assert_int_equal(fx.found->hidden, 1);
+
+	root_mkdir(0, "odd/sub");
+	assert_int_equal(mkdir(worse, 0700), 0);
+	for (i = 0; i < 2 * WALK_PAGE; i++) {
+		CLEANUP(cleanup_free) char *path = xasprintf("odd/f%05zu", i);
+
+		root_put(0, path);
+	}
+	assert_int_equal(fixture_run(c), 0);
+	/* "sub" is not empty, and nothing that is in it has a name. */
+	assert_int_equal(fx.found->len, 2 * WALK_PAGE + 1);
+	assert_int_equal(fx.found->hidden, 2);
+	change_free(c);
+}
+
 /* A cloud that has something against one directory. */
 static int shut_code;
 static struct cloud_driver shut_driver;
@@ -359,6 +390,7 @@ main(void)
 	    test(test_room),
 	    test(test_pages),
 	    test(test_nothing),
+	    test(test_hidden),
 	    test(test_failures),
 	    test(test_loop),
 	    test(test_into_itself),
