@@ -99,8 +99,7 @@ cmd_ls(struct cli *cli, struct args *args)
 			continue;
 		}
 		if (json_num(answer, "hidden") > 0)
-			cli_warn("%s: %" PRIu64
-				 " names in it are left out: no path can express them",
+			cli_warn("%s: names left out, because no path can express them: %" PRIu64,
 			    arg, json_num(answer, "hidden"));
 		if (as_json) {
 			json_array_append_new(all, answer);
