@@ -2,6 +2,7 @@
 #include "daemon/events.h"
 #include "daemon/idmap.h"
 #include "daemon/queue.h"
+#include "daemon/refusal.h"
 #include "daemon/root_check.h"
 #include "daemon/worker.h"
 #include "providers/providers.h"
@@ -536,6 +537,7 @@ accounts_changed(struct accounts *a, const struct account_record *record, const 
 struct reached {
 	struct daemon *daemon;
 	struct account_record *record;
+	bool held;
 };
 
 static void
@@ -545,8 +547,11 @@ accounts_on_reached(void *arg, struct store_result *res)
 
 	if (res->code != 0)
 		log_warning("%s: its status was not kept: %s", r->record->id, err_text(&res->err));
-	else if (r->daemon->queue != NULL) /* it does not end just now */
+	else if (r->daemon->queue != NULL) { /* it does not end just now */
 		accounts_changed(r->daemon->accounts, r->record, "changed");
+		if (r->held)
+			refusals_held(r->daemon->refusals, r->record->id);
+	}
 	account_record_free(r->record);
 	free(r);
 }
@@ -580,6 +585,7 @@ accounts_reached(
 	r = xcalloc(1, sizeof *r);
 	r->daemon = a->daemon;
 	r->record = record;
+	r->held = held;
 	store_account_status(a->daemon->store, record->user_id, record->id, record->revision,
 	    trouble, held, accounts_on_reached, r);
 }

@@ -195,6 +195,7 @@ daemon_start(struct daemon *d, struct err *err)
 	d->accounts = accounts_new(d);
 	d->pairs = pairs_new(d);
 	d->refusals = refusals_new(d);
+	refusals_start(d->refusals);
 	if ((d->queue = queue_new(d, err)) == NULL)
 		return err->code;
 	d->mounts = mounts_new(d);

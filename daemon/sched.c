@@ -1,11 +1,10 @@
 #include "daemon/sched.h"
-#include "src/change.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#define PRIORITIES (CHANGE_PRIORITY_MAX + 1)
+#define LEVELS     (SCHED_CLEANUP + 1)
 #define NO_HEAD    UINT64_MAX
 #define STRIDE     (1u << 20) /* virtual time of one claim at weight 1; weights divide it */
 #define WEIGHT_MAX 1000
@@ -23,7 +22,7 @@ struct sched_lane {
 	TAILQ_ENTRY(sched_lane) link;
 	struct sched_user *user;
 	struct sched_account *source, *destination; /* source NULL: one account */
-	uint64_t since[PRIORITIES]; /* NO_HEAD: nothing ready */
+	uint64_t since[LEVELS]; /* NO_HEAD: nothing ready */
 	unsigned heads; /* how many of them are not NO_HEAD */
 	unsigned running, max; /* max 0: the common limit */
 };
@@ -194,7 +193,7 @@ sched_lane(struct sched *s, const char *user_name, const char *source, const cha
 	lane->user = user;
 	lane->source = source != NULL ? account_find(s, source) : NULL;
 	lane->destination = account_find(s, destination);
-	for (i = 0; i < PRIORITIES; i++)
+	for (i = 0; i < LEVELS; i++)
 		lane->since[i] = NO_HEAD;
 	TAILQ_INSERT_HEAD(&user->lanes, lane, link);
 	return lane;
@@ -223,7 +222,7 @@ sched_head(struct sched *s, struct sched_lane *lane, unsigned priority, uint64_t
 {
 	struct sched_user *user = lane->user;
 
-	assert(priority < PRIORITIES);
+	assert(priority < LEVELS);
 	if (lane->since[priority] == NO_HEAD && since_ms != NO_HEAD) {
 		lane->heads++;
 		if (user->heads++ == 0)
@@ -249,8 +248,20 @@ lane_is_barred(const struct sched *s, const struct sched_lane *lane)
 {
 	unsigned max = lane->max != 0 ? lane->max : s->config.lane_max;
 
-	return (max != 0 && lane->running >= max) || lane->destination->held ||
-	    (lane->source != NULL && lane->source->held);
+	return max != 0 && lane->running >= max;
+}
+
+static bool
+lane_is_held(const struct sched_lane *lane)
+{
+	return lane->destination->held || (lane->source != NULL && lane->source->held);
+}
+
+/* Something is ready that may be picked when there is room. */
+static bool
+lane_is_ready(const struct sched_lane *lane)
+{
+	return lane_is_held(lane) ? lane->since[SCHED_CLEANUP] != NO_HEAD : lane->heads != 0;
 }
 
 static bool
@@ -283,13 +294,14 @@ choice_precedes(const struct choice *a, const struct choice *b)
 	return a->priority > b->priority;
 }
 
-/* The best of the lane's heads. */
+/* The best of a ready lane's heads. */
 static struct choice
 lane_choose(const struct sched *s, struct sched_lane *lane, uint64_t now)
 {
 	struct choice best = {.lane = NULL}, c = {.lane = lane};
 
-	for (c.priority = 0; c.priority < PRIORITIES; c.priority++) {
+	for (c.priority = lane_is_held(lane) ? SCHED_CLEANUP : 0; c.priority < LEVELS;
+	     c.priority++) {
 		c.since = lane->since[c.priority];
 		if (c.since == NO_HEAD)
 			continue;
@@ -308,16 +320,16 @@ user_choose(const struct sched *s, struct sched_user *user, uint64_t now)
 	struct sched_lane *lane;
 
 	TAILQ_FOREACH (lane, &user->lanes, link) {
-		if (lane->heads == 0 || lane->source == NULL || lane_is_barred(s, lane) ||
+		if (!lane_is_ready(lane) || lane->source == NULL || lane_is_barred(s, lane) ||
 		    lane_has_room(s, lane))
 			continue;
 		c = lane_choose(s, lane, now);
-		if (waited(c.since, now) / s->config.age_step_ms >= PRIORITIES &&
+		if (waited(c.since, now) / s->config.age_step_ms >= LEVELS &&
 		    choice_precedes(&c, &starved))
 			starved = c;
 	}
 	TAILQ_FOREACH (lane, &user->lanes, link) {
-		if (lane->heads == 0 || !lane_has_room(s, lane))
+		if (!lane_is_ready(lane) || !lane_has_room(s, lane))
 			continue;
 		c = lane_choose(s, lane, now);
 		if (starved.lane != NULL && lanes_meet(lane, starved.lane) &&
@@ -383,7 +395,7 @@ sched_is_runnable(const struct sched *s)
 		if (user->heads == 0)
 			continue;
 		TAILQ_FOREACH (lane, &user->lanes, link) {
-			if (lane->heads != 0 && lane_has_room(s, lane))
+			if (lane_is_ready(lane) && lane_has_room(s, lane))
 				return true;
 		}
 	}
@@ -427,7 +439,7 @@ sched_reset(struct sched *s)
 
 	TAILQ_FOREACH (user, &s->users, link) {
 		TAILQ_FOREACH (lane, &user->lanes, link) {
-			for (i = 0; i < PRIORITIES; i++)
+			for (i = 0; i < LEVELS; i++)
 				lane->since[i] = NO_HEAD;
 			lane->heads = lane->running = 0;
 		}

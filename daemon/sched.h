@@ -11,11 +11,17 @@
  * Whoever cannot run because of limits saves nothing up either.  A head that has waited so long
  * that no fresh change could precede it, and needs slots of two accounts that are never free at
  * once, holds the free one for itself.
+ *
+ * Nothing of an account that is held is picked, but what was cancelled and only comes to clean up:
+ * that has a level of its own, above all priorities.
  */
 #pragma once
+#include "src/change.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define SCHED_CLEANUP (CHANGE_PRIORITY_MAX + 1)
 
 struct sched;
 struct sched_lane; /* opaque handle; lives as long as the sched */
@@ -32,13 +38,13 @@ void sched_free(struct sched *);
 void sched_configure(struct sched *, const struct sched_config *);
 void sched_user_weight(struct sched *, const char *user, unsigned weight); /* default 1 */
 void sched_account_limit(struct sched *, const char *account, unsigned max); /* 0: the common one */
-/* Nothing of it is picked; what runs, runs on. */
+/* Nothing of it is picked but what cleans up; what runs, runs on. */
 void sched_account_hold(struct sched *, const char *account, bool held);
 /* source may be NULL (a change of one account). Found or made. */
 struct sched_lane *
 sched_lane(struct sched *, const char *user, const char *source, const char *destination);
-/* The ready queue (lane, priority) has changed: its oldest has waited since `since_ms`; UINT64_MAX:
- * empty. */
+/* The ready queue (lane, priority or SCHED_CLEANUP) has changed: its oldest has waited since
+ * `since_ms`; UINT64_MAX: empty. */
 void sched_head(struct sched *, struct sched_lane *, unsigned priority, uint64_t since_ms);
 
 /* How many of it may run at once; 0: the common limit. */

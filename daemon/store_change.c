@@ -443,6 +443,8 @@ change_cancel(struct store_tx *t, struct item *it, struct op *op)
 		change_end(t, it, before, op);
 		return;
 	}
+	if (before == CHANGE_QUEUED)
+		queue_remove(t, it); /* from where it was: what cleans up queues elsewhere */
 	it->c->cancel = true;
 	if (before == CHANGE_QUEUED)
 		item_settle(t, it, CHANGE_QUEUED, 0, NULL);

@@ -192,15 +192,10 @@ static void
 check_queue(struct check *k, const struct item *it)
 {
 	const struct change *c = it->c;
-	unsigned char lane[LANE_BYTES];
 	bool ready, later;
 	struct key key;
 
-	lane_of(c, lane);
-	key_reset(&key);
-	key_add(&key, lane, LANE_BYTES);
-	key_add_u8(&key, CHANGE_PRIORITY_MAX - c->priority);
-	key_add_u64(&key, queue_number(c));
+	key_of_ready(&key, c);
 	ready = has(k, DB_READY, &key);
 	key_reset(&key);
 	key_add_u64(&key, c->not_before_ms);

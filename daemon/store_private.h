@@ -163,7 +163,7 @@ struct ready {
 struct later {
 	struct id id;
 	unsigned char lane[LANE_BYTES];
-	unsigned char priority;
+	unsigned char level; /* priority or SCHED_CLEANUP */
 	uint64_t since_ms;
 } __attribute__((packed));
 #define OWNER_MAX 65 /* with the NUL; longer ones are cut */
@@ -177,7 +177,8 @@ void queue_remove(struct store_tx *, const struct item *);
 void running_put(struct store_tx *, const struct item *, uint64_t lease_ms);
 void running_remove(struct store_tx *, const struct item *); /* frees its slots */
 int queue_rebuild(struct store *, struct err *); /* the scheduler from the indexes */
-uint64_t queue_number(const struct change *); /* its place within its lane and priority */
+uint64_t queue_number(const struct change *); /* its place within its lane and level */
+void key_of_ready(struct key *, const struct change *);
 void lane_of(const struct change *, unsigned char out[LANE_BYTES]);
 
 /* -- store_change.c */

@@ -55,13 +55,37 @@ lane_of_sched(const struct sched_lane *l, unsigned char out[LANE_BYTES])
 		memcpy(out + 2 * ID_BYTES, id.b, ID_BYTES);
 }
 
-/* Up to the number: the queue of a lane and priority, those of high priority first. */
+/* What was cancelled and only comes to clean up does not queue with the others. */
+static unsigned
+queue_level(const struct change *c)
+{
+	return c->cancel ? SCHED_CLEANUP : c->priority;
+}
+
+/* In 'ready', a level and its rank are each other's: high priorities first, SCHED_CLEANUP last. */
+static unsigned
+level_rank(unsigned level)
+{
+	return level == SCHED_CLEANUP ? SCHED_CLEANUP : CHANGE_PRIORITY_MAX - level;
+}
+
+/* Up to the number: the queue of a lane and level. */
 static void
-key_of_queue(struct key *key, const unsigned char lane[LANE_BYTES], unsigned priority)
+key_of_queue(struct key *key, const unsigned char lane[LANE_BYTES], unsigned level)
 {
 	key_reset(key);
 	key_add(key, lane, LANE_BYTES);
-	key_add_u8(key, CHANGE_PRIORITY_MAX - priority);
+	key_add_u8(key, level_rank(level));
+}
+
+void
+key_of_ready(struct key *key, const struct change *c)
+{
+	unsigned char lane[LANE_BYTES];
+
+	lane_of(c, lane);
+	key_of_queue(key, lane, queue_level(c));
+	key_add_u64(key, queue_number(c));
 }
 
 static bool
@@ -75,17 +99,17 @@ head_read(const struct tx_cursor *c, struct ready *out)
 
 /* Tells the scheduler who is first now. */
 static void
-queue_head(struct store_tx *t, const unsigned char lane[LANE_BYTES], unsigned priority)
+queue_head(struct store_tx *t, const unsigned char lane[LANE_BYTES], unsigned level)
 {
 	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&t->tx, DB_READY);
 	struct ready head = {.since_ms = UINT64_MAX};
 	struct key key;
 
-	key_of_queue(&key, lane, priority);
+	key_of_queue(&key, lane, level);
 	if (!tx_cursor_seek(&c, key.b, key.len) || !tx_cursor_in(&c, key.b, key.len) ||
 	    !head_read(&c, &head))
 		head.since_ms = UINT64_MAX;
-	sched_head(t->store->sched, lane_find(t->store, lane), priority, head.since_ms);
+	sched_head(t->store->sched, lane_find(t->store, lane), level, head.since_ms);
 }
 
 /* A tree's children come behind all else that is queued beside them: however many there are, nobody
@@ -103,15 +127,15 @@ change_since(const struct change *c)
 }
 
 static void
-ready_put(struct store_tx *t, const unsigned char lane[LANE_BYTES], unsigned priority, uint64_t seq,
+ready_put(struct store_tx *t, const unsigned char lane[LANE_BYTES], unsigned level, uint64_t seq,
     const struct ready *ready)
 {
 	struct key key;
 
-	key_of_queue(&key, lane, priority);
+	key_of_queue(&key, lane, level);
 	key_add_u64(&key, seq);
 	tx_put(&t->tx, DB_READY, key.b, key.len, ready, sizeof *ready);
-	queue_head(t, lane, priority);
+	queue_head(t, lane, level);
 }
 
 static void
@@ -126,7 +150,7 @@ void
 queue_put(struct store_tx *t, const struct item *it)
 {
 	const struct change *c = it->c;
-	struct later later = {.id = it->id, .priority = (unsigned char)c->priority};
+	struct later later = {.id = it->id, .level = (unsigned char)queue_level(c)};
 	struct ready ready = {.id = it->id, .since_ms = change_since(c)};
 	struct key key;
 
@@ -134,7 +158,7 @@ queue_put(struct store_tx *t, const struct item *it)
 		return;
 	lane_of(c, later.lane);
 	if (c->not_before_ms <= t->now) {
-		ready_put(t, later.lane, c->priority, queue_number(c), &ready);
+		ready_put(t, later.lane, later.level, queue_number(c), &ready);
 		return;
 	}
 	later.since_ms = ready.since_ms;
@@ -149,11 +173,10 @@ queue_remove(struct store_tx *t, const struct item *it)
 	unsigned char lane[LANE_BYTES];
 	struct key key;
 
-	lane_of(c, lane);
-	key_of_queue(&key, lane, c->priority);
-	key_add_u64(&key, queue_number(c));
+	key_of_ready(&key, c);
 	if (tx_del(&t->tx, DB_READY, key.b, key.len, NULL, 0)) {
-		queue_head(t, lane, c->priority);
+		lane_of(c, lane);
+		queue_head(t, lane, queue_level(c));
 		return;
 	}
 	key_of_later(&key, c->not_before_ms, queue_number(c));
@@ -230,7 +253,7 @@ queue_due(struct store_tx *t)
 		tx_del(&t->tx, DB_LATER, key.b, key.len, NULL, 0);
 		ready.id = later.id;
 		ready.since_ms = later.since_ms;
-		ready_put(t, later.lane, later.priority, seq, &ready);
+		ready_put(t, later.lane, later.level, seq, &ready);
 	}
 }
 
@@ -496,9 +519,8 @@ rebuild_heads(struct store *s, struct tx *tx)
 			    "skyferryd --check-store");
 		memcpy(lane, c.key.mv_data, LANE_BYTES);
 		rank = ((unsigned char *)c.key.mv_data)[LANE_BYTES];
-		if (rank <= CHANGE_PRIORITY_MAX)
-			sched_head(s->sched, lane_find(s, lane), CHANGE_PRIORITY_MAX - rank,
-			    head.since_ms);
+		if (rank <= SCHED_CLEANUP)
+			sched_head(s->sched, lane_find(s, lane), level_rank(rank), head.since_ms);
 		key_reset(&key);
 		key_add(&key, lane, LANE_BYTES);
 		key_add_u8(&key, rank + 1);

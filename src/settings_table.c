@@ -54,6 +54,8 @@ static const struct setting table[] = {
 	.help = "for so long a cloud may ask to slow down before an attempt counts as failed"},
     {"account.concurrency", SETTING_INT, "0", 0, 100000, .reload = true,
 	.help = "changes that run at once on one account that does not say; 0: no limit"},
+    {"account.recheck", SETTING_TIME, "1m", 1, DAY, .reload = true,
+	.help = "an account whose keys are refused is tried again after this, then more seldom"},
     {"schedule.age", SETTING_TIME, "60s", SECOND, DAY, .reload = true,
 	.help = "waiting this long is worth one step of priority"},
 

@@ -270,6 +270,44 @@ until_state()
 	there put small
 }
 
+@test "keys that are good again: the daemon finds out by itself, after a restart too" {
+	play keys
+	keys_of s3 old
+	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' >/dev/null
+	until_state .held /api/accounts/s3
+	daemon_stop
+	daemon_start --set account.recheck=10ms
+	first=$(peak)
+	until_state .held /api/accounts/s3
+	rules ''
+	skyferry transfer wait --all --timeout 60
+	there put small
+	api GET /api/accounts/s3 | jq -e '.status == "ok" and (has("held") | not)'
+	# And held anew, without one.
+	rules 'every any: keys new'
+	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"again"}' >/dev/null
+	until_state .held /api/accounts/s3
+	rules ''
+	skyferry transfer wait --all --timeout 60
+	there again small
+}
+
+@test "keys that are refused: what waits can be cancelled, and the account removed" {
+	local id
+	play keys
+	keys_of s3 old
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' | jq -r .id)
+	until_state .held /api/accounts/s3
+	until_state '.status == "queued"' "/api/transfers/$id"
+	skyferry transfer cancel "$id"
+	ended "$id"
+	jq -e '.status == "cancelled"' <<<"$record"
+	skyferry account remove s3
+	run api GET /api/accounts/s3
+	[ "$status" != 0 ]
+	account_add s3 "$url"
+}
+
 @test "one object that is denied does not hold the account" {
 	play keys
 	keys_of s3 new

@@ -190,8 +190,17 @@ test_lanes_and_holds(void **state)
 	sched_reset(s); /* told anew: holds and limits stay */
 	sched_head(s, ab, 10, 0);
 	assert_false(sched_pick(s, 50 * AGE, &pick));
+	assert_false(sched_is_runnable(s));
+	/* What only comes to clean up is let through, and nothing else. */
+	sched_head(s, ab, SCHED_CLEANUP, 50 * AGE);
+	assert_true(sched_is_runnable(s));
+	assert_true(sched_pick(s, 50 * AGE, &pick));
+	assert_int_equal(pick.priority, SCHED_CLEANUP);
+	sched_head(s, ab, SCHED_CLEANUP, UINT64_MAX);
+	assert_false(sched_pick(s, 50 * AGE, &pick));
 	sched_account_hold(s, "b", false);
 	assert_true(sched_pick(s, 50 * AGE, &pick));
+	assert_int_equal(pick.priority, 10);
 	sched_free(s);
 }
 

@@ -218,7 +218,22 @@ test_account_limits(void **state)
 	assert_int_equal(
 	    AWAIT(f, store_account_status(f->s, f->user, f->a, 0, NULL, false, TO(f)))->code, 0);
 	fixture_claim(f, two);
-	assert_int_equal(fixture_finish(f, two, CHANGE_COMPLETED)->code, 0);
+	/* Refused on its way it is queued again, and held; cancelled, it comes to clean up. */
+	assert_int_equal(
+	    AWAIT(f, store_account_status(f->s, f->user, f->a, 0, "no", true, TO(f)))->code, 0);
+	assert_int_equal(store_change_get(f->s, two, &c, NULL), 0);
+	c->state = CHANGE_QUEUED;
+	c->error = -EKEYEXPIRED;
+	assert_int_equal(AWAIT(f, store_change_finish(f->s, c, TO(f)))->code, 0);
+	change_free(c);
+	fixture_claim_none(f);
+	fixture_check(f);
+	assert_int_equal(AWAIT(f, store_change_cancel(f->s, f->user, two, TO(f)))->code, 0);
+	fixture_check(f);
+	fixture_claim(f, two);
+	assert_true(f->reply.changes[0]->cancel);
+	assert_int_equal(fixture_finish(f, two, CHANGE_CANCELLED)->code, 0);
+	fixture_check(f);
 }
 
 /* A lane has a bound of its own; others are not held up by it. */
