@@ -305,8 +305,14 @@ worker_account_drop(struct worker *w, const char *id)
 {
 	struct worker_account *wa = idmap_get(&w->accounts, id);
 
+	struct err gone = ERR_INIT;
+
 	if (wa == NULL)
 		return;
+	/* What was asked for will not find it here when it comes. */
+	if (cloud_account_is_refreshing(wa->account))
+		cloud_account_refreshed(w->runner, wa->account,
+		    err_set(&gone, -ENOENT, "the account was removed"), &gone);
 	idmap_remove(&w->accounts, wa->id);
 	worker_account_free(wa);
 }

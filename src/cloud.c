@@ -12,9 +12,9 @@
 #define CLOUD_BACKOFF_BASE_MS 200
 #define CLOUD_BACKOFF_MAX_MS  30000
 #define CLOUD_REFUSED_MS      (10 * 60 * 1000) /* rights change, but seldom */
-/* A request that was not refused for so long is not refused any more: a long upload's answer comes
- * when all of it has been sent. */
-#define CLOUD_ACCEPTED_MS 1000
+/* A request that was not refused for so long will hardly be: a long upload's answer comes when all
+ * of it has been sent. */
+#define CLOUD_OVERDUE_MS 1000
 /* In a storm one request looks so often whether it is over, where the cloud does not say when. */
 /* Whatever the cloud asks for: then one request asks again. */
 #define CLOUD_ASKED_MAX_MS 600000
@@ -135,10 +135,22 @@ credentials_complete(const struct cloud_driver *driver, const json_t *credential
 	return all;
 }
 
+/* Nobody has to look out for it any more. */
+static void
+account_leave_gates(struct account_private *a)
+{
+	for (int gate = 0; gate < THROTTLE_GATES; gate++) {
+		assert(a->member.inside[gate] == 0);
+		throttle_wait_no_more(&a->member, gate);
+	}
+}
+
 static void
 account_free(struct account_private *a)
 {
 	cloud_account_unref(a->retired);
+	if (a->account.throttle != NULL)
+		account_leave_gates(a);
 	throttle_unref(a->account.throttle);
 	free(a->account.id);
 	free(a->account.name);
@@ -416,7 +428,9 @@ account_look(const struct account_private *a, uint64_t now_ns)
 static void
 account_forget_asked(struct op_private *p)
 {
-	TAILQ_REMOVE(&account_private(p->op.account)->asking, p, asking);
+	if (!p->overdue)
+		TAILQ_REMOVE(&account_private(p->op.account)->asking, p, asking);
+	p->overdue = false;
 	p->asked_ns = 0;
 }
 
@@ -425,7 +439,8 @@ cloud_account_accepted(struct op_private *p)
 {
 	if (p->asked_ns == 0)
 		return;
-	throttle_accepted(&account_private(p->op.account)->member, p->asked_ns, clock_mono_ns());
+	throttle_accepted(
+	    &account_private(p->op.account)->member, p->asked_ns, clock_mono_ns(), p->overdue);
 	account_forget_asked(p);
 }
 
@@ -434,7 +449,8 @@ cloud_account_lost(struct op_private *p)
 {
 	if (p->asked_ns == 0)
 		return;
-	throttle_leave(&account_private(p->op.account)->member, THROTTLE_ASK, clock_mono_ns());
+	if (!p->overdue)
+		throttle_lost(&account_private(p->op.account)->member, clock_mono_ns());
 	account_forget_asked(p);
 }
 
@@ -447,7 +463,7 @@ cloud_account_refused(struct op_private *p, uint64_t asked_ms)
 
 	if (p->asked_ns == 0)
 		return;
-	storms = throttle_refused(&a->member, p->asked_ns, now);
+	storms = throttle_refused(&a->member, p->asked_ns, now, p->overdue);
 	account_forget_asked(p);
 	if (storms == 0 && asked_ms == 0)
 		return;
@@ -460,15 +476,17 @@ cloud_account_refused(struct op_private *p, uint64_t asked_ms)
 	throttle_pause(&a->member, now + wait * NSEC_PER_MSEC, now);
 }
 
-/* What was sent long ago. */
 static void
-account_accept_old(struct account_private *a, uint64_t now_ns)
+account_pass_overdue(struct account_private *a, uint64_t now_ns)
 {
 	struct op_private *p;
 
 	while ((p = TAILQ_FIRST(&a->asking)) != NULL &&
-	    now_ns - p->asked_ns >= CLOUD_ACCEPTED_MS * NSEC_PER_MSEC)
-		cloud_account_accepted(p);
+	    now_ns - p->asked_ns >= CLOUD_OVERDUE_MS * NSEC_PER_MSEC) {
+		TAILQ_REMOVE(&a->asking, p, asking);
+		p->overdue = true;
+		throttle_overdue(&a->member, p->asked_ns, now_ns);
+	}
 }
 
 /* How long until the next request may be sent, in ms; 0: now (and it counts as sent). */
@@ -533,14 +551,14 @@ account_on_wake(evutil_socket_t fd, short what, void *arg)
 	uint64_t wait;
 
 	cloud_account_ref(&a->account); /* an op's end may drop the last other reference */
-	account_accept_old(a, clock_mono_ns());
+	account_pass_overdue(a, clock_mono_ns());
 	wait = account_send(a);
 	if (wait == 0)
 		wait = account_look(a, clock_mono_ns());
 	/* The window grows by what was accepted. */
 	if (wait == 0 && !TAILQ_EMPTY(&a->asking) &&
 	    throttle_window(a->account.throttle) != THROTTLE_OPEN)
-		wait = CLOUD_ACCEPTED_MS;
+		wait = CLOUD_OVERDUE_MS;
 	if (wait > 0) {
 		const struct timeval tv = {
 		    .tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
@@ -565,6 +583,12 @@ cloud_account_refresh(struct account_private *a, const struct err *why)
 		return;
 	a->refreshing = true;
 	a->runner->config.refresh(a->runner->config.arg, &a->account, why);
+}
+
+bool
+cloud_account_is_refreshing(struct account *account)
+{
+	return account_private(account)->refreshing;
 }
 
 /* Also from inside config.refresh(): so nothing ends here, account_on_wake() does that. */

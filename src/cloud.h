@@ -269,6 +269,8 @@ void cloud_account_share(struct account *, struct throttle *);
 int cloud_account_renew(struct account *, const json_t *credentials, struct err *);
 /* code 0: credentials were renewed; else ops that waited fail with it. */
 void cloud_account_refreshed(struct cloud_runner *, struct account *, int code, const struct err *);
+bool
+cloud_account_is_refreshing(struct account *); /* somebody owes it a cloud_account_refreshed() */
 bool cloud_copies_from(const struct account *to, const struct account *from);
 /* It tried, and was refused: for some minutes it is not tried again. */
 void cloud_refuse_copies(struct account *to, const struct account *from);

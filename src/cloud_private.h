@@ -38,7 +38,8 @@ struct op_private {
 	struct event *timer;
 	struct cloud_tries tries;
 	uint64_t ready_ns; /* when it became so */
-	uint64_t asked_ns; /* when the request was sent that is in account->asking; 0: none */
+	uint64_t asked_ns; /* when the request was sent that has no answer; 0: none */
+	bool overdue; /* and it is not in account->asking any more */
 	TAILQ_ENTRY(op_private) asking;
 	bool was_refreshed; /* once for each op */
 	unsigned generation; /* of the credentials that the request used */

@@ -367,7 +367,20 @@ throttle_forget(struct throttle *t)
 }
 
 void
-throttle_accepted(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
+throttle_overdue(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
+{
+	throttle_answer(m->throttle, false, sent_ns, now_ns);
+	throttle_leave(m, THROTTLE_ASK, now_ns);
+}
+
+void
+throttle_lost(struct throttle_member *m, uint64_t now_ns)
+{
+	throttle_leave(m, THROTTLE_ASK, now_ns);
+}
+
+void
+throttle_accepted(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns, bool late)
 {
 	struct throttle *t = m->throttle;
 
@@ -376,15 +389,15 @@ throttle_accepted(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
 		atomic_store(&t->since_ns, 0);
 	if (atomic_load(&t->storms) != 0)
 		atomic_store(&t->storms, 0);
-	throttle_answer(t, false, sent_ns, now_ns);
+	if (!late)
+		throttle_overdue(m, sent_ns, now_ns);
 	if (throttle_window(t) != THROTTLE_OPEN &&
 	    now_ns > atomic_load(&t->last_ns) + THROTTLE_FORGET_NS)
 		throttle_forget(t);
-	throttle_leave(m, THROTTLE_ASK, now_ns);
 }
 
 unsigned
-throttle_refused(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
+throttle_refused(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns, bool late)
 {
 	struct throttle *t = m->throttle;
 	uint64_t none = 0;
@@ -395,7 +408,8 @@ throttle_refused(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
 	atomic_compare_exchange_strong(&t->since_ns, &none, now_ns);
 	atomic_store(&t->last_ns, now_ns);
 	verdict = throttle_answer(t, true, sent_ns, now_ns);
-	throttle_leave(m, THROTTLE_ASK, now_ns);
+	if (!late)
+		throttle_leave(m, THROTTLE_ASK, now_ns);
 	return verdict == WINDOW_STORM ? atomic_fetch_add(&t->storms, 1) + 1 : 0;
 }
 

@@ -72,11 +72,11 @@ sim_answer(struct sim *m, const struct request *r)
 	if (!r->refused) {
 		m->accepted++;
 		m->accepted_by[r->member]++;
-		throttle_accepted(member, sent, now);
+		throttle_accepted(member, sent, now, false);
 		return;
 	}
 	m->refused++;
-	storms = throttle_refused(member, sent, now);
+	storms = throttle_refused(member, sent, now, false);
 	if (storms == 0)
 		return;
 	wait = MIN((uint64_t)m->pause_ms << storms, 1000);
@@ -230,7 +230,8 @@ a_volley_of_refusals_is_one_storm(void **state)
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(throttle_ask(&m, 1000 * MSEC), 0);
 	for (int i = 0; i < 200; i++) {
-		assert_int_equal(throttle_refused(&m, 1000 * MSEC, 1020 * MSEC + (unsigned)i), 0);
+		assert_int_equal(
+		    throttle_refused(&m, 1000 * MSEC, 1020 * MSEC + (unsigned)i, false), 0);
 		throttle_pause(&m, 1100 * MSEC, 1020 * MSEC + (unsigned)i); /* Retry-After */
 	}
 	assert_int_equal(throttle_window(t), 1);
@@ -239,8 +240,36 @@ a_volley_of_refusals_is_one_storm(void **state)
 	assert_int_equal(throttle_ask(&m, 1100 * MSEC), 0);
 	assert_int_not_equal(throttle_ask(&m, 1100 * MSEC), 0);
 	/* Refused again, now that it was asked for anew. */
-	assert_int_equal(throttle_refused(&m, 1100 * MSEC, 1120 * MSEC), 1);
+	assert_int_equal(throttle_refused(&m, 1100 * MSEC, 1120 * MSEC, false), 1);
 	throttle_wait_no_more(&m, THROTTLE_ASK);
+	throttle_unref(t);
+}
+
+/* A service that refuses only after a while: each made room for another, and is counted as well. */
+static void
+late_refusals_count(void **state)
+{
+	struct throttle *t = throttle_new(0, 0);
+	struct throttle_member m = {.throttle = t};
+	uint64_t answers, refusals, now = 1000 * MSEC;
+
+	for (int i = 0; i < 64; i++)
+		assert_int_equal(throttle_ask(&m, now), 0);
+	for (int i = 0; i < 64; i++)
+		throttle_overdue(&m, now, now + 1000 * MSEC);
+	assert_int_equal(m.inside[THROTTLE_ASK], 0);
+	assert_int_equal(throttle_window(t), THROTTLE_OPEN);
+	for (int i = 0; i < 64; i++)
+		throttle_refused(&m, now, now + 2000 * MSEC, true);
+	assert_int_equal(m.inside[THROTTLE_ASK], 0);
+	assert_in_range(throttle_window(t), 1, 63);
+	assert_int_equal(throttle_refused_since(t), now + 2000 * MSEC);
+	throttle_counts(t, &answers, &refusals);
+	assert_int_equal(answers, 64);
+	assert_int_equal(refusals, 64);
+	/* A good answer ends it, however late. */
+	throttle_accepted(&m, now, now + 3000 * MSEC, true);
+	assert_int_equal(throttle_refused_since(t), 0);
 	throttle_unref(t);
 }
 
@@ -326,6 +355,7 @@ main(void)
 	    cmocka_unit_test(what_is_too_much_is_given_up),
 	    cmocka_unit_test(a_storm_is_waited_out_and_comes_back_slowly),
 	    cmocka_unit_test(a_volley_of_refusals_is_one_storm),
+	    cmocka_unit_test(late_refusals_count),
 	    cmocka_unit_test(a_pause_is_never_made_shorter),
 	    cmocka_unit_test(requests_a_second_are_of_all_members),
 	    cmocka_unit_test(who_comes_late_gets_his_share),
