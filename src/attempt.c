@@ -656,7 +656,7 @@ static enum attempt_state
 attempt_list_source_run(struct attempt *a)
 {
 	const char *path = a->change->segments[0].path;
-	bool is_directory, is_link;
+	bool is_directory;
 	int code;
 
 	if (a->await.op == NULL)
@@ -665,16 +665,12 @@ attempt_list_source_run(struct attempt *a)
 	if (!a->await.ended)
 		return ATTEMPT_LIST_SOURCE;
 	is_directory = a->await.op->entry.kind == ENTRY_DIRECTORY;
-	is_link = a->await.op->entry.link;
 	code = attempt_take(a);
 	if (code != 0)
 		return attempt_fail(a, code, &a->await.err);
 	if (!is_directory)
 		return ATTEMPT_FAIL(a, -ENOTDIR,
 		    "the source '%s' is a file: it is copied without 'recursive'", path);
-	if (is_link && a->change->move)
-		return ATTEMPT_FAIL(a, -EOPNOTSUPP,
-		    "the source '%s' is a link to a directory: a move does not follow it", path);
 	return ATTEMPT_LIST_TARGET;
 }
 

@@ -13,26 +13,15 @@
 /* 0: it is not for us (a temp, a special file, a symlink that leads out or nowhere, gone since); 1:
    it is; or a negative errno: whoever takes the list for all there is must know. */
 static int
-list_stat(struct stat *out, bool *link, int root, int dir, const char *name, const char *path)
+list_stat(struct stat *out, int root, int dir, const char *name, const char *path)
 {
-	*link = false;
 	if (disk_is_reserved(name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return 0;
 	if (fstatat(dir, name, out, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	*link = S_ISLNK(out->st_mode);
-	if (*link)
+	if (S_ISLNK(out->st_mode))
 		return disk_stat_beneath(out, root, path) == 0;
 	return disk_stat_is_ours(out);
-}
-
-static void
-list_add(struct disk_call *call, const char *path, const struct stat *st, bool link)
-{
-	struct entry *entry = entry_list_add(&call->res.entries);
-
-	disk_entry_fill(entry, path, st);
-	entry->link = link && entry->kind == ENTRY_DIRECTORY;
 }
 
 /* The first names behind `after` that were seen: a heap, the last of them on top. */
@@ -111,14 +100,13 @@ list_is_dir(bool *ours, const struct disk_call *call, DIR *dir, const struct dir
 {
 	CLEANUP(cleanup_free) char *path = NULL;
 	struct stat st = {.st_mode = 0}; /* what cannot be looked at is told later */
-	bool link;
 
 	*ours = !disk_is_reserved(d->d_name) && strcmp(d->d_name, ".") != 0 &&
 	    strcmp(d->d_name, "..") != 0;
 	if (!*ours || d->d_type == DT_REG || d->d_type == DT_DIR)
 		return d->d_type == DT_DIR;
 	path = path_child(call->req.path, d->d_name);
-	*ours = list_stat(&st, &link, call->root, dirfd(dir), d->d_name, path) != 0;
+	*ours = list_stat(&st, call->root, dirfd(dir), d->d_name, path) != 0;
 	return *ours && S_ISDIR(st.st_mode);
 }
 
@@ -131,7 +119,7 @@ list_first(struct disk_call *call, DIR *dir)
 	struct dirent *d;
 	struct stat st;
 	int code, found;
-	bool ours, link;
+	bool ours;
 
 	f.heap = xcalloc(call->req.max, sizeof *f.heap);
 	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
@@ -147,11 +135,11 @@ list_first(struct disk_call *call, DIR *dir)
 	for (i = 0; i < f.len; i++) {
 		CLEANUP(cleanup_free) char *path = path_child(call->req.path, f.heap[i].name);
 
-		found = list_stat(&st, &link, call->root, dirfd(dir), f.heap[i].name, path);
+		found = list_stat(&st, call->root, dirfd(dir), f.heap[i].name, path);
 		if (found < 0 && code == 0)
 			code = -found;
 		if (found > 0)
-			list_add(call, path, &st, link);
+			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
 		free(f.heap[i].name);
 	}
 	free(f.heap);
@@ -166,13 +154,12 @@ list_all(struct disk_call *call, DIR *dir)
 	size_t unnameable = 0;
 	struct dirent *d;
 	struct stat st;
-	bool link;
 	int ours;
 
 	while (!atomic_load(&call->cancelled) && (errno = 0, d = readdir(dir)) != NULL) {
 		CLEANUP(cleanup_free) char *path = path_child(req->path, d->d_name);
 
-		ours = list_stat(&st, &link, call->root, dirfd(dir), d->d_name, path);
+		ours = list_stat(&st, call->root, dirfd(dir), d->d_name, path);
 		if (ours < 0) {
 			errno = -ours;
 			break;
@@ -180,7 +167,7 @@ list_all(struct disk_call *call, DIR *dir)
 		if (ours == 0)
 			continue;
 		if (path_is_canonical(path))
-			list_add(call, path, &st, link);
+			disk_entry_fill(entry_list_add(&call->res.entries), path, &st);
 		else
 			unnameable++;
 	}
@@ -217,19 +204,6 @@ disk_work_list(struct disk_call *call)
 	return fd == 0 ? 0 : disk_work_fail(call, fd, "list");
 }
 
-/* Is the path's last component one, or gone by now? */
-static bool
-disk_is_link(int root, const char *path)
-{
-	CLEANUP(cleanup_close) int fd = -1;
-	struct stat st;
-
-	if (*path == '\0')
-		return false; /* the account's root is where it is said to be */
-	fd = disk_openat(root, path, O_PATH | O_NOFOLLOW);
-	return fd < 0 || fstat(fd, &st) < 0 || S_ISLNK(st.st_mode);
-}
-
 int
 disk_work_stat(struct disk_call *call)
 {
@@ -239,7 +213,6 @@ disk_work_stat(struct disk_call *call)
 	if (code != 0)
 		return disk_work_fail(call, code, "look at");
 	disk_entry_fill(&call->res.entry, call->req.path, &st);
-	call->res.entry.link = S_ISDIR(st.st_mode) && disk_is_link(call->root, call->req.path);
 	return 0;
 }
 

@@ -16,7 +16,6 @@ struct entry {
 	uint64_t size; /* bytes; 0 for directories */
 	int64_t mtime_ns; /* since 1970 UTC, or ENTRY_NO_TIME */
 	unsigned mode; /* permission bits the cloud keeps; 0: none */
-	bool link; /* a directory that is elsewhere: a symbolic link leads to it */
 	char *version; /* pins the content (an etag, a generation); opaque; NULL if unknown */
 	char *content_type; /* or NULL */
 	struct digests digests; /* what the cloud says of the content */

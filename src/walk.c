@@ -281,25 +281,6 @@ walk_list_run(struct walk *w)
 	return code == 0 ? WALK_TAKE : walk_list_failed(w, d, code);
 }
 
-/* What a link leads to is elsewhere, and stays there when the tree is moved. */
-static bool
-walk_stays_out(const struct walk *w, const struct entry *e)
-{
-	return e->link && (w->prune || (w->change != NULL && w->change->move));
-}
-
-static void
-walk_leave_link(struct walk *w, struct walk_dir *d, const struct entry *e)
-{
-	CLEANUP(cleanup_free) char *key = walk_key(e);
-
-	d->kept = true;
-	if (w->prune)
-		return;
-	err_set(&w->await.err, -EOPNOTSUPP, "is a link to a directory: a move does not follow it");
-	walk_emit(w, d, key, 0, -EOPNOTSUPP);
-}
-
 /* Into the next directory, or out of this one. */
 static enum walk_state
 walk_take_run(struct walk *w)
@@ -313,10 +294,6 @@ walk_take_run(struct walk *w)
 		if (w->batch != NULL && w->batch->len >= w->max)
 			return WALK_DELIVER;
 		e = &d->page.items[d->next++];
-		if (walk_stays_out(w, e)) {
-			walk_leave_link(w, d, e);
-			continue;
-		}
 		if (e->kind == ENTRY_DIRECTORY) {
 			walk_push(w,
 			    *d->path == '\0' ? xstrdup(path_name(e->path))

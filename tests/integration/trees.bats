@@ -167,34 +167,6 @@ line"
 	[ "$(api GET "/api/transfers?parent=$id" | jq .total)" = 0 ]
 }
 
-@test "a move leaves what a link leads to where it is, and says so" {
-	local id
-	mkdir -p "$home/a/tree/sub" "$home/a/other/empty"
-	echo in >"$home/a/tree/sub/file"
-	echo out >"$home/a/other/file"
-	ln -s ../other "$home/a/tree/link"
-	ln -s other "$home/a/top"
-	start
-	run -0 skyferry cp -r a:tree b:copied
-	[ "$(cat "$home/b/copied/link/file")" = out ]
-	run -1 --separate-stderr skyferry mv a:tree b:moved
-	[[ $stderr == *"a:tree/link: "*"is a link to a directory: a move does not follow it"* ]]
-	[ "$(cat "$home/b/moved/sub/file")" = in ]
-	[ ! -e "$home/b/moved/link" ]
-	[ "$(cat "$home/a/other/file")" = out ]
-	[ -d "$home/a/other/empty" ]
-	[ -L "$home/a/tree/link" ]
-	# Nor by a retry, nor when it is what is to be moved.
-	id=$(api GET '/api/transfers?kind=tree&status=failed' | jq -r '.transfers[0].id')
-	skyferry transfer retry "$id"
-	run -1 skyferry transfer wait "$id"
-	run -1 --separate-stderr skyferry mv a:top b:moved-top
-	[[ $stderr == *"is a link to a directory: a move does not follow it"* ]]
-	[ -L "$home/a/top" ]
-	[ "$(cat "$home/a/other/file")" = out ]
-	[ -d "$home/a/other/empty" ]
-}
-
 @test "names that no path can express are counted: a copy says so, and a move leaves them" {
 	local odd=$home/a/tree/sub/$'\xff'
 	files_make "$home/a/tree" 60
