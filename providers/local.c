@@ -99,6 +99,7 @@ local_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	req->length = op->length;
 	req->max = op->max;
 	req->after = xstrdup_null(op->after);
+	req->no_follow = op->no_follow;
 	req->fsync = local->fsync;
 	switch (op->kind) {
 	case CLOUD_READ:

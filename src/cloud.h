@@ -220,6 +220,8 @@ struct cloud_op {
 	char *after; /* LIST with max: a name, with a '/' behind a directory's; NULL: from the
 			start.  The order is that of these names as bytes; owned */
 	bool more; /* LIST with max: there is more; the result */
+	bool no_follow; /* LIST: -ENOTDIR if the path is a link to a directory, where there are such
+			 */
 	unsigned attempts_max; /* requests in a row that may fail, refusals too; 0: the default */
 	/* results */
 	struct entry entry;

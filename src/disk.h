@@ -50,6 +50,7 @@ struct disk_request {
 			    NOREPLACE) */
 	size_t max; /* LIST: at most so many; 0: all */
 	char *after; /* LIST with max: as struct cloud_op's; owned */
+	bool no_follow; /* LIST: -ENOTDIR if path is a symlink */
 	bool fsync; /* what was changed is on disk before success: file, attributes, directory */
 };
 

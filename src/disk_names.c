@@ -174,6 +174,19 @@ list_all(struct disk_call *call, DIR *dir)
 	return unnameable;
 }
 
+static int
+list_open_failed(struct disk_call *call, int code)
+{
+	const struct disk_request *req = &call->req;
+	struct stat st;
+
+	if (code == -ENOTDIR && req->no_follow &&
+	    disk_stat_beneath(&st, call->root, req->path) == 0 && S_ISDIR(st.st_mode))
+		return err_set(&call->res.err, code,
+		    "'%s' is a link to a directory, and what is there stays there", req->path);
+	return disk_work_fail(call, code, "list");
+}
+
 int
 disk_work_list(struct disk_call *call)
 {
@@ -183,10 +196,11 @@ disk_work_list(struct disk_call *call)
 	DIR *dir;
 	int fd = disk_is_reserved(req->path)
 	    ? -ENOENT
-	    : disk_openat(call->root, req->path, O_RDONLY | O_DIRECTORY);
+	    : disk_openat(call->root, req->path,
+		  O_RDONLY | O_DIRECTORY | (req->no_follow ? O_NOFOLLOW : 0));
 
 	if (fd < 0)
-		return disk_work_fail(call, fd, "list");
+		return list_open_failed(call, fd);
 	if (fstat(fd, &st) == 0 && st.st_nlink == 0) { /* removed while it was open, as a root is */
 		close(fd);
 		return disk_work_fail(call, -ENOENT, "list");

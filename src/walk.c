@@ -38,6 +38,7 @@ struct walk {
 	char *root, *position;
 	const struct change *change;
 	bool prune, began;
+	bool no_follow; /* what is to go is what lies in the tree itself */
 	SLIST_HEAD(, walk_dir) stack;
 	struct await await;
 	struct walk_batch *batch;
@@ -268,6 +269,7 @@ walk_list_run(struct walk *w)
 		op = cloud_op_new(w->account, CLOUD_LIST, path);
 		op->after = xstrdup_null(d->after);
 		op->max = WALK_PAGE;
+		op->no_follow = w->no_follow;
 		await_start(&w->await, w->runner, op);
 	}
 	if (!w->await.ended)
@@ -347,8 +349,6 @@ walk_remove_run(struct walk *w)
 		code = w->await.code;
 		await_drop(&w->await);
 	}
-	if (code == -ENOTDIR)
-		code = -ENOTEMPTY; /* a link to a directory: it stays */
 	if (code != 0 && code != -ENOENT && code != -ENOTEMPTY) /* a prefix goes with its last */
 		return walk_fail(w, code, &w->await.err);
 	walk_pop(w);
@@ -430,6 +430,7 @@ walk_start(struct cloud_runner *runner, const struct walk_spec *spec,
 	w->position = xstrdup_null(spec->position);
 	w->prune = spec->prune;
 	w->change = spec->change;
+	w->no_follow = spec->prune || (spec->change != NULL && spec->change->move);
 	SLIST_INIT(&w->stack);
 	w->handler = *handler;
 	w->arg = arg;

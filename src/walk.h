@@ -7,6 +7,9 @@
  * Depth first.  Of each directory on the way down WALK_PAGE names at a time are kept, and those of
  * the WALK_DIRS deepest only; the others are listed again, from where they were, on the way up.
  *
+ * Links to directories (only disks have them) are followed, but not in a move or with `prune`: what
+ * is there is not the tree's to take away.  Such a link is a directory that cannot be listed.
+ *
  * With `prune` it brings nothing, but removes every directory that has nothing in it (any more),
  * from the bottom up, the one it began with last.
  */

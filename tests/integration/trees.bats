@@ -185,6 +185,26 @@ line"
 	[ "$(find "$home/b/moved" -type f | wc -l)" = 60 ]
 }
 
+@test "a move takes nothing from where a link leads, and says so" {
+	mkdir -p "$home/a/tree/sub" "$home/a/elsewhere/empty"
+	echo in >"$home/a/tree/sub/in"
+	echo out >"$home/a/elsewhere/out"
+	ln -s ../elsewhere "$home/a/tree/link"
+	start
+	run -0 skyferry cp -r a:tree b:
+	[ "$(cat "$home/b/tree/sub/in" "$home/b/tree/link/out")" = $'in\nout' ]
+	run -1 --separate-stderr skyferry mv a:tree b:moved
+	[[ $stderr == *"a:tree/link: "*"is a link to a directory"* ]]
+	[ "$(find "$home/b/moved" -type f)" = "$home/b/moved/sub/in" ]
+	[ "$(find "$home/a/elsewhere" | sort | tr '\n' ' ')" = "$home/a/elsewhere $home/a/elsewhere/empty $home/a/elsewhere/out " ]
+	[ -L "$home/a/tree/link" ]
+	[ ! -e "$home/a/tree/sub/in" ]
+	# Without it, the rest goes.
+	rm "$home/a/tree/link"
+	run -0 skyferry mv a:tree b:moved
+	[ ! -e "$home/a/tree" ]
+}
+
 @test "a cancel in the middle leaves nothing live and nothing half-written" {
 	local id before
 	files_make "$home/a/tree" 600

@@ -330,6 +330,41 @@ test_loop(void **state)
 	assert_true(fx.found->end && fx.found->len > 10 && fx.found->len < 100);
 }
 
+/* What a link leads to is copied along, but is not the tree's to take away. */
+static void
+test_links(void **state)
+{
+	static const char *const copied[] = {"a", "link/b", NULL},
+				 *const moved[] = {"a", "link/", NULL};
+	CLEANUP(cleanup_free) char *link = xasprintf("%s/tree/link", fx.roots[0]);
+	struct change *c = tree_of(LOCAL_A, "tree", MEMORY_A, "to");
+
+	root_put(0, "tree/a");
+	root_put(0, "other/b");
+	assert_int_equal(symlink("../other", link), 0);
+	assert_int_equal(fixture_run(c), 0);
+	expect_found(copied);
+	c->move = true;
+	failed = 1;
+	assert_int_equal(fixture_run(c), 0);
+	expect_found(moved);
+	assert_int_equal(fx.found->items[1].code, -ENOTDIR);
+	assert_non_null(strstr(fx.found->items[1].error, "is a link to a directory"));
+	/* Nor is an empty directory there, when those of the tree go. */
+	root_mkdir(0, "other/empty");
+	assert_int_equal(fixture_simple(CLOUD_REMOVE, LOCAL_A, "tree/a"), 0);
+	c->listed = true;
+	failed = 0;
+	assert_int_equal(fixture_run(c), -ENOTEMPTY);
+	assert_true(fixture_exists(LOCAL_A, "other/empty"));
+	assert_true(fixture_exists(LOCAL_A, "tree/link"));
+	change_free(c);
+	/* The link itself, as a retry of what was left comes to it. */
+	c = tree_of(LOCAL_A, "tree/link", MEMORY_A, "to");
+	c->move = true;
+	assert_int_equal(fixture_run_free(c), -ENOTDIR);
+}
+
 /* Overlapping roots are one place. */
 static void
 test_into_itself(void **state)
@@ -393,6 +428,7 @@ main(void)
 	    test(test_hidden),
 	    test(test_failures),
 	    test(test_loop),
+	    test(test_links),
 	    test(test_into_itself),
 	    test(test_prune),
 	};
