@@ -356,6 +356,7 @@ queue_on_note(void *arg, void *owner, enum checkpoint_note_kind kind,
 static void
 queue_on_grown(void *arg, struct store_result *res)
 {
+	struct attempt_growth growth;
 	struct running *r = arg;
 	struct queue *q = r->queue;
 
@@ -374,8 +375,11 @@ queue_on_grown(void *arg, struct store_result *res)
 	if (r->job == NULL)
 		return;
 	if (res->code == 0) {
-		worker_grown(r->job, store_tree_room(res->change), res->change->totals.live,
-		    res->change->totals.failed);
+		growth.room = store_tree_room(res->change);
+		growth.live = res->change->totals.live;
+		growth.failed = res->change->totals.failed;
+		growth.attempts = res->change->attempts;
+		worker_grown(r->job, &growth);
 		return;
 	}
 	log_error("%s: cannot record what is to be copied: %s", r->change->id, err_text(&res->err));

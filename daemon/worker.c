@@ -548,7 +548,7 @@ worker_noted_job(void *arg)
 
 struct worker_grown {
 	struct worker_job *job;
-	uint64_t room, live, failed;
+	struct attempt_growth growth;
 };
 
 static void
@@ -557,7 +557,7 @@ worker_grown_job(void *arg)
 	struct worker_grown *g = arg;
 
 	if (g->job->attempt != NULL)
-		attempt_grown(g->job->attempt, g->room, g->live, g->failed);
+		attempt_grown(g->job->attempt, &g->growth);
 	free(g);
 }
 
@@ -631,11 +631,11 @@ worker_noted(struct worker_job *job)
 }
 
 void
-worker_grown(struct worker_job *job, uint64_t room, uint64_t live, uint64_t failed)
+worker_grown(struct worker_job *job, const struct attempt_growth *growth)
 {
 	struct worker_grown *g = xcalloc(1, sizeof *g);
 
-	*g = (struct worker_grown){job, room, live, failed};
+	*g = (struct worker_grown){job, *growth};
 	loop_post(job->worker->loop, worker_grown_job, g);
 }
 

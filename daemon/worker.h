@@ -79,8 +79,7 @@ struct worker_job *worker_run(struct worker *, struct change *, struct checkpoin
     struct account_snapshot **, size_t len, const char *spool_dir, void *owner);
 void worker_set_bandwidth(struct worker_job *, uint64_t rate); /* at once; 0: no limit */
 void worker_noted(struct worker_job *); /* the checkpoint's head is on disk */
-void worker_grown(
-    struct worker_job *, uint64_t room, uint64_t live, uint64_t failed); /* as attempt_grown() */
+void worker_grown(struct worker_job *, const struct attempt_growth *); /* as attempt_grown() */
 void worker_continue(struct worker_job *); /* what it verified is on disk */
 void
 worker_cancel(struct worker_job *, int code); /* as attempt_cancel(); also before it has begun */

@@ -66,7 +66,7 @@ struct attempt {
 	struct walk_batch *found; /* to be handed on */
 	bool asked; /* the walk for more */
 	bool found_all, growing, grown, pruning;
-	uint64_t room, live, failed; /* children: as of attempt_grown() */
+	struct attempt_growth growth;
 	struct upload *sweep;
 	bool sweep_ended;
 	bool told, continued;
@@ -750,9 +750,10 @@ attempt_list_ended(struct attempt *a)
 {
 	const struct change *c = a->change;
 
-	a->result.parked = a->live > 0;
-	return !a->result.parked && c->move && a->failed == 0 && c->error == 0 ? ATTEMPT_PRUNE
-									       : ATTEMPT_END;
+	a->result.parked = a->growth.live > 0;
+	return !a->result.parked && c->move && a->growth.failed == 0 && c->error == 0
+	    ? ATTEMPT_PRUNE
+	    : ATTEMPT_END;
 }
 
 static enum attempt_state
@@ -771,14 +772,14 @@ attempt_list_run(struct attempt *a)
 	/* With an error it is over, too: that of a listing which could not go on. */
 	if (a->found_all || a->change->listed || a->change->error != 0)
 		return attempt_list_ended(a);
-	if (a->room == 0) {
+	if (a->growth.room == 0) {
 		a->result.parked = true;
 		return ATTEMPT_END;
 	}
 	if (a->walk == NULL)
 		attempt_walk_start(a, false);
 	if (!a->asked)
-		walk_next(a->walk, (size_t)MIN(a->room, (uint64_t)ATTEMPT_BATCH));
+		walk_next(a->walk, (size_t)MIN(a->growth.room, (uint64_t)ATTEMPT_BATCH));
 	a->asked = true;
 	return ATTEMPT_LIST;
 }
@@ -1021,11 +1022,10 @@ attempt_noted(struct attempt *a)
 }
 
 void
-attempt_grown(struct attempt *a, uint64_t room, uint64_t live, uint64_t failed)
+attempt_grown(struct attempt *a, const struct attempt_growth *growth)
 {
-	a->room = room;
-	a->live = live;
-	a->failed = failed;
+	a->growth = *growth;
+	a->change->attempts = growth->attempts;
 	a->growing = false;
 	a->grown = true;
 	attempt_wake(a);

@@ -54,6 +54,13 @@ struct attempt_handler {
 	void (*done)(void *arg, const struct attempt_result *);
 };
 
+/* A tree when a batch was recorded. */
+struct attempt_growth {
+	uint64_t room; /* for so many children more */
+	uint64_t live, failed; /* children */
+	unsigned attempts; /* the tree's: those before what was found are made up for */
+};
+
 struct attempt_config {
 	size_t ring; /* bytes between source and destination */
 	uint64_t progress_ms; /* the least time between two reports; the first comes at once */
@@ -71,8 +78,7 @@ struct attempt *
 attempt_start(struct cloud_runner *, const struct change *, struct account **accounts,
     size_t accounts_len, const struct attempt_config *, const struct attempt_handler *, void *arg);
 void attempt_noted(struct attempt *); /* the head that was noted is durable */
-/* A tree has `live` children, may have `room` more, and so many have `failed`. */
-void attempt_grown(struct attempt *, uint64_t room, uint64_t live, uint64_t failed);
+void attempt_grown(struct attempt *, const struct attempt_growth *); /* answers `grow` */
 void attempt_continue(struct attempt *); /* after `verified`; allowed inside it too */
 /* Ends it with `done` and code (-ECANCELED: also sweeps; -ESHUTDOWN: stops at once, for a drain).
  */

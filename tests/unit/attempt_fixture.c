@@ -181,7 +181,7 @@ static void
 on_grow(void *arg, struct walk_batch *batch)
 {
 	struct walk_entry *e;
-	uint64_t room = 0, live = 0, failed = 0;
+	struct attempt_growth growth = {.room = 0};
 
 	for (e = batch->items; e < batch->items + batch->len; e++)
 		walk_batch_add(fx.found, e);
@@ -191,9 +191,9 @@ on_grow(void *arg, struct walk_batch *batch)
 		xstrset(&fx.found->position, batch->position);
 	walk_batch_free(batch);
 	if (fx.on_grow != NULL)
-		fx.on_grow(&fx, &room, &live, &failed);
+		fx.on_grow(&fx, &growth);
 	if (fx.attempt != NULL)
-		attempt_grown(fx.attempt, room, live, failed);
+		attempt_grown(fx.attempt, &growth);
 }
 
 static void

@@ -38,7 +38,7 @@ struct fixture {
 	/* hooks of a test; NULL: nothing, and continue */
 	void (*on_progress)(struct fixture *);
 	void (*on_verified)(struct fixture *);
-	void (*on_grow)(struct fixture *, uint64_t *room, uint64_t *live, uint64_t *failed);
+	void (*on_grow)(struct fixture *, struct attempt_growth *);
 	void (*on_note)(
 	    struct fixture *, enum checkpoint_note_kind); /* before the head is acknowledged */
 };
