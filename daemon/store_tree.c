@@ -47,8 +47,9 @@ tree_totals(struct tx *tx, struct item *it)
 uint64_t
 store_tree_room(const struct change *tree)
 {
-	return tree->cancel || tree->totals.live >= TREE_WINDOW ? 0
-								: TREE_WINDOW - tree->totals.live;
+	if (tree->cancel || tree->totals.stale || tree->totals.live >= TREE_WINDOW)
+		return 0;
+	return TREE_WINDOW - tree->totals.live;
 }
 
 /* -- the index of children */
@@ -286,7 +287,8 @@ child_drop(struct store_tx *t, const struct id *id)
 	return true;
 }
 
-/* Of a retry: those that failed before it are tried again, or found again. */
+/* Of a retry: those that failed before it are tried again, or found again: then there is no room
+   until all of them are forgotten, which may take several commits. */
 static void
 children_retry(struct store_tx *t, struct item *tree)
 {
@@ -303,6 +305,7 @@ children_retry(struct store_tx *t, struct item *tree)
 			break;
 		tree_totals(&t->tx, tree);
 	}
+	tree->c->totals.stale = anew && n == TREE_WINDOW;
 }
 
 static void

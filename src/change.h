@@ -53,6 +53,7 @@ struct tree_totals {
 	uint64_t entries; /* listed so far: files, empty directories, directories that failed */
 	uint64_t done, failed, live;
 	uint64_t bytes_total, bytes_done; /* of what was listed, of what is done */
+	bool stale; /* children of before it began anew are still to be forgotten */
 };
 
 struct change {

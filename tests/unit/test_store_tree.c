@@ -523,6 +523,43 @@ test_anew(void **state)
 	assert_int_equal(t.done, 30);
 }
 
+/* However many had failed before, all of them are forgotten before anything is looked for. */
+static void
+test_anew_after_many(void **state)
+{
+	struct fixture *f = *state;
+	struct walk_batch *b = walk_batch_new();
+	size_t i, turns = 0;
+	char id[37];
+
+	for (i = 0; i < 2 * TREE_WINDOW + 10; i++) {
+		CLEANUP(cleanup_free) char *path = xasprintf("d%06zu/", i);
+		struct walk_entry e = {.path = path, .code = -EACCES};
+
+		walk_batch_add(b, &e);
+	}
+	tree_add(f, id);
+	fixture_claim(f, id);
+	tree_grow(f, id, b);
+	assert_int_equal(totals(f, id).failed, 2 * TREE_WINDOW + 10);
+	assert_int_equal(AWAIT(f, store_change_cancel(f->s, f->user, id, TO(f)))->code, 0);
+	fixture_finish(f, id, CHANGE_CANCELLED);
+	assert_int_equal(AWAIT(f, store_change_retry(f->s, f->user, id, TO(f)))->code, 0);
+	do {
+		fixture_claim(f, id);
+		tree_grow(f, id, walk_batch_new());
+		if (store_tree_room(f->reply.change) > 0)
+			break;
+		tree_park(f, id);
+	} while (++turns < 10);
+	assert_int_equal(turns, 2);
+	/* Nothing is there any more: that is no failure. */
+	tree_grow(f, id, batch_numbered(0, 0, true));
+	assert_int_equal(fixture_finish(f, id, CHANGE_COMPLETED)->change->state, CHANGE_COMPLETED);
+	assert_int_equal(totals(f, id).entries, 0);
+	fixture_check(f);
+}
+
 /* A batch that was on its way when the tree was cancelled makes nothing. */
 static void
 test_cancelled_before_the_batch(void **state)
@@ -644,6 +681,7 @@ main(void)
 	    test(test_hidden),
 	    test(test_cancel),
 	    test(test_anew),
+	    test(test_anew_after_many),
 	    test(test_cancelled_before_the_batch),
 	    test(test_listing_fails),
 	    test(test_others_first),
