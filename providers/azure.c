@@ -279,10 +279,12 @@ take_page(struct azure_page *page, struct entry_list *into, struct cloud_op *op,
 	code = place.container[0] == '\0'
 	    ? azure_xml_containers(page, into, res->body.data, res->body.len, &why)
 	    : azure_xml_list(page, into, op->path, prefix, res->body.data, res->body.len, &why);
-	if (code == 0 && page->next[0] != '\0' && strcmp(page->next, azure->next) == 0)
-		code = err_set(&why, -EPROTO, "the list goes round in circles");
 	if (code != 0)
+		return object_garbled(op, &why, err);
+	if (page->next[0] != '\0' && strcmp(page->next, azure->next) == 0) {
+		err_set(&why, -EPROTO, "the list goes round in circles");
 		return object_bad_answer(op, &why, err);
+	}
 	azure->found = azure->found || page->found > 0;
 	if (page->next[0] == '\0')
 		return CLOUD_STEP_DONE;
@@ -325,7 +327,7 @@ stat_response(struct cloud_op *op, const struct http_response *res, struct err *
 	if (*place.key != '\0' && azure->step == AZURE_FIRST)
 		return azure_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
 	step = take_page(&page, NULL, op, res, err);
-	if (step == CLOUD_STEP_FAIL || (step == CLOUD_STEP_NEXT && !azure->found))
+	if (step != CLOUD_STEP_DONE && (step != CLOUD_STEP_NEXT || !azure->found))
 		return step;
 	if (*place.key != '\0' && !azure->found)
 		return object_refuse(err, -ENOENT, op->path, "no such file or directory");
@@ -375,7 +377,7 @@ rmdir_listed(struct cloud_op *op, const struct http_response *res, struct err *e
 	struct azure_page page;
 	enum cloud_step step = take_page(&page, NULL, op, res, err);
 
-	if (step == CLOUD_STEP_FAIL)
+	if (step != CLOUD_STEP_DONE && step != CLOUD_STEP_NEXT)
 		return step;
 	azure_locate(&place, op->account->data, op->path);
 	azure->marker |= page.marker;

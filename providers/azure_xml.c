@@ -236,12 +236,17 @@ int
 azure_xml_containers(
     struct azure_page *out, struct entry_list *into, const void *data, size_t len, struct err *err)
 {
-	struct containers_walk walk = {.page = out, .into = into, .modified_ns = ENTRY_NO_TIME};
+	struct entry_list found = {.items = NULL};
+	struct containers_walk walk = {
+	    .page = out, .into = into != NULL ? &found : NULL, .modified_ns = ENTRY_NO_TIME};
 	int code;
 
 	*out = (struct azure_page){.found = 0};
 	code = walk_document("EnumerationResults", containers_element, &walk, data, len, err);
 	free(walk.name);
+	if (code == 0 && into != NULL)
+		entry_list_move(into, &found);
+	entry_list_fini(&found);
 	return code;
 }
 

@@ -1,4 +1,5 @@
 #include "providers/object.h"
+#include "providers/providers.h"
 #include "src/clock.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -41,6 +42,13 @@ object_bad_answer(const struct cloud_op *op, const struct err *why, struct err *
 {
 	err_set(err, why->code, "cannot %s '%s': %s", object_doing(op), op->path, why->msg);
 	return CLOUD_STEP_FAIL;
+}
+
+enum cloud_step
+object_garbled(const struct cloud_op *op, const struct err *why, struct err *err)
+{
+	object_bad_answer(op, why, err);
+	return provider_failed(why);
 }
 
 bool

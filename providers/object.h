@@ -14,6 +14,8 @@ enum cloud_step object_refuse(struct err *, int code, const char *path, const ch
 /* Context in front of what a parser said.  The op does not send it again, since it may have taken a
    part of the answer: its caller does. */
 enum cloud_step object_bad_answer(const struct cloud_op *, const struct err *why, struct err *);
+/* A page of a list that cannot be read, and of which nothing was taken: it is asked for again. */
+enum cloud_step object_garbled(const struct cloud_op *, const struct err *why, struct err *);
 /* From a caller: it must not be able to add a header of its own. */
 bool object_is_header_value(const char *text);
 /* Does a write say anything of what it writes?  A copy that does not keeps what its source has. */

@@ -268,11 +268,11 @@ s3_list_response(struct cloud_op *op, const struct http_response *res, struct er
 	s3_locate(&place, op->account->data, op->path);
 	if (place.bucket[0] == '\0') {
 		if (s3_xml_buckets(&op->list, res->body.data, res->body.len, &why) != 0)
-			return object_bad_answer(op, &why, err);
+			return object_garbled(op, &why, err);
 		return CLOUD_STEP_DONE;
 	}
 	if (s3_take_page(&page, &op->list, op, res, &why) != 0)
-		return object_bad_answer(op, &why, err);
+		return object_garbled(op, &why, err);
 	s3->found = s3->found || page.found > 0;
 	s3_list_drop(&op->list, op->after);
 	op->more = page.truncated;
@@ -305,7 +305,7 @@ s3_stat_response(struct cloud_op *op, const struct http_response *res, struct er
 		return object_refuse(err, -EACCES, op->path, "the service denies access (403)");
 	if (s3->step == S3_SECOND) {
 		if (s3_take_page(&page, NULL, op, res, &why) != 0)
-			return object_bad_answer(op, &why, err);
+			return object_garbled(op, &why, err);
 		if (page.found == 0)
 			return object_refuse(err, -ENOENT, op->path, "no such file or directory");
 	}
@@ -354,7 +354,7 @@ s3_rmdir_response(struct cloud_op *op, const struct http_response *res, struct e
 	if (s3->step == S3_SECOND || *place.key == '\0')
 		return CLOUD_STEP_DONE;
 	if (s3_take_page(&page, NULL, op, res, &why) != 0)
-		return object_bad_answer(op, &why, err);
+		return object_garbled(op, &why, err);
 	if (page.found == 0)
 		return object_refuse(err, -ENOENT, op->path, "no such directory");
 	if (page.found > 1 || !page.marker)

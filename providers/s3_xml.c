@@ -155,12 +155,16 @@ buckets_element(void *arg, const char *path, const char *text, struct err *err)
 int
 s3_xml_buckets(struct entry_list *into, const void *data, size_t len, struct err *err)
 {
-	struct buckets_walk walk = {.into = into, .created_ns = ENTRY_NO_TIME};
+	struct entry_list found = {.items = NULL};
+	struct buckets_walk walk = {.into = &found, .created_ns = ENTRY_NO_TIME};
 	int code = xml_walk(data, len, buckets_element, &walk, err);
 
 	free(walk.name);
 	if (code == 0 && !walk.seen)
 		code = err_set(err, -EPROTO, "the answer is not a list of buckets");
+	if (code == 0)
+		entry_list_move(into, &found);
+	entry_list_fini(&found);
 	return code;
 }
 

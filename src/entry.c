@@ -69,6 +69,19 @@ entry_list_fini(struct entry_list *list)
 	memset(list, 0, sizeof *list);
 }
 
+void
+entry_list_move(struct entry_list *into, struct entry_list *from)
+{
+	size_t i;
+
+	for (i = 0; i < from->len; i++) {
+		*entry_list_add(into) = from->items[i];
+		entry_init(&from->items[i]);
+	}
+	into->hidden += from->hidden;
+	entry_list_fini(from);
+}
+
 struct entry *
 entry_list_add(struct entry_list *list)
 {

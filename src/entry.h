@@ -36,6 +36,7 @@ struct entry_list {
 	size_t hidden; /* of a directory: names left out, because no path can express them */
 };
 void entry_list_fini(struct entry_list *);
+void entry_list_move(struct entry_list *into, struct entry_list *from); /* all; from is empty */
 struct entry *entry_list_add(struct entry_list *); /* init'ed; valid until the next add */
 
 /* {"path","kind":"file|directory","size","mtimeNs","mode","version","contentType","hashes":{"md5":"hex"}}
