@@ -489,7 +489,7 @@ until_state()
 
 @test "answers that are garbled once: asked again, and the third time is the last" {
 	play garbled-once
-	run -0 skyferry ls s3:
+	skyferry ls s3:
 	completed from:small s3:small
 	there small small
 	completed s3:small to:copy
