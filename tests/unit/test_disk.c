@@ -932,6 +932,29 @@ inode_of(const char *name)
 	return st.st_ino;
 }
 
+/* Whoever takes a list for all there is must know what could not be looked at. */
+static void
+list_of_what_cannot_be_looked_at(void **state)
+{
+	struct probe p;
+	size_t max;
+
+	assert_int_equal(mkdir(in("d"), 0777), 0);
+	scratch_write(in("d/f"), "1");
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(chmod(in("d"), 0444), 0); /* names only */
+	if (geteuid() == 0) /* root may look at everything */
+		assert_int_equal(seteuid(65534), 0);
+	for (max = 0; max <= 10; max += 10) {
+		probe_init(&p, DISK_LIST, "d");
+		p.req.max = max;
+		assert_int_equal(probe_run(&p), -EACCES);
+		probe_fini(&p);
+	}
+	assert_int_equal(seteuid(getuid()), 0);
+	assert_int_equal(chmod(in("d"), 0755), 0);
+}
+
 /* Attributes are on disk before they count as changed, as content is; also of a file that may not
    be opened, by then or before. */
 static void
@@ -1004,6 +1027,7 @@ main(void)
 	    TEST(copy_between_file_systems),
 	    TEST(names_change),
 	    TEST(attributes_usage_and_sweep),
+	    TEST(list_of_what_cannot_be_looked_at),
 	    TEST(attributes_are_durable),
 	    TEST(errors_name_the_remedy),
 	};

@@ -3,7 +3,9 @@
  * fail, cancelled and tried again with their tree; and the place of all of them in the path order
  * and in the queue.
  */
+#include "src/hash.h"
 #include "tests/unit/store_fixture.h"
+#include <uuid/uuid.h>
 
 static int
 setup(void **state)
@@ -419,6 +421,36 @@ test_hidden(void **state)
 	assert_int_equal(fixture_finish(f, id, CHANGE_COMPLETED)->change->state, CHANGE_COMPLETED);
 }
 
+/* Somebody has given the id that a child would have to another change: that one is left alone, and
+   the child is counted as lost. */
+static void
+test_child_id_is_taken(void **state)
+{
+	static const char *const names[] = {"a", "x", NULL};
+	struct fixture *f = *state;
+	struct change *other = fixture_change(f, CHANGE_REMOVE, "elsewhere");
+	unsigned char text[17], sum[32];
+	char id[37], taken[37];
+
+	tree_add(f, id);
+	assert_int_equal(uuid_parse(id, text), 0);
+	text[16] = 'x';
+	sha256(sum, text, sizeof text);
+	sum[6] = (sum[6] & 0x0f) | 0x80;
+	sum[8] = (sum[8] & 0x3f) | 0x80;
+	uuid_unparse_lower(sum, other->id);
+	memcpy(taken, other->id, sizeof taken);
+	fixture_add(f, other);
+	fixture_claim(f, taken);
+	fixture_claim(f, id);
+	tree_grow(f, id, batch_of(names, true));
+	assert_int_equal(f->reply.change->totals.entries, 2);
+	assert_int_equal(f->reply.change->totals.live, 1);
+	assert_int_equal(f->reply.change->totals.failed, 1);
+	assert_int_equal(fixture_finish(f, taken, CHANGE_COMPLETED)->change->kind, CHANGE_REMOVE);
+	fixture_check(f);
+}
+
 static void
 test_cancel(void **state)
 {
@@ -679,6 +711,7 @@ main(void)
 	    test(test_failures),
 	    test(test_failed_directories),
 	    test(test_hidden),
+	    test(test_child_id_is_taken),
 	    test(test_cancel),
 	    test(test_anew),
 	    test(test_anew_after_many),

@@ -268,12 +268,13 @@ test_hidden(void **state)
 
 /* A cloud that has something against one directory. */
 static int shut_code;
+static const char *shut_path = "tree/b";
 static struct cloud_driver shut_driver;
 
 static enum cloud_step
 shut_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
-	if (op->kind != CLOUD_LIST || strcmp(op->path, "tree/b") != 0)
+	if (op->kind != CLOUD_LIST || strcmp(op->path, shut_path) != 0)
 		return memory_driver.request(op, request, err);
 	err_set(err, shut_code, "shut");
 	return CLOUD_STEP_FAIL;
@@ -318,6 +319,35 @@ test_failures(void **state)
 	assert_int_equal(fixture_run_free(tree_of(LOCAL_A, "tree/a", MEMORY_B, "to")), -ENOTDIR);
 	fixture_put(MEMORY_B, "taken", 1, 1);
 	assert_int_equal(fixture_run_free(tree_of(LOCAL_A, "tree", MEMORY_B, "taken")), -ENOTDIR);
+}
+
+/* A root that is but a prefix goes with the last that is moved away; any other that is gone was
+   taken away with what had not been listed. */
+static void
+test_root_vanishes(void **state)
+{
+	struct change *c = tree_of(MEMORY_A, "tree", LOCAL_A, "to");
+
+	make_order(MEMORY_A, -1);
+	shut_driver = memory_driver;
+	shut_driver.request = shut_request;
+	shut_driver.features &= ~(unsigned)CLOUD_HAS_DIRECTORIES;
+	fixture_replace(0, &shut_driver);
+	shut_path = "tree";
+	shut_code = -ENOENT;
+	live = 1;
+	c->move = true;
+	assert_int_equal(fixture_run(c), -ENOENT); /* nothing of it was found yet */
+	c->position = xstrdup("c");
+	assert_int_equal(fixture_run(c), 0);
+	assert_true(fx.found->end && fx.found->len == 0);
+	c->move = false;
+	assert_int_equal(fixture_run(c), -ENOENT);
+	c->move = true;
+	shut_driver.features |= CLOUD_HAS_DIRECTORIES;
+	assert_int_equal(fixture_run(c), -ENOENT);
+	shut_path = "tree/b";
+	change_free(c);
 }
 
 /* A directory that is a link to itself ends where the kernel follows no more. */
@@ -429,6 +459,7 @@ main(void)
 	    test(test_nothing),
 	    test(test_hidden),
 	    test(test_failures),
+	    test(test_root_vanishes),
 	    test(test_loop),
 	    test(test_links),
 	    test(test_into_itself),
