@@ -189,7 +189,6 @@ file_sync_spools(struct task *task, struct file *file, struct err *err)
 			continue;
 		source_ref(source);
 		code = spool_sync(task, source->spool);
-		spool_named(source->spool);
 		if (code != 0)
 			err_sys(err, code, "the spool file %s", spool_name(source->spool));
 		source_unref(source);
@@ -197,6 +196,19 @@ file_sync_spools(struct task *task, struct file *file, struct err *err)
 			return code;
 	}
 	return 0;
+}
+
+static void
+file_tell_spools(struct file *file, void (*tell)(struct spool *))
+{
+	struct source *source;
+	size_t i;
+
+	for (i = 0; i < file->extents.len; i++) {
+		source = file->extents.items[i].source;
+		if (source != NULL && source->spool != NULL)
+			tell(source->spool);
+	}
 }
 
 static int
@@ -216,10 +228,14 @@ file_put_once(struct task *task, struct file *file, const char *path, struct err
 	if (file->mode != 0)
 		json_object_set_new(body, "mode", json_integer(file->mode));
 	url = xasprintf("/api/pending/%s", file->id);
+	file_tell_spools(file, spool_named);
 	crash_point("mount.before_pending");
 	code = task_call(task, &answer, "PUT", url, body, err);
 	crash_point("mount.after_pending");
 	free(url);
+	/* Without room in the store nothing of it was kept; after any other failure the daemon may
+	   have it. */
+	file_tell_spools(file, code == -ENOSPC || code == -EDQUOT ? spool_refused : spool_taken);
 	if (code == 0 && json_object_get(answer, "kind") != NULL)
 		overlay_submitted(file->fs->overlay, answer);
 	json_decref(answer);

@@ -25,7 +25,7 @@ struct spool {
 	const char *name;
 	uint64_t end, sealed, synced;
 	uint64_t serial, origin; /* origin: the serial of what it is a clone of */
-	bool named, synced_name;
+	bool named, taken, synced_name;
 };
 
 /* One job; it owns what it points to, because the task may go before it. */
@@ -154,7 +154,7 @@ spool_open_as(struct task *task, struct spool **out, const char *name)
 	struct spool *spool = spool_alloc(task->fs, name);
 	int code;
 
-	spool->named = name != NULL; /* somebody else's to remove */
+	spool->named = spool->taken = name != NULL; /* somebody else's to remove */
 	code = spool_job_run(task, spool_job_new(spool), spool_job_open);
 	if (code != 0) {
 		spool_unref(spool);
@@ -245,6 +245,18 @@ void
 spool_named(struct spool *spool)
 {
 	spool->named = true;
+}
+
+void
+spool_taken(struct spool *spool)
+{
+	spool->taken = true;
+}
+
+void
+spool_refused(struct spool *spool)
+{
+	spool->named = spool->taken;
 }
 
 uint64_t

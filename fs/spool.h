@@ -49,8 +49,10 @@ struct spool *spool_ref(struct spool *);
 void spool_unref(struct spool
 	*); /* NULL is a no-op.  The last one closes, and removes the file if it was never named */
 const char *spool_name(const struct spool *);
-/* A change names it (or will): from now on the daemon removes it, not we. */
+/* A change is about to name it: from now on the daemon removes it, not we ... */
 void spool_named(struct spool *);
+void spool_taken(struct spool *); /* ... since it has that change, or may have it; */
+void spool_refused(struct spool *); /* or after all not, if nothing it has or may have names it. */
 uint64_t spool_end(const struct spool *);
 uint64_t spool_sealed(const struct spool *);
 void spool_seal(struct spool *);
