@@ -133,6 +133,10 @@ store_account_remove(struct store *, const char *user_id, const char *id, store_
 int store_account_get(struct store *, const char *id, struct account_record **out, struct err *);
 int store_account_by_name(struct store *, const char *user_id, const char *name,
     struct account_record **out, struct err *);
+/* The id of the one that has `ref` for its name, or else for its id, and is this user's; -ENOENT.
+   Its record is not read: this is asked for every change. */
+int store_account_resolve(
+    struct store *, const char *user_id, const char *ref, char out[37], struct err *);
 int store_accounts(
     struct store *, const char *user_id, struct account_record ***out, size_t *len, struct err *);
 

@@ -255,26 +255,54 @@ store_account_get(
 	return account_read(&r, &id, id_text, out, err);
 }
 
+static bool
+account_id_of_name(struct tx *tx, const struct id *user, const char *name, struct id *out)
+{
+	struct key key;
+	MDB_val val;
+
+	if (!store_name_fits(name))
+		return false;
+	key_of_account_name(&key, user, name);
+	if (!tx_get(tx, DB_ACCOUNTS_BY_NAME, key.b, key.len, &val) || val.mv_size != ID_BYTES)
+		return false;
+	memcpy(out->b, val.mv_data, ID_BYTES);
+	return true;
+}
+
 int
 store_account_by_name(struct store *s, const char *user_id, const char *name,
     struct account_record **out, struct err *err)
 {
 	CLEANUP(read_end) struct read r = read_begin(s);
 	struct id id, user;
-	struct key key;
-	MDB_val val;
 
-	if (id_parse(&user, user_id) && store_name_fits(name)) {
-		key_of_account_name(&key, &user, name);
-		if (tx_get(&r.tx, DB_ACCOUNTS_BY_NAME, key.b, key.len, &val) &&
-		    val.mv_size == ID_BYTES) {
-			memcpy(id.b, val.mv_data, ID_BYTES);
-			return account_read(&r, &id, name, out, err);
-		}
-		if (r.tx.error != 0)
-			return read_error(&r, err);
-	}
+	if (id_parse(&user, user_id) && account_id_of_name(&r.tx, &user, name, &id))
+		return account_read(&r, &id, name, out, err);
+	if (r.tx.error != 0)
+		return read_error(&r, err);
 	return err_set(err, -ENOENT, "there is no account '%s'", name);
+}
+
+int
+store_account_resolve(
+    struct store *s, const char *user_id, const char *ref, char out[37], struct err *err)
+{
+	CLEANUP(read_end) struct read r = read_begin(s);
+	struct account_use use;
+	struct id id, user;
+	bool found = false;
+
+	if (id_parse(&user, user_id))
+		found = account_id_of_name(&r.tx, &user, ref, &id) ||
+		    (id_parse(&id, ref) && account_use_get(&r.tx, &id, &use) &&
+			memcmp(&use.user, &user, sizeof user) == 0);
+	if (r.tx.error != 0)
+		return read_error(&r, err);
+	if (!found)
+		return err_set(err, -ENOENT, "there is no account '%s'", ref);
+	id_format(out, &id);
+	return 0;
 }
 
 int

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER       5 /* schema version and CRC32C */
-#define TEXT_MAX     4096
+#define HEADER   5 /* schema version and CRC32C */
+#define TEXT_MAX 4096
+#define RECORD_SMALL                                                                               \
+	2048 /* nearly all are: they are put into words once, not once for their length */
 #define SETTINGS_MAX (1024 * 1024)
 
 /* Order of acceptance, the mark of what was cut off: members beside those of the change. */
@@ -73,13 +75,16 @@ store_name_is_taken(struct tx *tx, enum db db, const struct key *key, const stru
 void
 record_put_json(struct tx *tx, enum db db, const void *key, size_t key_len, json_t *json)
 {
-	CLEANUP(cleanup_free) char *text = NULL;
-	size_t len = json_dumpb(json, NULL, 0, JSON_COMPACT);
+	CLEANUP(cleanup_free) char *large = NULL;
+	char small[HEADER + RECORD_SMALL], *text = small;
+	size_t len = json_dumpb(json, small + HEADER, RECORD_SMALL, JSON_COMPACT);
 	uint32_t crc;
 
 	assert(len > 0);
-	text = xmalloc(HEADER + len);
-	json_dumpb(json, text + HEADER, len, JSON_COMPACT);
+	if (len > RECORD_SMALL) { /* only its length is known by now */
+		text = large = xmalloc(HEADER + len);
+		json_dumpb(json, text + HEADER, len, JSON_COMPACT);
+	}
 	json_decref(json);
 	text[0] = STORE_SCHEMA;
 	crc = htobe32(crc32c(0, text + HEADER, len));

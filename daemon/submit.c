@@ -1,5 +1,4 @@
 #include "daemon/submit.h"
-#include "daemon/accounts.h"
 #include "daemon/check.h"
 #include "daemon/events.h"
 #include "daemon/queue.h"
@@ -13,14 +12,13 @@
 int
 submit_account(struct call *c, char **out, const char *ref, struct err *err)
 {
-	struct account_record *record;
-	int code = accounts_find(c->daemon->accounts, c->user->id, ref, &record, err);
+	char id[37];
+	int code = store_account_resolve(c->daemon->store, c->user->id, ref, id, err);
 
 	if (code != 0)
 		return code;
 	free(*out);
-	*out = xstrdup(record->id);
-	account_record_free(record);
+	*out = xstrdup(id);
 	return 0;
 }
 

@@ -100,14 +100,16 @@ test_accounts(void **state)
 	struct account_record *a = NULL, **list = NULL;
 	struct change *c;
 	struct reply *r;
-	char id[37];
+	char id[37], note[8192];
 	size_t len;
 
+	memset(note, 'n', sizeof note - 1); /* a record that is not small */
+	note[sizeof note - 1] = '\0';
 	assert_int_equal(store_account_by_name(f->s, f->user, "a", &a, NULL), 0);
 	assert_string_equal(a->id, f->a);
 	assert_int_equal(a->revision, 1);
 	buf_add(&a->sealed, "\0\1\2sealed", 9);
-	a->settings = json_pack("{s:s}", "region", "eu");
+	a->settings = json_pack("{s:s,s:s}", "region", "eu", "note", note);
 	a->bandwidth = 1000;
 	xstrset(&a->name, "b");
 	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, -EEXIST);
@@ -119,6 +121,14 @@ test_accounts(void **state)
 
 	fixture_check(f);
 	assert_int_equal(store_account_by_name(f->s, f->user, "a", &a, NULL), -ENOENT);
+	assert_int_equal(store_account_resolve(f->s, f->user, "a", id, NULL), -ENOENT);
+	assert_int_equal(store_account_resolve(f->s, f->user, "photos", id, NULL), 0);
+	assert_string_equal(id, f->a);
+	memset(id, 0, sizeof id);
+	assert_int_equal(store_account_resolve(f->s, f->user, f->a, id, NULL), 0);
+	assert_string_equal(id, f->a);
+	assert_int_equal(store_account_resolve(f->s, f->other, f->a, id, NULL), -ENOENT);
+	assert_int_equal(store_account_resolve(f->s, f->other, "photos", id, NULL), -ENOENT);
 	assert_int_equal(store_account_get(f->s, f->a, &a, NULL), 0);
 	assert_string_equal(a->name, "photos");
 	assert_string_equal(a->driver, "memory");
@@ -128,6 +138,7 @@ test_accounts(void **state)
 	assert_int_equal(a->sealed.len, 9);
 	assert_memory_equal(a->sealed.data, "\0\1\2sealed", 9);
 	assert_string_equal(json_string_value(json_object_get(a->settings, "region")), "eu");
+	assert_string_equal(json_string_value(json_object_get(a->settings, "note")), note);
 	/* Another user's is not there. */
 	memcpy(a->user_id, f->other, sizeof a->user_id);
 	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, -ENOENT);
