@@ -188,6 +188,12 @@ down()
 	absent small large
 	there source small
 	[ -e "$home/from/small" ] && [ -e "$home/from/large" ] && [ ! -e "$home/to/source" ]
+	# What could not be aborted in the storm is when it is over, at the next start at the latest.
+	rules ''
+	daemon_stop
+	daemon_start
+	first=$(peak)
+	timeout 60 bash -c 'until curl -sS "$1/-/state" | jq -e ".uploads == {}" >/dev/null; do :; done' _ "$url"
 }
 
 # rules TEXT: they take the place of those that were; all else stays.
