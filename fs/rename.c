@@ -30,6 +30,7 @@ static int
 rename_submit(struct task *task, struct renaming *r, struct file *file, struct err *err)
 {
 	struct remote *from = r->node->remote, *to = r->to_dir->remote;
+	const char *url;
 	json_t *body;
 	char id[37];
 	int code;
@@ -37,13 +38,17 @@ rename_submit(struct task *task, struct renaming *r, struct file *file, struct e
 	if (from == to) {
 		body = change_body("rename", from, r->from);
 		json_object_set_new(body, "newPath", json_string(r->to));
-		code = change_submit(task, "/api/changes", body, id, err);
+		url = "/api/changes";
 	} else {
 		body = json_pack("{s:s, s:s, s:s, s:s, s:b}", "sourceAccountId", from->id,
 		    "sourcePath", r->from, "destinationAccountId", to->id, "destinationPath", r->to,
 		    "move", 1);
-		code = change_submit(task, "/api/transfers", body, id, err);
+		url = "/api/transfers";
 	}
+	task_defer_interrupts(
+	    task, true); /* one that is sent may be accepted, whatever is heard of it */
+	code = change_submit(task, url, body, id, err);
+	task_defer_interrupts(task, false);
 	if (code == 0)
 		file_set_moving(file, id);
 	return code;
@@ -76,6 +81,23 @@ rename_is_bound(const struct file *file, const struct renaming *r)
 	    rename_needs_place(file->fs, r);
 }
 
+/* The pending write could not be made durable with the new path: all is as it was, also where the
+   daemon has it, but was not heard. */
+static void
+rename_undo(struct task *task, struct renaming *r, struct file *file, const char *old_id)
+{
+	CLEANUP(cleanup_free) char *id = xstrdup(file->id);
+	struct err err = ERR_INIT;
+
+	if (!node_is_detached(r->from_dir) && node_child(r->from_dir, path_name(r->from)) == NULL)
+		node_move(r->node, r->from_dir, path_name(r->from));
+	if (old_id == NULL)
+		return; /* it is dirty: the next flush puts it where it was */
+	file_set_change(file, old_id, FILE_HELD);
+	if (id[0] != '\0')
+		file_cancel_change(task, file->fs, id, &err);
+}
+
 /* The pending write is made durable with the new path, or all is as it was. */
 static int
 rename_put(
@@ -90,15 +112,13 @@ rename_put(
 	node_move(r->node, r->to_dir, r->to_name);
 	file->changes++;
 	code = file_flush(task, file, err);
-	if (code != 0) {
-		if (!node_is_detached(r->from_dir) &&
-		    node_child(r->from_dir, path_name(r->from)) == NULL)
-			node_move(r->node, r->from_dir, path_name(r->from));
-		if (new_place)
-			file_set_change(file, old, FILE_HELD);
-		return code;
-	}
-	return new_place ? file_cancel_change(task, file->fs, old, err) : 0;
+	task_defer_interrupts(task, true);
+	if (code != 0)
+		rename_undo(task, r, file, new_place ? old : NULL);
+	else if (new_place)
+		code = file_cancel_change(task, file->fs, old, err);
+	task_defer_interrupts(task, false);
+	return code;
 }
 
 /* The pending write gets the new path; a name that the cloud still has is removed after it. */
@@ -120,8 +140,11 @@ rename_edit(struct task *task, struct renaming *r, struct file *file, struct err
 	}
 	if (code != 0 || below == -ENOENT)
 		return code;
-	return change_submit(
+	task_defer_interrupts(task, true); /* it has its new name */
+	code = change_submit(
 	    task, "/api/changes", change_body("remove", r->from_dir->remote, r->from), NULL, err);
+	task_defer_interrupts(task, false);
+	return code;
 }
 
 static int

@@ -133,7 +133,7 @@ task_wait(struct task *task, uint64_t deadline)
 		task->hooked = true;
 		fuse_req_interrupt_func(task->req, task_interrupted, task);
 	}
-	if (task->interrupted && task->req != NULL)
+	if (task->interrupted && !task->defers_interrupts && task->req != NULL)
 		return -EINTR;
 	if (task->fs->cancelling)
 		return -ESHUTDOWN;
@@ -153,6 +153,12 @@ task_wait(struct task *task, uint64_t deadline)
 	if (deadline != 0)
 		evtimer_del(task->timer);
 	return 0;
+}
+
+void
+task_defer_interrupts(struct task *task, bool defers)
+{
+	task->defers_interrupts = defers;
 }
 
 /* -- the daemon */

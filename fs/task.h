@@ -4,8 +4,9 @@
  * Every wait in the mount is one of the functions below.  Those for the daemon and the clouds are
  * bounded by a deadline; a lock is held as long as its holder waits.  Each ends with -EINTR as soon
  * as the kernel says that the process that asked was sent a signal: so a process that waits in the
- * mount can always be killed.  What was started stays valid: a job on the pool goes on alone and
- * frees what it was given; a call of the daemon that was given up may have been carried out.
+ * mount can always be killed (at the deadline while it defers interrupts).  What was started stays
+ * valid: a job on the pool goes on alone and frees what it was given; a call of the daemon that was
+ * given up may have been carried out.
  *
  * A task that has a request replies exactly once, through the functions at the end.
  */
@@ -19,7 +20,7 @@ struct task {
 	struct fiber *fiber;
 	fuse_req_t req; /* NULL: none, or replied to */
 	bool asked; /* it had one */
-	bool interrupted;
+	bool interrupted, defers_interrupts;
 	bool hooked;
 	struct event *timer;
 	task_fn run;
@@ -47,6 +48,9 @@ void tasks_cancel(struct fs *); /* every wait of every task ends with -ESHUTDOWN
    clock_mono_ms(), 0: none. 0, -EINTR, -ETIMEDOUT or -ESHUTDOWN. */
 int task_wait(struct task *, uint64_t deadline);
 void task_wake(struct task *);
+/* As long as it defers them interrupts end none of its waits: what it does could be neither left
+   halfway nor denied.  Only for calls of the daemon: those have a deadline. */
+void task_defer_interrupts(struct task *, bool defers);
 
 /* Calls the daemon, again and again while it is away, for at most mount.daemon_timeout.  body is
  *stolen. out (may be NULL): caller decrefs.  So a repetition must do no harm: give changes an id.

@@ -80,6 +80,72 @@ os.close(fd)' "$1" "$home/go" "$2" "$3" 3>&- &
 	[ ! -s "$a/renamed" ]
 }
 
+# Between the mount and the daemon: holds the first request that has the words, until it is let on by
+# the end of its input.
+relay()
+{
+	cat >"$home/relay.py" <<-'END'
+	import os, select, socket, sys, threading
+	at, to, words = sys.argv[1], sys.argv[2], sys.argv[3].encode()
+	turn = threading.Lock()
+	def serve(near):
+	    far = socket.socket(socket.AF_UNIX)
+	    far.connect(to)
+	    while True:
+	        for one in select.select([near, far], [], [])[0]:
+	            data = one.recv(65536)
+	            if not data:
+	                near.close()
+	                far.close()
+	                return
+	            if one is near and words in data and turn.acquire(False):
+	                print("holds", flush=True)
+	                sys.stdin.read()
+	            (far if one is near else near).sendall(data)
+	listener = socket.socket(socket.AF_UNIX)
+	listener.bind(at)
+	listener.listen(64)
+	print("listens", flush=True)
+	while True:
+	    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+	END
+	mkfifo "$home/go"
+	coproc RELAY { exec python3 "$home/relay.py" "$home/relay" "$socket" "$1" <"$home/go" 3>&-; }
+	exec 4>"$home/go" # which the mount does not inherit
+	read -r -t 60 <&"${RELAY[0]}"
+}
+
+@test "a rename that is interrupted when it has happened says that it has" {
+	local renamer
+	echo old >"$home/a/one"
+	relay '"kind":"remove"'
+	mount_here --set api.socket="$home/relay"
+	exec 7>>"$a/one"
+	echo new >&7
+	# shellcheck disable=SC2016
+	python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, lambda *_: None)
+try:
+    os.rename(sys.argv[1], sys.argv[2])
+    print("renamed")
+except InterruptedError:
+    print("interrupted")' "$a/one" "$a/two" >"$home/said" 3>&- 7>&- 4>&- &
+	renamer=$!
+	# No program is started meanwhile: it would have the file open, and not end before the rename.
+	read -r -t 60 <&"${RELAY[0]}"
+	kill -INT "$renamer"
+	[ ! -e "$mounts/absent" ] # the mount answers behind the interrupt
+	exec 4>&-
+	wait "$renamer"
+	exec 7>&-
+	[ "$(cat "$home/said")" = renamed ]
+	[ ! -e "$a/one" ]
+	settled
+	[ ! -e "$home/a/one" ]
+	[ "$(cat "$home/a/two")" = "$(printf 'old\nnew')" ]
+	kill "$RELAY_PID"
+}
+
 @test "what is written in a directory while it is renamed is in the renamed one" {
 	local renamer
 	needs_root
