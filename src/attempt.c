@@ -177,14 +177,6 @@ attempt_start_tree(struct attempt *a)
 	return ATTEMPT_LIST_SOURCE;
 }
 
-static char *
-attempt_where(const struct account *account, const char *path)
-{
-	if (account == NULL || path == NULL || account->driver->identity == NULL)
-		return NULL;
-	return account->driver->identity(account, path);
-}
-
 static void
 attempt_note_places(struct attempt *a)
 {
@@ -192,8 +184,8 @@ attempt_note_places(struct attempt *a)
 
 	if (a->change->segments_len == 0 || s->kind != SEGMENT_ENTRY)
 		return;
-	a->from_where = attempt_where(attempt_source_account(a), s->path);
-	a->to_where = attempt_where(a->account, a->change->path);
+	a->from_where = cloud_where(attempt_source_account(a), s->path);
+	a->to_where = cloud_where(a->account, a->change->path);
 }
 
 static bool
@@ -212,8 +204,8 @@ attempt_is_misled(const struct attempt *a)
 
 	if (a->change->segments_len == 0 || s->kind != SEGMENT_ENTRY)
 		return false;
-	from = attempt_where(attempt_source_account(a), s->path);
-	to = attempt_where(a->account, a->change->path);
+	from = cloud_where(attempt_source_account(a), s->path);
+	to = cloud_where(a->account, a->change->path);
 	return !text_is_equal(from, a->from_where) || !text_is_equal(to, a->to_where) ||
 	    (from != NULL && to != NULL && strcmp(from, to) == 0);
 }

@@ -21,6 +21,7 @@ checkpoint_free(struct checkpoint *c)
 		free(c->before[i]);
 	free(c->before);
 	free(c->path);
+	free(c->place);
 	free(c->source);
 	free(c->upload);
 	upload_parts_fini(&c->parts);
@@ -34,6 +35,7 @@ checkpoint_copy(const struct checkpoint *from)
 	size_t i;
 
 	c->path = xstrdup_null(from->path);
+	c->place = xstrdup_null(from->place);
 	c->source = xstrdup_null(from->source);
 	c->size = from->size;
 	c->part_size = from->part_size;
@@ -69,6 +71,8 @@ checkpoint_head_to_json(const struct checkpoint *c)
 		json_array_append_new(before, json_string(c->before[i]));
 	json = json_pack("{s:s, s:s, s:I, s:I, s:o}", "path", c->path, "source", c->source, "size",
 	    (json_int_t)c->size, "partSize", (json_int_t)c->part_size, "before", before);
+	if (c->place != NULL)
+		json_object_set_new(json, "place", json_string(c->place));
 	if (c->upload != NULL)
 		json_object_set_new(json, "upload", json_string(c->upload));
 	return json;
@@ -103,6 +107,7 @@ checkpoint_head_from_json(struct checkpoint **out, const json_t *json, struct er
 {
 	const char *path = checkpoint_text(json_object_get(json, "path"));
 	const char *source = checkpoint_text(json_object_get(json, "source"));
+	const json_t *place = json_object_get(json, "place");
 	const json_t *upload = json_object_get(json, "upload");
 	const json_t *before = json_object_get(json, "before");
 	json_int_t size = json_integer_value(json_object_get(json, "size"));
@@ -113,6 +118,7 @@ checkpoint_head_from_json(struct checkpoint **out, const json_t *json, struct er
 
 	if (path == NULL || source == NULL || size <= 0 || part_size <= 0 ||
 	    !json_is_array(before) || json_array_size(before) > CLOUD_UPLOADS_MAX ||
+	    (place != NULL && !json_is_string(place)) ||
 	    (upload != NULL && checkpoint_text(upload) == NULL))
 		return checkpoint_damaged(err);
 	json_array_foreach (before, i, item) {
@@ -121,6 +127,7 @@ checkpoint_head_from_json(struct checkpoint **out, const json_t *json, struct er
 	}
 	c = checkpoint_new();
 	c->path = xstrdup(path);
+	c->place = xstrdup_null(json_string_value(place));
 	c->source = xstrdup(source);
 	c->size = (uint64_t)size;
 	c->part_size = (uint64_t)part_size;

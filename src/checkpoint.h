@@ -13,6 +13,7 @@
 
 struct checkpoint {
 	char *path; /* of the destination */
+	char *place; /* where that really was then: the driver's identity; NULL: not known */
 	char *source; /* what is copied: fingerprint of the pinned ranges, hex */
 	uint64_t size, part_size; /* bytes; all parts but the last have part_size */
 	char *upload; /* NULL: an intent */
@@ -32,8 +33,8 @@ void checkpoint_free(struct checkpoint *); /* NULL is a no-op */
 struct checkpoint *checkpoint_copy(const struct checkpoint *);
 bool checkpoint_is_before(const struct checkpoint *, const char *upload); /* not ours */
 
-/* {"path","source","size","partSize","upload","before":[...]}; and a part: [number, length, "tag",
- * crc32c]
+/* {"path","place","source","size","partSize","upload","before":[...]}; and a part: [number, length,
+ * "tag", crc32c]
  */
 json_t *checkpoint_head_to_json(const struct checkpoint *);
 json_t *upload_part_to_json(const struct upload_part *);

@@ -271,6 +271,14 @@ cloud_refuse_copies(struct account *to, const struct account *from)
 	a->refused_until_ms = clock_mono_ms() + CLOUD_REFUSED_MS;
 }
 
+char *
+cloud_where(const struct account *account, const char *path)
+{
+	if (account == NULL || path == NULL || account->driver->identity == NULL)
+		return NULL;
+	return account->driver->identity(account, path);
+}
+
 bool
 cloud_is_same(const struct account *a, const char *path, const struct account *b, const char *path2)
 {

@@ -276,6 +276,8 @@ cloud_account_is_refreshing(struct account *); /* somebody owes it a cloud_accou
 bool cloud_copies_from(const struct account *to, const struct account *from);
 /* It tried, and was refused: for some minutes it is not tried again. */
 void cloud_refuse_copies(struct account *to, const struct account *from);
+/* The driver's identity of the path (cloud_driver); caller frees.  NULL: not known. */
+char *cloud_where(const struct account *, const char *path);
 /* Are the two paths one object, by all that the driver can tell? */
 bool
 cloud_is_same(const struct account *, const char *path, const struct account *, const char *path2);

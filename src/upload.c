@@ -185,6 +185,26 @@ upload_fingerprint(struct upload *u)
 	snprintf(u->source, sizeof u->source, "%s", buf_str(&hex));
 }
 
+/* Nothing of an earlier attempt is left. */
+static enum upload_state
+upload_forget(struct upload *u)
+{
+	checkpoint_free(TAKE(u->checkpoint));
+	upload_note(u, CHECKPOINT_GONE, NULL);
+	return u->sweeping ? UPLOAD_END : UPLOAD_FIND;
+}
+
+/* Does the account mean another place than when the upload was begun?  One whose driver cannot tell
+   does not, nor does a checkpoint from before places were noted. */
+static bool
+upload_is_elsewhere(const struct upload *u)
+{
+	CLEANUP(cleanup_free) char *place = cloud_where(u->to, u->checkpoint->path);
+
+	return place != NULL && u->checkpoint->place != NULL &&
+	    strcmp(place, u->checkpoint->place) != 0;
+}
+
 static enum upload_state
 upload_start_run(struct upload *u)
 {
@@ -192,6 +212,14 @@ upload_start_run(struct upload *u)
 
 	if (c == NULL)
 		return u->sweeping ? UPLOAD_END : UPLOAD_FIND;
+	/* What is at the new place is not ours, and at the old one nobody reaches it any more. */
+	if (upload_is_elsewhere(u)) {
+		log_warning(
+		    "'%s': the account means another place by now; an upload that was begun at %s "
+		    "may be left there",
+		    c->path, c->place);
+		return upload_forget(u);
+	}
 	if (c->upload == NULL)
 		return UPLOAD_LOST;
 	if (u->sweeping || strcmp(c->source, u->source) != 0 || c->size != u->spec.size)
@@ -200,15 +228,6 @@ upload_start_run(struct upload *u)
 	u->parts = (unsigned)((u->spec.size + u->part_size - 1) / u->part_size);
 	/* All is there: it may be the commit whose answer was lost, and then there is no upload. */
 	return c->parts.len == u->parts ? UPLOAD_RUN : UPLOAD_STATUS;
-}
-
-/* Nothing of an earlier attempt is left. */
-static enum upload_state
-upload_forget(struct upload *u)
-{
-	checkpoint_free(TAKE(u->checkpoint));
-	upload_note(u, CHECKPOINT_GONE, NULL);
-	return u->sweeping ? UPLOAD_END : UPLOAD_FIND;
 }
 
 /* The cloud knows nothing of the upload any more. */
@@ -410,6 +429,7 @@ upload_find_run(struct upload *u)
 	op = u->await.op;
 	c = u->checkpoint = checkpoint_new();
 	c->path = xstrdup(u->path);
+	c->place = cloud_where(u->to, u->path);
 	c->source = xstrdup(u->source);
 	c->size = u->spec.size;
 	c->part_size = u->part_size = upload_part_size(&u->to->limits, c->size);

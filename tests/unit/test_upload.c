@@ -236,6 +236,17 @@ a_source_that_shrank_meanwhile(void **state)
 	change_free(c);
 }
 
+/* The account of the destination means another server from now on. */
+static void
+repoint(const char *server)
+{
+	json_t *credentials = json_pack("{s:s}", "server", server);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(cloud_account_renew(fixture_account(MEMORY_B), credentials, &err), 0);
+	json_decref(credentials);
+}
+
 static void
 stop_at_head(struct fixture *f, enum checkpoint_note_kind kind)
 {
@@ -268,6 +279,52 @@ an_upload_whose_id_was_lost(void **state)
 	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
 	free(after);
 	change_free(c);
+}
+
+/* At the new place an upload without parts is somebody else's: the one that was begun is not there.
+ */
+static void
+an_upload_that_was_begun_elsewhere(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+	CLEANUP(cleanup_free) char *foreign = NULL;
+
+	fixture_put(MEMORY_A, "large", 12, SIZE);
+	fx.on_note = stop_at_head;
+	assert_int_equal(fixture_run(c), -ESHUTDOWN);
+	fx.on_note = NULL;
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
+	repoint("memory-elsewhere");
+	foreign = foreign_upload(false);
+	c->repeated = true;
+	assert_int_equal(fixture_run(c), 0);
+	fixture_expect(MEMORY_B, "dst/large", 12, SIZE);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
+	abort_upload(foreign);
+	change_free(c);
+	memory_forget("memory-elsewhere");
+}
+
+/* A sweep of it touches nothing there, and is not repeated for ever. */
+static void
+a_sweep_of_an_upload_that_was_begun_elsewhere(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+	CLEANUP(cleanup_free) char *foreign = NULL;
+
+	fixture_put(MEMORY_A, "large", 13, SIZE);
+	fx.on_note = stop_at_head;
+	assert_int_equal(fixture_run(c), -ESHUTDOWN);
+	fx.on_note = NULL;
+	repoint("memory-elsewhere");
+	foreign = foreign_upload(false);
+	c->cancel = true;
+	assert_int_equal(fixture_run(c), -ECANCELED);
+	assert_null(fx.checkpoint);
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
+	abort_upload(foreign);
+	change_free(c);
+	memory_forget("memory-elsewhere");
 }
 
 /* All was written and the commit's answer was lost with the process. */
@@ -559,6 +616,7 @@ checkpoints_are_kept(void **state)
 	json_t *json;
 
 	c->path = xstrdup("a/b");
+	c->place = xstrdup("s3://somewhere/a/b");
 	c->source = xstrdup("abc");
 	c->size = SIZE;
 	c->part_size = MIB;
@@ -568,6 +626,7 @@ checkpoints_are_kept(void **state)
 	assert_int_equal(checkpoint_head_from_json(&read, json, &err), 0);
 	assert_null(read->upload);
 	assert_string_equal(read->path, "a/b");
+	assert_string_equal(read->place, "s3://somewhere/a/b");
 	assert_true(checkpoint_is_before(read, "other"));
 	assert_false(checkpoint_is_before(read, "mine"));
 	checkpoint_free(TAKE(read));
@@ -606,6 +665,8 @@ main(void)
 	    CASE(a_source_that_changed_meanwhile),
 	    CASE(a_source_that_shrank_meanwhile),
 	    CASE(an_upload_whose_id_was_lost),
+	    CASE(an_upload_that_was_begun_elsewhere),
+	    CASE(a_sweep_of_an_upload_that_was_begun_elsewhere),
 	    CASE(a_commit_whose_answer_was_lost),
 	    CASE(parts_that_fail_are_written_again),
 	    CASE(answers_that_are_lost),
