@@ -470,12 +470,17 @@ static void
 a_very_long_wait_is_the_callers(void **state)
 {
 	struct script script = SCRIPT("503 Slow\r\nRetry-After: 7200");
+	uint64_t begun = clock_mono_ms();
 	struct probe p;
 
 	serve(&script);
 	probe_init(&p, CLOUD_STAT);
 	assert_int_equal(probe_run(&p), -EAGAIN);
 	assert_int_equal(p.err.wait_ms, 7200000);
+	/* But the account is asked again after ten minutes, for others. */
+	assert_true(throttle_paused_until(account->throttle) >= (begun + 600000) * 1000000);
+	assert_true(
+	    throttle_paused_until(account->throttle) <= (clock_mono_ms() + 600001) * 1000000);
 	probe_fini(&p);
 }
 

@@ -227,6 +227,21 @@ few_changes_say_nothing(void **state)
 	assert_string_equal(m.pair.reason, "no more are allowed");
 }
 
+/* Answers and refusals are two counters, read one after the other: a refusal may be seen before its
+   answer, and none of the answers yet. */
+static void
+refusals_are_seen_before_their_answers(void **state)
+{
+	struct pair_round round = {.running = PAIR_FIRST, .max = 1000, .answers = 0, .refusals = 4};
+	struct pair pair;
+
+	pair_init(&pair);
+	assert_false(pair_tick(&pair, &round, 1000)); /* the first round begins */
+	assert_true(pair_tick(&pair, &round, 1000 + PAIR_ROUND_MS));
+	assert_int_equal(pair.at_once, PAIR_FIRST / 2);
+	assert_string_equal(pair.reason, "a cloud asks to slow down");
+}
+
 int
 main(void)
 {
@@ -238,6 +253,7 @@ main(void)
 	    cmocka_unit_test(a_storm_is_come_back_from),
 	    cmocka_unit_test(failures_count_too),
 	    cmocka_unit_test(few_changes_say_nothing),
+	    cmocka_unit_test(refusals_are_seen_before_their_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
