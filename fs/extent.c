@@ -256,20 +256,27 @@ void
 extents_copy(struct extents *to, uint64_t offset, const struct extents *from, uint64_t start,
     uint64_t length)
 {
-	CLEANUP(extents_fini) struct extents copy = {0};
-	const struct extent *extent;
-	uint64_t skip, take;
+	CLEANUP(extents_fini) struct extents copy = {0}; /* `to` may be `from` */
+	size_t i = extents_search(from, start);
+	struct extent piece;
+	uint64_t skip;
 
 	assert(start + length <= extents_size(from));
-	extents_assign(&copy, from); /* `to` may be `from` */
-	while (length > 0) {
-		extent = extents_at(&copy, start);
-		skip = start - extent->offset;
-		take = MIN(length, extent->length - skip);
-		extents_put(to, offset, take, extent->source, extent->from + skip);
-		offset += take;
-		start += take;
-		length -= take;
+	for (; length > 0; i++) {
+		piece = from->items[i];
+		skip = start - piece.offset;
+		piece.offset = start;
+		piece.length = MIN(length, piece.length - skip);
+		piece.from += piece.source != NULL ? skip : 0;
+		source_ref(piece.source);
+		extents_insert(&copy, copy.len, &piece);
+		start += piece.length;
+		length -= piece.length;
+	}
+	for (i = 0; i < copy.len; i++) {
+		extents_put(
+		    to, offset, copy.items[i].length, copy.items[i].source, copy.items[i].from);
+		offset += copy.items[i].length;
 	}
 }
 

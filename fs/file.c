@@ -352,8 +352,10 @@ int
 file_read_content(
     struct task *task, struct file *file, void *out, size_t len, uint64_t offset, struct err *err)
 {
-	CLEANUP(extents_fini) struct extents now = {0};
+	CLEANUP(extents_fini) struct extents now = {0}; /* it may change while we wait */
+	uint64_t size = file_size(file);
 
-	extents_assign(&now, &file->extents); /* it may change while we wait */
-	return extents_read_content(task, &now, out, len, offset, err);
+	if (offset < size)
+		extents_copy(&now, 0, &file->extents, offset, MIN(len, size - offset));
+	return extents_read_content(task, &now, out, len, 0, err);
 }
