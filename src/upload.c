@@ -212,8 +212,8 @@ upload_start_run(struct upload *u)
 
 	if (c == NULL)
 		return u->sweeping ? UPLOAD_END : UPLOAD_FIND;
-	/* An id says itself whether it is known there, as it is where a server has moved.  Without one
-	   nothing at the new place is ours, and at the old one nobody reaches it any more. */
+	/* An id says itself whether it is known there, as it is where a server has moved.  Without
+	   one nothing at the new place is ours, and at the old one nobody reaches it any more. */
 	if (c->upload == NULL && upload_is_elsewhere(u)) {
 		log_warning(
 		    "'%s': the account means another place by now; an upload that was begun at %s "
