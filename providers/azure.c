@@ -35,8 +35,6 @@ ask_list(struct azure_ask *ask, const struct cloud_op *op, const char *prefix, c
 	if (levels && !top) {
 		azure_query_add(&ask->query, "delimiter", "/");
 		azure_query_add(&ask->query, "include", "metadata");
-	} else if (op->kind == CLOUD_RMDIR && *prefix == '\0') {
-		azure_query_add(&ask->query, "include", "uncommittedblobs");
 	}
 	if (azure->next[0] != '\0')
 		azure_query_add(&ask->query, "marker", azure->next);
@@ -104,9 +102,10 @@ put_remove(const struct cloud_op *op, struct azure_ask *ask)
 }
 
 /* FIRST: is it empty?  SECOND: the marker "dir/" goes, if it is there.  THIRD: is there a marker
-   "dir"?  FOURTH: it goes.  The service would delete a container with all that is in it, also with
-   the blocks of uploads that are under way; it has no condition for that: "Delete Container" knows
-   only the time of the container itself, which blobs do not change. */
+   "dir"?  FOURTH: it goes.  The service would delete a container with all that is in it, and has no
+   condition for that: "Delete Container" knows only the time of the container itself, which blobs
+   do not change.  Blocks of uploads that were never finished do not count: nobody sees them, an
+   upload that was cancelled leaves them for a week, and one that is under way fails and says so. */
 static void
 put_rmdir(const struct cloud_op *op, struct azure_ask *ask, const char *prefix)
 {
@@ -386,11 +385,7 @@ rmdir_listed(struct cloud_op *op, const struct http_response *res, struct err *e
 	azure_locate(&place, op->account->data, op->path);
 	azure->marker |= page.marker;
 	if (page.found > (*place.key != '\0' && page.marker))
-		return object_refuse(err, -ENOTEMPTY, op->path,
-		    *place.key != '\0'
-			? "directory not empty"
-			: "directory not empty: blobs are in it, or blocks of uploads that are under "
-			  "way or were given up within a week");
+		return object_refuse(err, -ENOTEMPTY, op->path, "directory not empty");
 	if (step == CLOUD_STEP_NEXT)
 		return step;
 	return azure_next(op, azure->marker || *place.key == '\0' ? AZURE_SECOND : AZURE_THIRD);

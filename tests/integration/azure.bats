@@ -167,17 +167,6 @@ dies()
 	run ! skyferry ls azure:other
 }
 
-@test "a container in which an upload is under way is not empty" {
-	printf 1 | request PUT "under-way?blockid=MDAx&comp=block"
-	[ -z "$(skyferry ls "all:$box")" ]
-	run ! skyferry rm -r "all:$box"
-	[[ $output == *"uploads that are under way"* ]]
-	[ "$(blocks uncommitted under-way)" = 001 ]
-	printf 1 | request PUT under-way x-ms-blob-type:BlockBlob
-	skyferry rm -r "all:$box"
-	run ! skyferry ls "all:$box"
-}
-
 @test "what others have put there: leases, page and append blobs" {
 	echo ours >"$home/from/f"
 	request PUT append x-ms-blob-type:AppendBlob </dev/null

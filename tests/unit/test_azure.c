@@ -494,8 +494,7 @@ test_containers(void **state)
 	/* The service would remove all that is in it. */
 	bench_op(&b, CLOUD_RMDIR, "new-box");
 	bench_expect(&b, "GET",
-	    "http://127.0.0.1:10000/acct/new-box?comp=list&include=uncommittedblobs&maxresults=2"
-	    "&restype=container");
+	    "http://127.0.0.1:10000/acct/new-box?comp=list&maxresults=2&restype=container");
 	assert_int_equal(bench_answer(&b, 200, "",
 			     "<EnumerationResults><Blobs><Blob><Name>x</Name></Blob></Blobs>"
 			     "</EnumerationResults>"),
