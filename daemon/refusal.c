@@ -180,13 +180,20 @@ refusals_add(struct refusals *all, struct worker *worker, const char *account_id
 
 /* -- accounts that are held */
 
+/* Also while it is still under way. */
+static void
+recheck_drop_op(struct recheck *h)
+{
+	if (h->op != NULL)
+		cloud_op_cancel(h->op);
+	cloud_op_free(TAKE(h->op));
+}
+
 static void
 recheck_free(struct recheck *h)
 {
 	TAILQ_REMOVE(&h->all->rechecks, h, next);
-	if (h->op != NULL)
-		cloud_op_cancel(h->op);
-	cloud_op_free(h->op);
+	recheck_drop_op(h);
 	event_free(h->timer);
 	free(h);
 }
@@ -204,7 +211,7 @@ recheck_ended(struct recheck *h, int code)
 {
 	static const struct err none = ERR_INIT;
 
-	cloud_op_free(TAKE(h->op));
+	recheck_drop_op(h);
 	if (probe_is_good(code)) {
 		log_info("account %s works again, its transfers go on", h->account_id);
 		accounts_reached(h->all->daemon->accounts, h->account_id, h->revision, 0, &none);

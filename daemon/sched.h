@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SCHED_CLEANUP (CHANGE_PRIORITY_MAX + 1)
+#define SCHED_CLEANUP (CHANGE_PRIORITY_MAX + 1) /* the level of what only cleans up */
 
 struct sched;
 struct sched_lane; /* opaque handle; lives as long as the sched */

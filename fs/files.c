@@ -34,15 +34,7 @@ again:
 		    (!file_is_dirty(file) && file->state != FILE_HELD) ||
 		    !extents_read(&file->extents, account_id, path))
 			continue;
-		file_ref(file);
-		code = lock_take(task, &file->lock);
-		if (code == 0) {
-			code = file_flush(task, file, err);
-			if (code == 0)
-				code = file_commit(task, file, 0, err);
-			lock_drop(task, &file->lock);
-		}
-		file_unref(file);
+		code = file_queue(task, file, err);
 		if (code != 0)
 			return code;
 		goto again;
@@ -75,15 +67,7 @@ again:
 		if (file->state != FILE_HELD || node_is_detached(file->node) ||
 		    file->lock.owner != NULL)
 			continue;
-		file_ref(file);
-		code = lock_take(task, &file->lock);
-		if (code == 0) {
-			code = file_flush(task, file, &err);
-			if (code == 0)
-				code = file_commit(task, file, 0, &err);
-			lock_drop(task, &file->lock);
-		}
-		file_unref(file);
+		code = file_queue(task, file, &err);
 		if (code != 0)
 			return;
 		goto again;

@@ -342,6 +342,23 @@ file_commit(struct task *task, struct file *file, uint64_t settle_ms, struct err
 }
 
 int
+file_queue(struct task *task, struct file *file, struct err *err)
+{
+	int code;
+
+	file_ref(file);
+	code = lock_take(task, &file->lock);
+	if (code == 0) {
+		code = file_flush(task, file, err);
+		if (code == 0)
+			code = file_commit(task, file, 0, err);
+		lock_drop(task, &file->lock);
+	}
+	file_unref(file);
+	return code;
+}
+
+int
 file_wait_cloud(struct task *task, struct file *file, struct err *err)
 {
 	char id[sizeof(file->id)];

@@ -1,8 +1,8 @@
 /*
  * pending: the pending write that stands for a file in the daemon: put there at each FLUSH, held
  * while somebody may still write, committed when nobody does, taken back when the file is removed.
- * The file's lock is held by whoever calls, but for file_wait_cloud() and file_sweep(), which take
- * it.
+ * The file's lock is held by whoever calls, but for file_queue(), file_wait_cloud() and
+ * file_sweep(), which take it.
  *
  * Order.  The daemon runs changes of one path in the order in which it accepted them.  So what a
  * dirty file has copied from a path must be made durable before a change of that path is submitted
@@ -21,6 +21,8 @@ int file_try_hold(struct task *, struct file *, struct err *err);
 int file_flush(struct task *, struct file *, struct err *);
 /* After file_flush(): it may be claimed, after settle_ms. */
 int file_commit(struct task *, struct file *, uint64_t settle_ms, struct err *);
+/* Flushed and committed, without settling. */
+int file_queue(struct task *, struct file *, struct err *);
 /* Flushed, committed and in the cloud: 0, or why not. */
 int file_wait_cloud(struct task *, struct file *, struct err *);
 /* Nobody writes any more: flush and commit in the background, again and again until it is done. */

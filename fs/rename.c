@@ -234,15 +234,7 @@ again:
 			return err_set(err, -EBUSY, "'%s' is being written", file->node->name);
 		if (file->state != FILE_HELD && !file_is_dirty(file))
 			continue;
-		file_ref(file);
-		code = lock_take(task, &file->lock);
-		if (code == 0) {
-			code = file_flush(task, file, err);
-			if (code == 0)
-				code = file_commit(task, file, 0, err);
-			lock_drop(task, &file->lock);
-		}
-		file_unref(file);
+		code = file_queue(task, file, err);
 		if (code != 0)
 			return code;
 		goto again;

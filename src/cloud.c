@@ -15,9 +15,9 @@
 /* A request that was not refused for so long will hardly be: a long upload's answer comes when all
  * of it has been sent. */
 #define CLOUD_OVERDUE_MS 1000
-/* In a storm one request looks so often whether it is over, where the cloud does not say when. */
 /* Whatever the cloud asks for: then one request asks again. */
 #define CLOUD_ASKED_MAX_MS 600000
+/* In a storm one request looks so often whether it is over, where the cloud does not say when. */
 #define CLOUD_PAUSE_MAX_MS 5000
 #define NSEC_PER_MSEC      UINT64_C(1000000)
 

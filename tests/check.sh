@@ -1,5 +1,5 @@
 #!/bin/bash
-# contrib/check with stubs for a build: what it counts, and what it shows of that which failed.
+# contrib/check with a build that is only acted: what it counts, and what it shows of that which failed.
 set -u
 source=${top_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/skyferry-test.XXXXXX") || exit 1

@@ -298,6 +298,20 @@ until_state()
 	there again small
 }
 
+@test "keys that are refused: a look that is never answered ends, and is not the last" {
+	play keys
+	daemon_stop
+	# The look's own limit (15 s) is to end it.
+	daemon_start --set account.recheck=10ms --set http.stall_timeout=60s
+	first=$(peak)
+	keys_of s3 old
+	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' >/dev/null
+	until_state .held /api/accounts/s3
+	rules 'any: stall'
+	skyferry transfer wait --all --timeout 60
+	there put small
+}
+
 @test "keys that are refused: what waits can be cancelled, and the account removed" {
 	local id
 	play keys
