@@ -458,7 +458,8 @@ cloud_account_lost(struct op_private *p)
 	if (p->asked_ns == 0)
 		return;
 	if (!p->overdue)
-		throttle_lost(&account_private(p->op.account)->member, clock_mono_ns());
+		throttle_leave(
+		    &account_private(p->op.account)->member, THROTTLE_ASK, clock_mono_ns());
 	account_forget_asked(p);
 }
 

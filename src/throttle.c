@@ -374,12 +374,6 @@ throttle_overdue(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns)
 }
 
 void
-throttle_lost(struct throttle_member *m, uint64_t now_ns)
-{
-	throttle_leave(m, THROTTLE_ASK, now_ns);
-}
-
-void
 throttle_accepted(struct throttle_member *m, uint64_t sent_ns, uint64_t now_ns, bool late)
 {
 	struct throttle *t = m->throttle;

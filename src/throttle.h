@@ -65,7 +65,6 @@ uint64_t throttle_ask(struct throttle_member *, uint64_t now_ns);
 /* It has been under way for so long that it will hardly be refused any more: it makes room for
    another one.  Its answer is told when it comes, as a late one. */
 void throttle_overdue(struct throttle_member *, uint64_t sent_ns, uint64_t now_ns);
-void throttle_lost(struct throttle_member *, uint64_t now_ns); /* no answer came, nor will one */
 void throttle_accepted(struct throttle_member *, uint64_t sent_ns, uint64_t now_ns, bool late);
 /* How many storms have begun since the last good answer, if this one made it a storm: the caller
    chooses a pause.  Else 0. */

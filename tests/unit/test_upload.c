@@ -281,21 +281,28 @@ an_upload_whose_id_was_lost(void **state)
 	change_free(c);
 }
 
+/* Its upload is begun, then the account means another place, where somebody else's is: the id of
+   that, caller frees. */
+static char *
+begin_elsewhere(const struct change *c, unsigned seed)
+{
+	fixture_put(MEMORY_A, "large", seed, SIZE);
+	fx.on_note = stop_at_head;
+	assert_int_equal(fixture_run(c), -ESHUTDOWN);
+	fx.on_note = NULL;
+	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
+	repoint("memory-elsewhere");
+	return foreign_upload(false);
+}
+
 /* At the new place an upload without parts is somebody else's: the one that was begun is not there.
  */
 static void
 an_upload_that_was_begun_elsewhere(void **state)
 {
 	struct change *c = transfer(MEMORY_A, MEMORY_B);
-	CLEANUP(cleanup_free) char *foreign = NULL;
+	CLEANUP(cleanup_free) char *foreign = begin_elsewhere(c, 12);
 
-	fixture_put(MEMORY_A, "large", 12, SIZE);
-	fx.on_note = stop_at_head;
-	assert_int_equal(fixture_run(c), -ESHUTDOWN);
-	fx.on_note = NULL;
-	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 1);
-	repoint("memory-elsewhere");
-	foreign = foreign_upload(false);
 	c->repeated = true;
 	assert_int_equal(fixture_run(c), 0);
 	fixture_expect(MEMORY_B, "dst/large", 12, SIZE);
@@ -310,14 +317,8 @@ static void
 a_sweep_of_an_upload_that_was_begun_elsewhere(void **state)
 {
 	struct change *c = transfer(MEMORY_A, MEMORY_B);
-	CLEANUP(cleanup_free) char *foreign = NULL;
+	CLEANUP(cleanup_free) char *foreign = begin_elsewhere(c, 13);
 
-	fixture_put(MEMORY_A, "large", 13, SIZE);
-	fx.on_note = stop_at_head;
-	assert_int_equal(fixture_run(c), -ESHUTDOWN);
-	fx.on_note = NULL;
-	repoint("memory-elsewhere");
-	foreign = foreign_upload(false);
 	c->cancel = true;
 	assert_int_equal(fixture_run(c), -ECANCELED);
 	assert_null(fx.checkpoint);
