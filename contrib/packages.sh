@@ -5,7 +5,7 @@ PACKAGES_BUILD="gcc make autoconf automake pkg-config libfuse3-dev libcurl4-open
 libjansson-dev libevent-dev libxml2-dev libjwt-dev libcrypt-dev uuid-dev libinih-dev"
 PACKAGES_RUN="fuse3 ca-certificates"
 PACKAGES_TEST="libcmocka-dev bats curl jq strace attr bsdutils procps util-linux python3 clang clang-format
-clang-tidy libclang-rt-14-dev cppcheck shellcheck mandoc xz-utils iproute2 git zsh valgrind"
+clang-tidy libclang-rt-14-dev cppcheck shellcheck mandoc xz-utils iproute2 git zsh valgrind openssl rclone"
 PACKAGES_SERVERS="ceph-mon ceph-osd radosgw ceph-common
 swift-proxy swift-account swift-container swift-object memcached"
 # It comes with other Nodes than Debian's too, which would have to go for it.

@@ -119,6 +119,23 @@ struct cloud_request { /* which member is used: driver->transport */
 	struct disk_request disk;
 };
 
+/*
+ * The access token that another server grants (OAuth), of accounts whose requests carry one.  The
+ * runner gets it with one request for all ops of the account: before the first, when it is about to
+ * expire, and when a `response` says REFRESH.  Ops wait meanwhile; what they are in the middle of
+ * goes on with the new token.
+ */
+struct cloud_sign_in {
+	bool (*is_needed)(const struct account *, uint64_t now_ms); /* no token, or not for long */
+	int (*request)(struct account *, uint64_t now_ms, struct http_request *,
+	    struct err *); /* fills it in */
+	/* Takes the token.  -EKEYEXPIRED: there will be none, a person must sign in again;
+	   transient errors are tried again. */
+	int (*response)(
+	    struct account *, uint64_t now_ms, const struct http_response *, struct err *);
+	void (*forget)(struct account *); /* the token was refused */
+};
+
 struct cloud_driver {
 	const char *name; /* "s3" */
 	const char *title; /* "Amazon S3 and compatible" */
@@ -139,6 +156,7 @@ struct cloud_driver {
 	   before: http answers that never came do not reach the driver. */
 	enum cloud_step (*response)(struct cloud_op *, const struct http_response *, struct err *);
 	enum cloud_step (*disk_response)(struct cloud_op *, struct disk_response *, struct err *);
+	const struct cloud_sign_in *sign_in; /* HTTP only; NULL: requests need no token */
 	/* Can `to` copy natively from `from` (both of this driver)?  NULL: only if they are the
 	 * same account. */
 	bool (*copies_from)(const struct account *to, const struct account *from);

@@ -1,6 +1,7 @@
 # A server that misbehaves, and how: one scenario a file.
-dist_noinst_SCRIPTS += tests/fakes/s3.py
-EXTRA_DIST += tests/fakes/module.mk \
+dist_noinst_SCRIPTS += tests/fakes/s3.py tests/fakes/as-cloud.sh
+EXTRA_DIST += tests/fakes/module.mk tests/fakes/lib.mjs \
+	tests/fakes/sdk/package.json tests/fakes/sdk/package-lock.json \
 	tests/fakes/scenarios/babble.txt \
 	tests/fakes/scenarios/cancel.txt \
 	tests/fakes/scenarios/close-answer.txt \
