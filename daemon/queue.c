@@ -518,12 +518,11 @@ queue_on_progress(void *arg, const struct worker_progress *progress, size_t len)
 }
 
 static void
-queue_on_refused(void *arg, struct worker *worker, const char *account_id, uint64_t revision,
-    const struct err *why)
+queue_on_refused(void *arg, const struct worker_refusal *refusal)
 {
 	struct queue *q = arg;
 
-	refusals_add(q->daemon->refusals, worker, account_id, revision, why);
+	refusals_add(q->daemon->refusals, refusal);
 }
 
 static const struct worker_handler worker_handler = {

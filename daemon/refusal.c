@@ -84,18 +84,23 @@ refusal_is_open(struct refusal *r)
 }
 
 static void
+refusal_holds(struct refusal *r, const struct err *err)
+{
+	log_error("account '%s' is refused, its transfers wait until it is signed in again: %s",
+	    r->record->name, err_text(err));
+	/* The store has it before the first change comes back to the queue. */
+	accounts_reached(
+	    r->all->daemon->accounts, r->record->id, r->record->revision, err->code, err);
+	refusal_tell(r);
+}
+
+static void
 refusal_on_probed(void *arg, struct cloud_op *op, int code, const struct err *err)
 {
 	struct refusal *r = arg;
 
 	if (code == -EKEYEXPIRED) {
-		log_error("account '%s' is refused, its transfers wait until it is signed in "
-			  "again: %s",
-		    r->record->name, err_text(err));
-		/* The store has it before the first change comes back to the queue. */
-		accounts_reached(
-		    r->all->daemon->accounts, r->record->id, r->record->revision, code, err);
-		refusal_tell(r);
+		refusal_holds(r, err);
 	} else if (probe_is_good(code)) {
 		r->err.code = -EACCES; /* that one object is not for it */
 		refusal_tell(r);
@@ -151,29 +156,31 @@ refusal_renew(struct refusals *all, struct worker *worker, const struct account_
 }
 
 void
-refusals_add(struct refusals *all, struct worker *worker, const char *account_id, uint64_t revision,
-    const struct err *why)
+refusals_add(struct refusals *all, const struct worker_refusal *refused)
 {
 	struct account_record *record;
 	struct refusal *r;
 
-	if (store_account_get(all->daemon->store, account_id, &record, NULL) != 0) {
-		worker_refuse(worker, account_id, why);
+	if (store_account_get(all->daemon->store, refused->id, &record, NULL) != 0) {
+		worker_refuse(refused->worker, refused->id, &refused->err);
 		return;
 	}
 	accounts_forget_before(all->daemon->accounts, record);
-	if (record->revision != revision && refusal_renew(all, worker, record) == 0) {
+	if (record->revision != refused->revision &&
+	    refusal_renew(all, refused->worker, record) == 0) {
 		account_record_free(record);
 		return;
 	}
 	r = xcalloc(1, sizeof *r);
 	r->all = all;
-	r->worker = worker;
+	r->worker = refused->worker;
 	r->record = record;
-	r->err = *why;
+	r->err = refused->err;
 	TAILQ_INSERT_TAIL(&all->list, r, next);
 	if (record->held)
 		refusal_tell(r);
+	else if (refused->is_signed_out)
+		refusal_holds(r, &refused->err);
 	else
 		refusal_probe(r);
 }

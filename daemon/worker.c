@@ -374,19 +374,12 @@ worker_account_open(
 
 /* -- credentials that are refused */
 
-struct worker_refusal {
-	struct worker *worker;
-	char id[37];
-	uint64_t revision;
-	struct err err;
-};
-
 static void
 worker_refused_run(void *arg)
 {
 	struct worker_refusal *r = arg;
 
-	r->worker->handler.refused(r->worker->arg, r->worker, r->id, r->revision, &r->err);
+	r->worker->handler.refused(r->worker->arg, r);
 	free(r);
 }
 
@@ -406,6 +399,7 @@ worker_on_refused(void *arg, struct account *account, const struct err *why)
 	r->worker = w;
 	snprintf(r->id, sizeof r->id, "%s", account->id);
 	r->revision = wa->revision;
+	r->is_signed_out = cloud_account_is_signed_out(account);
 	r->err = *why;
 	loop_post(w->config.control, worker_refused_run, r);
 }

@@ -41,6 +41,15 @@ struct worker_progress {
 };
 
 /* All on the control loop. */
+/* A cloud refuses an account's credentials of this revision. */
+struct worker_refusal {
+	struct worker *worker;
+	char id[37]; /* the account's */
+	uint64_t revision;
+	bool is_signed_out; /* all of them, not only for one object */
+	struct err err;
+};
+
 struct worker_handler {
 	void (*progress)(void *arg, const struct worker_progress *, size_t len);
 	/* After a HEAD, worker_noted() is waited for. */
@@ -50,9 +59,8 @@ struct worker_handler {
 	void (*grow)(void *arg, void *owner, struct walk_batch *);
 	void (*verified)(void *arg, void *owner, const struct attempt_result *);
 	void (*done)(void *arg, void *owner, const struct attempt_result *);
-	/* A cloud refuses the credentials of this revision: worker_renew(), or worker_refuse(). */
-	void (*refused)(void *arg, struct worker *, const char *account_id, uint64_t revision,
-	    const struct err *why);
+	/* Answered by worker_renew(), or worker_refuse(). */
+	void (*refused)(void *arg, const struct worker_refusal *);
 };
 
 struct worker_config {

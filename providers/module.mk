@@ -13,6 +13,7 @@ libproviders_a_SOURCES = \
 	providers/listing.c providers/listing.h \
 	providers/local.c \
 	providers/memory.c \
+	providers/oauth.c providers/oauth.h \
 	providers/object.c providers/object.h \
 	providers/providers.c providers/providers.h \
 	providers/s3.c providers/s3_private.h \

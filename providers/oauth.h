@@ -6,13 +6,12 @@
  */
 #pragma once
 #include "src/cloud.h"
-#include <openssl/evp.h>
 
 struct oauth {
 	char *token_url; /* NULL: no token is needed */
 	char *client_id, *client_secret, *refresh_token; /* of a person's grant */
 	char *service, *scope; /* a service account's mail address */
-	EVP_PKEY *key; /* and its key */
+	char *key; /* and its RSA key, PEM */
 	char *ca; /* PEM file; or NULL */
 	char *token; /* the access token, or NULL */
 	uint64_t good_until_ms; /* by our clock, with a margin */

@@ -148,6 +148,7 @@ account_leave_gates(struct account_private *a)
 static void
 account_free(struct account_private *a)
 {
+	cloud_sign_in_cancel(a);
 	cloud_account_unref(a->retired);
 	if (a->account.throttle != NULL)
 		account_leave_gates(a);
@@ -212,6 +213,7 @@ cloud_account_renew(struct account *account, const json_t *credentials, struct e
 
 	if (code != 0)
 		return code;
+	cloud_sign_in_cancel(a); /* that was for the old ones */
 	SWAP(account->data, fresh->data);
 	SWAP(account->limits, fresh->limits);
 	SWAP(account->hashes, fresh->hashes);
@@ -531,6 +533,13 @@ account_give_up(struct account_private *a)
 	}
 }
 
+/* Is it not the cloud that p waits for, but credentials, or a token? */
+static bool
+account_is_waiting(struct account_private *a, const struct op_private *p)
+{
+	return a->refreshing || (p->refused == 0 && cloud_sign_in_awaited(a));
+}
+
 /* Sends what may be sent.  How long until the rest may be, in ms; 0: there is none. */
 static uint64_t
 account_send(struct account_private *a)
@@ -540,7 +549,7 @@ account_send(struct account_private *a)
 
 	account_admit(a);
 	account_give_up(a);
-	while ((p = TAILQ_FIRST(&a->ready)) != NULL && !a->refreshing) {
+	while ((p = TAILQ_FIRST(&a->ready)) != NULL && !account_is_waiting(a, p)) {
 		wait = p->refused != 0 ? 0 : account_take_turn(a, p);
 		if (wait > 0)
 			break;
@@ -548,7 +557,7 @@ account_send(struct account_private *a)
 		cloud_op_send(p);
 		account_admit(a); /* it may have ended at once */
 	}
-	if (p == NULL || a->refreshing)
+	if (p == NULL || account_is_waiting(a, p))
 		throttle_wait_no_more(&a->member, THROTTLE_ASK);
 	return wait;
 }
@@ -600,13 +609,25 @@ cloud_account_is_refreshing(struct account *account)
 	return account_private(account)->refreshing;
 }
 
-/* Also from inside config.refresh(): so nothing ends here, account_on_wake() does that. */
+/* Nothing ends here, account_on_wake() does that: it may be inside config.refresh(). */
+void
+cloud_account_fail(struct account_private *a, int code, const struct err *err)
+{
+	struct op_private *p;
+
+	TAILQ_FOREACH (p, &a->ready, next) {
+		p->refused = code;
+		p->refused_err = *err;
+	}
+	cloud_account_wake(a);
+}
+
 void
 cloud_account_refreshed(
     struct cloud_runner *runner, struct account *account, int code, const struct err *err)
 {
+	static const struct err none = ERR_INIT;
 	struct account_private *a = account_private(account);
-	struct op_private *p;
 
 	a->refreshing = false;
 	if (code == 0)
@@ -614,10 +635,5 @@ cloud_account_refreshed(
 	if (a->runner == NULL)
 		return; /* nothing was ever sent */
 	assert(a->runner == runner);
-	TAILQ_FOREACH (p, &a->ready, next) {
-		p->refused = code;
-		if (code != 0)
-			p->refused_err = *err;
-	}
-	cloud_account_wake(a);
+	cloud_account_fail(a, code, code == 0 ? &none : err);
 }

@@ -270,7 +270,8 @@ struct cloud_runner_config {
 };
 struct cloud_runner *
 cloud_runner_new(struct loop *, struct pool *, const struct cloud_runner_config *, struct err *);
-void cloud_runner_free(struct cloud_runner *); /* no op may be under way */
+/* No op may be under way; its accounts go before it. */
+void cloud_runner_free(struct cloud_runner *);
 void
 cloud_runner_set_concurrency(struct cloud_runner *, unsigned); /* ops that are under way go on */
 struct loop *cloud_runner_loop(struct cloud_runner *);
@@ -291,6 +292,8 @@ int cloud_account_renew(struct account *, const json_t *credentials, struct err 
 void cloud_account_refreshed(struct cloud_runner *, struct account *, int code, const struct err *);
 bool
 cloud_account_is_refreshing(struct account *); /* somebody owes it a cloud_account_refreshed() */
+/* Was it refused a token?  Then it is the account that is refused, not an object of it. */
+bool cloud_account_is_signed_out(const struct account *);
 bool cloud_copies_from(const struct account *to, const struct account *from);
 /* It tried, and was refused: for some minutes it is not tried again. */
 void cloud_refuse_copies(struct account *to, const struct account *from);

@@ -347,6 +347,14 @@ op_can_repeat(const struct op_private *p, const struct err *err)
 	    op->entry.version != NULL;
 }
 
+/* What went wrong before does not count against it any more. */
+static void
+op_came_further(struct op_private *p)
+{
+	p->tries = (struct cloud_tries){.failures = 0};
+	p->was_signed_in = p->was_refreshed = false;
+}
+
 static void
 op_retry(struct op_private *p, struct err *err)
 {
@@ -359,7 +367,7 @@ op_retry(struct op_private *p, struct err *err)
 		return;
 	}
 	if (op->streamed > p->streamed_before)
-		p->tries = (struct cloud_tries){.failures = 0};
+		op_came_further(p);
 	if (op_can_repeat(p, err))
 		wait = cloud_tries_next(&p->tries, p->runner,
 		    op->attempts_max > 0 ? op->attempts_max : CLOUD_ATTEMPTS, op->attempts_max == 0,
@@ -383,6 +391,12 @@ op_refresh(struct op_private *p, struct err *err)
 		op_ready(p); /* renewed since it was sent */
 		return;
 	}
+	if (p->op.account->driver->sign_in != NULL && !p->was_signed_in) {
+		p->was_signed_in = true;
+		cloud_sign_out(a);
+		op_ready(p);
+		return;
+	}
 	if (p->was_refreshed || p->runner->config.refresh == NULL) {
 		cloud_op_end(p, err->code, err);
 		return;
@@ -399,7 +413,7 @@ op_step(struct op_private *p, enum cloud_step step, struct err *err)
 		err_set(err, -EIO, "'%s': failed for an unknown reason", p->op.path);
 	switch (step) {
 	case CLOUD_STEP_NEXT:
-		p->tries = (struct cloud_tries){.failures = 0};
+		op_came_further(p);
 		op_ready(p);
 		break;
 	case CLOUD_STEP_DONE: cloud_op_end(p, 0, NULL); break;
@@ -424,7 +438,8 @@ cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn d
 	p->done = done;
 	p->arg = arg;
 	p->tries = (struct cloud_tries){.failures = 0};
-	p->was_refreshed = p->ring_used = p->restart = p->head_told = false;
+	p->was_signed_in = p->was_refreshed = false;
+	p->ring_used = p->restart = p->head_told = false;
 	p->refused = 0;
 	free(op->data);
 	op->data = xcalloc(1, MAX(op->account->driver->op_size, 1));

@@ -41,7 +41,7 @@ struct op_private {
 	uint64_t asked_ns; /* when the request was sent that has no answer; 0: none */
 	bool overdue; /* and it is not in account->asking any more */
 	TAILQ_ENTRY(op_private) asking;
-	bool was_refreshed; /* once for each op */
+	bool was_signed_in, was_refreshed; /* since it last came further: once each */
 	unsigned generation; /* of the credentials that the request used */
 	int refused; /* the refresh it waited for failed, with refused_err */
 	struct err refused_err;
@@ -65,7 +65,9 @@ struct account_private {
 	char refused[37]; /* the account that copies were last refused from */
 	uint64_t refused_until_ms; /* monotonic */
 	bool refreshing;
-	unsigned generation; /* of the credentials */
+	struct sign_in *sign_in; /* under way, or NULL */
+	bool sign_in_refused; /* the last one; other credentials were asked for */
+	unsigned generation; /* of the credentials, and of the token got with them */
 	struct account *retired; /* has what the former credentials hold; and so on */
 };
 
@@ -91,6 +93,14 @@ void cloud_account_accepted(struct op_private *p);
 void cloud_account_lost(struct op_private *p); /* no answer */
 void cloud_account_refused(struct op_private *p, uint64_t asked_ms);
 void cloud_account_refresh(struct account_private *, const struct err *why);
+/* Those who wait for their turn fail so. */
+void cloud_account_fail(struct account_private *, int code, const struct err *);
+
+/* cloud_sign_in.c */
+/* Must the account's ops wait for a token?  If nobody gets it yet, that begins. */
+bool cloud_sign_in_awaited(struct account_private *);
+void cloud_sign_in_cancel(struct account_private *);
+void cloud_sign_out(struct account_private *); /* the token was refused */
 
 /* cloud_op.c */
 /* Exponential with full jitter, and what was asked for. */

@@ -13,6 +13,7 @@ libskyferry_a_SOURCES = \
 	src/clock.c src/clock.h \
 	src/cloud.c src/cloud.h \
 	src/cloud_op.c src/cloud_private.h \
+	src/cloud_sign_in.c \
 	src/copy.c src/copy.h \
 	src/crash.c src/crash.h \
 	src/crc32c.c \

@@ -1,0 +1,154 @@
+/* An account's access token: one request gets it, and all the account's ops wait for that. */
+#include "src/clock.h"
+#include "src/cloud_private.h"
+#include "src/log.h"
+#include <assert.h>
+#include <stdlib.h>
+
+#define SIGN_IN_ATTEMPTS 5
+/* Of one request: token servers answer at once, or not. */
+#define SIGN_IN_TIMEOUT_MS 30000
+/* An answer is a few lines of JSON; some tokens are long. */
+#define SIGN_IN_ANSWER_MAX 65536
+
+struct sign_in {
+	struct account_private *account;
+	struct http_request request;
+	struct http_call *call; /* or NULL: it waits */
+	struct event *timer;
+	struct cloud_tries tries;
+};
+
+static void
+sign_in_free(struct sign_in *s)
+{
+	s->account->sign_in = NULL;
+	if (s->call != NULL)
+		http_cancel(s->call);
+	http_request_fini(&s->request);
+	event_free(s->timer);
+	free(s);
+}
+
+void
+cloud_sign_in_cancel(struct account_private *a)
+{
+	if (a->sign_in != NULL)
+		sign_in_free(a->sign_in);
+}
+
+static void
+sign_in_ends(struct sign_in *s, int code, const struct err *err)
+{
+	struct account_private *a = s->account;
+	bool was_refused = a->sign_in_refused;
+
+	sign_in_free(s);
+	a->sign_in_refused = code == -EKEYEXPIRED;
+	if (code == 0) {
+		a->generation++;
+		cloud_account_wake(a);
+	} else if (a->sign_in_refused && !was_refused && a->runner->config.refresh != NULL) {
+		cloud_account_refresh(a, err);
+	} else {
+		cloud_account_fail(a, code, err);
+	}
+}
+
+static void
+sign_in_failed(struct sign_in *s, int code, const struct err *err)
+{
+	uint64_t wait = CLOUD_ENOUGH;
+	struct timeval tv;
+
+	if (err_is_transient(code))
+		wait =
+		    cloud_tries_next(&s->tries, s->account->runner, SIGN_IN_ATTEMPTS, false, err);
+	if (wait == CLOUD_ENOUGH) {
+		sign_in_ends(s, code, err);
+		return;
+	}
+	log_debug("%s: no token, again in %llu ms: %s", s->account->account.name,
+	    (unsigned long long)wait, err_text(err));
+	tv = (struct timeval){
+	    .tv_sec = (time_t)(wait / 1000), .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+	event_add(s->timer, &tv);
+}
+
+static enum http_take
+sign_in_on_head(void *arg, struct http_response *res, struct ring **sink, size_t *collect_max)
+{
+	*collect_max = SIGN_IN_ANSWER_MAX;
+	return HTTP_COLLECT;
+}
+
+static void
+sign_in_on_done(void *arg, int code, struct http_response *res, const struct err *why)
+{
+	struct sign_in *s = arg;
+	struct account *account = &s->account->account;
+	struct err err = *why;
+
+	s->call = NULL;
+	http_request_fini(&s->request);
+	if (code == 0) {
+		code = account->driver->sign_in->response(account, clock_ms(), res, &err);
+		if (err.wait_ms == 0)
+			err.wait_ms = http_retry_after(res, clock_ms());
+	}
+	if (code == 0)
+		sign_in_ends(s, 0, NULL);
+	else
+		sign_in_failed(s, code, &err);
+}
+
+static void
+sign_in_send(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct http_handler handler = {
+	    .head = sign_in_on_head, .done = sign_in_on_done};
+	struct sign_in *s = arg;
+	struct account *account = &s->account->account;
+	struct err err = ERR_INIT;
+	int code;
+
+	http_request_init(&s->request);
+	s->request.total_timeout_ms = SIGN_IN_TIMEOUT_MS;
+	code = account->driver->sign_in->request(account, clock_ms(), &s->request, &err);
+	if (code == 0)
+		s->call = http_start(s->account->runner->http, &s->request, NULL, &handler, s);
+	else
+		sign_in_ends(s, code, &err);
+}
+
+bool
+cloud_sign_in_awaited(struct account_private *a)
+{
+	const struct cloud_sign_in *driver = a->account.driver->sign_in;
+	struct sign_in *s;
+
+	if (a->sign_in != NULL)
+		return true;
+	if (driver == NULL || !driver->is_needed(&a->account, clock_ms()))
+		return false;
+	s = xcalloc(1, sizeof *s);
+	s->account = a;
+	s->timer = evtimer_new(loop_base(a->runner->loop), sign_in_send, s);
+	http_request_init(&s->request);
+	a->sign_in = s;
+	event_active(s->timer, EV_TIMEOUT, 0);
+	return true;
+}
+
+void
+cloud_sign_out(struct account_private *a)
+{
+	if (a->sign_in == NULL)
+		a->account.driver->sign_in->forget(&a->account);
+}
+
+bool
+cloud_account_is_signed_out(const struct account *account)
+{
+	return account_private(account)->sign_in_refused;
+}
