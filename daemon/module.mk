@@ -55,4 +55,4 @@ libdaemon_a_SOURCES += \
 
 bin_PROGRAMS += skyferryd
 skyferryd_SOURCES = daemon/main.c
-skyferryd_LDADD = libdaemon.a $(SKY_LIBS) $(LMDB_LIBS) $(JWT_LIBS) $(CRYPT_LIBS)
+skyferryd_LDADD = libdaemon.a $(SKY_LIBS) $(LMDB_LIBS) $(CRYPT_LIBS)

@@ -60,4 +60,4 @@ libskyferry_a_SOURCES = \
 
 # What every program is linked with, in this order.
 SKY_LIBS = libproviders.a libskyferry.a \
-	$(CURL_LIBS) $(XML_LIBS) $(SSL_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(UUID_LIBS) $(INIH_LIBS)
+	$(CURL_LIBS) $(XML_LIBS) $(SSL_LIBS) $(JANSSON_LIBS) $(EVENT_LIBS) $(JWT_LIBS) $(UUID_LIBS) $(INIH_LIBS)

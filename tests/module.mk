@@ -12,6 +12,7 @@
 # full_tests           what only `contrib/check --full` runs
 # s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
 # azure_tests          what needs SKYFERRY_TEST_AZURE; neither
+# clouds_tests        what meets a cloud's fake (tests/fakes), or a client that knows the cloud and meets it too
 # s3_pair_tests        what needs SKYFERRY_TEST_S3_OTHER as well
 # s3_fault_tests       what needs SKYFERRY_TEST_S3, and kills it: nothing else may use it meanwhile
 TEST_EXTENSIONS = .bats .sh
@@ -36,6 +37,7 @@ fakes_tests =
 full_tests =
 s3_tests =
 azure_tests =
+clouds_tests =
 s3_pair_tests =
 s3_fault_tests =
 include tests/unit/base.mk
@@ -56,10 +58,10 @@ dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
-EXTRA_DIST += $(integration_tests) $(fakes_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/s3.bash tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+EXTRA_DIST += $(integration_tests) $(fakes_tests) $(clouds_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/s3.bash tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
-.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-thread-full print-fakes print-full print-s3 print-s3-pair print-s3-faults print-azure
+.PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-thread-full print-fakes print-full print-s3 print-s3-pair print-s3-faults print-azure print-clouds
 check-programs: $(check_PROGRAMS)
 print-unit:
 	@echo $(unit_programs) $(script_tests)
@@ -85,3 +87,5 @@ print-azure:
 	@echo $(azure_tests)
 print-s3-faults:
 	@echo $(s3_fault_tests)
+print-clouds:
+	@echo $(clouds_tests)

@@ -1,5 +1,5 @@
 # unit tests: daemon
-DAEMON_LIBS = libdaemon.a $(SKY_LIBS) $(LMDB_LIBS) $(JWT_LIBS) $(CRYPT_LIBS) $(CMOCKA_LIBS)
+DAEMON_LIBS = libdaemon.a $(SKY_LIBS) $(LMDB_LIBS) $(CRYPT_LIBS) $(CMOCKA_LIBS)
 
 unit_programs += tests/unit/test_sched
 tests_unit_test_sched_SOURCES = tests/unit/test_sched.c

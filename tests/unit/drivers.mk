@@ -8,6 +8,7 @@ unit_programs += \
 	tests/unit/test_s3 \
 	tests/unit/test_s3_upload \
 	tests/unit/test_sharedkey \
+	tests/unit/test_sign_in \
 	tests/unit/test_sigv4 \
 	tests/unit/test_xml
 
@@ -50,6 +51,9 @@ tests_unit_test_s3_upload_SOURCES = \
 tests_unit_test_s3_upload_LDADD = $(UNIT_LIBS)
 tests_unit_test_sharedkey_SOURCES = tests/unit/test_sharedkey.c
 tests_unit_test_sharedkey_LDADD = $(UNIT_LIBS)
+tests_unit_test_sign_in_SOURCES = tests/unit/test_sign_in.c \
+	tests/unit/server.c tests/unit/server.h
+tests_unit_test_sign_in_LDADD = $(UNIT_LIBS)
 tests_unit_test_sigv4_SOURCES = tests/unit/test_sigv4.c
 tests_unit_test_sigv4_LDADD = $(UNIT_LIBS)
 tests_unit_test_xml_SOURCES = tests/unit/test_xml.c

@@ -1,0 +1,552 @@
+/* Access tokens: the runner's part (src/cloud_sign_in.c) and OAuth's (providers/oauth.c), with a
+   server that grants them and one that wants them. */
+#include "tests/unit/check.h"
+
+#include "providers/oauth.h"
+#include "src/clock.h"
+#include "src/cloud.h"
+#include "tests/unit/server.h"
+#include <errno.h>
+#include <jwt.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROBES 5
+
+struct grants {
+	const char *const *answers; /* "STATUS BODY"; the last is repeated; of the token server */
+	atomic_uint asked; /* for tokens */
+	atomic_uint served, refused; /* ops with the right token, with another one */
+	unsigned good; /* only the token of this number is right: "token-N"; 0: the newest */
+	char form[4096]; /* of the last request for a token */
+};
+
+static struct loop *loop;
+static struct pool *pool;
+static struct cloud_runner *runner;
+static struct server *server;
+static struct account *account;
+static unsigned left, refreshes;
+static char *service_key; /* PEM */
+static EVP_PKEY *rsa;
+static bool renews; /* refresh() gives the account other credentials */
+static bool as_service;
+
+/* the servers, which are one */
+
+static void
+answer_token(struct grants *g, int fd, const struct request *req)
+{
+	unsigned at = atomic_fetch_add(&g->asked, 1), i = 0;
+	const char *answer, *body;
+	char made[128];
+
+	snprintf(g->form, sizeof g->form, "%.*s", (int)req->body_len, req->body);
+	while (i < at && g->answers[i + 1] != NULL)
+		i++;
+	answer = g->answers[i];
+	if (strcmp(answer, "reset") == 0) {
+		server_reset(fd);
+		return;
+	}
+	body = strchr(answer, ' ') + 1;
+	if (strncmp(body, "life ", 5) == 0) {
+		snprintf(made, sizeof made,
+		    "{\"access_token\":\"token-%u\",\"token_type\":\"bearer\",\"expires_in\":%s}",
+		    at + 1, body + 5);
+		body = made;
+	}
+	server_write(
+	    fd, "HTTP/1.1 %.3s OK\r\nContent-Length: %zu\r\n\r\n%s", answer, strlen(body), body);
+}
+
+static void
+answer_op(struct grants *g, int fd, const struct request *req)
+{
+	char wanted[64];
+
+	snprintf(wanted, sizeof wanted, "Authorization: Bearer token-%u\r\n",
+	    g->good > 0 ? g->good : atomic_load(&g->asked));
+	if (strstr(req->head, wanted) != NULL) {
+		atomic_fetch_add(&g->served, 1);
+		server_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	} else {
+		atomic_fetch_add(&g->refused, 1);
+		server_write(fd, "HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n");
+	}
+}
+
+static void
+serve(struct server *s, int fd, unsigned n, void *arg)
+{
+	struct request req;
+
+	while (server_read(fd, &req, true)) {
+		if (strcmp(req.target, "/token") == 0)
+			answer_token(arg, fd, &req);
+		else
+			answer_op(arg, fd, &req);
+		server_request_fini(&req);
+	}
+}
+
+/* a driver that wants a token */
+
+struct signed_account {
+	struct oauth oauth; /* first */
+	char url[64];
+};
+
+static const struct cloud_field signed_fields[] = {
+    {.name = "port", .title = "Port", .required = true},
+    {.name = "refreshToken", .title = "Refresh token", .value = "refresh & me"},
+    {.name = NULL},
+};
+
+static int
+signed_open(struct account *a, const json_t *credentials, struct err *err)
+{
+	struct signed_account *own = a->data;
+	const char *port = json_string_value(json_object_get(credentials, "port"));
+	CLEANUP(cleanup_free) char *token = xasprintf("http://127.0.0.1:%s/token", port);
+	json_t *file;
+	char *text;
+	int code;
+
+	snprintf(own->url, sizeof own->url, "http://127.0.0.1:%s/thing", port);
+	if (!as_service)
+		return oauth_open_refresh(&own->oauth, token, "client id", "client secret",
+		    json_string_value(json_object_get(credentials, "refreshToken")), err);
+	file = json_pack("{s:s,s:s,s:s}", "client_email", "robot@example.com", "private_key",
+	    service_key, "token_uri", "https://oauth.example.com/token");
+	text = json_dumps(file, 0);
+	code = oauth_open_service(&own->oauth, text, token, "https://scope.example.com", err);
+	free(text);
+	json_decref(file);
+	return code;
+}
+
+static void
+signed_close(struct account *a)
+{
+	oauth_close(a->data);
+}
+
+static enum cloud_step
+signed_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	const struct signed_account *own = op->account->data;
+
+	buf_puts(&request->http.url, own->url);
+	oauth_put_authorization(&request->http, &own->oauth);
+	return CLOUD_STEP_SEND;
+}
+
+static enum cloud_step
+signed_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	if (res->status == 200)
+		return CLOUD_STEP_DONE;
+	err_set(err, -EKEYEXPIRED, "not this token");
+	return CLOUD_STEP_REFRESH;
+}
+
+static const struct cloud_driver signed_driver = {
+    .name = "signed",
+    .title = "Signed",
+    .transport = CLOUD_HTTP,
+    .limits = {.concurrency = 2 * PROBES},
+    .fields = signed_fields,
+    .account_size = sizeof(struct signed_account),
+    .open = signed_open,
+    .close = signed_close,
+    .request = signed_request,
+    .response = signed_response,
+    .sign_in = &oauth_sign_in,
+};
+
+/* the scaffold */
+
+static json_t *
+credentials_new(const char *refresh_token)
+{
+	return json_pack("{s:o,s:s}", "port", json_sprintf("%d", server_port(server)),
+	    "refreshToken", refresh_token);
+}
+
+static void
+on_refresh(void *arg, struct account *a, const struct err *why)
+{
+	struct err err = ERR_INIT;
+	json_t *other = credentials_new("another");
+
+	refreshes++;
+	if (renews)
+		assert_int_equal(cloud_account_renew(a, other, &err), 0);
+	else
+		err = *why;
+	json_decref(other);
+	cloud_account_refreshed(runner, a, renews ? 0 : why->code, &err);
+}
+
+static int
+setup(void **state)
+{
+	const struct cloud_runner_config config = {
+	    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 5000},
+	    .backoff_base_ms = 2,
+	    .backoff_max_ms = 10,
+	    .refresh = on_refresh,
+	};
+	struct err err = ERR_INIT;
+
+	loop = loop_new("sign-in", &err);
+	pool = pool_new(1, &err);
+	runner = cloud_runner_new(loop, pool, &config, &err);
+	assert_non_null(runner);
+	refreshes = left = 0;
+	renews = as_service = false;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	cloud_account_unref(account);
+	account = NULL;
+	cloud_runner_free(runner);
+	pool_free(pool);
+	loop_free(loop);
+	if (server != NULL)
+		server_stop(server);
+	server = NULL;
+	return 0;
+}
+
+static void
+start(struct grants *g)
+{
+	struct err err = ERR_INIT;
+	json_t *credentials;
+
+	server = server_start(serve, g);
+	credentials = credentials_new("refresh & me");
+	assert_int_equal(
+	    cloud_account_open(&account, &signed_driver, "id", "mine", credentials, &err), 0);
+	json_decref(credentials);
+}
+
+struct probe {
+	struct cloud_op *op;
+	int code;
+	struct err err;
+};
+
+static void
+probe_done(void *arg, struct cloud_op *op, int code, const struct err *err)
+{
+	struct probe *p = arg;
+
+	p->code = code;
+	p->err = *err;
+	if (--left == 0)
+		loop_stop(loop);
+}
+
+/* So many at once; all end with code. */
+static void
+run(struct probe *probes, unsigned n, int code)
+{
+	for (unsigned i = 0; i < n; i++) {
+		probes[i] = (struct probe){.op = cloud_op_new(account, CLOUD_STAT, "thing")};
+		left++;
+		cloud_op_start(runner, probes[i].op, probe_done, &probes[i]);
+	}
+	loop_run(loop);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(probes[i].code, code);
+		cloud_op_free(probes[i].op);
+	}
+}
+
+#define GRANTS(...)                                                                                \
+	{                                                                                          \
+		.answers = (const char *const[])                                                   \
+		{                                                                                  \
+			__VA_ARGS__, NULL                                                          \
+		}                                                                                  \
+	}
+
+static const char refused[] =
+    "400 {\"error\":\"invalid_grant\",\"error_description\":\"Token has been revoked.\"}";
+
+/* the tests */
+
+static void
+one_token_serves_all(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+	struct probe probes[PROBES];
+
+	start(&g);
+	run(probes, PROBES, 0);
+	run(probes, PROBES, 0);
+	assert_int_equal(g.asked, 1);
+	assert_int_equal(g.served, 2 * PROBES);
+	assert_int_equal(g.refused, 0);
+	assert_string_equal(g.form,
+	    "grant_type=refresh_token&refresh_token=refresh%20%26%20me&client_id=client%20id"
+	    "&client_secret=client%20secret");
+}
+
+static void
+a_token_is_renewed_before_it_expires(void **state)
+{
+	struct account fake = {.name = "fake"};
+	struct oauth oauth = {.token_url = "http://127.0.0.1/"};
+	struct http_response res;
+	struct err err = ERR_INIT;
+
+	fake.data = &oauth;
+	http_response_init(&res);
+	res.status = 200;
+	res.body.max = 1000;
+	buf_puts(&res.body, "{\"access_token\":\"t\",\"expires_in\":3600}");
+	assert_true(oauth_sign_in.is_needed(&fake, 1000));
+	assert_int_equal(oauth_sign_in.response(&fake, 1000, &res, &err), 0);
+	assert_false(oauth_sign_in.is_needed(&fake, 1000 + 3539999));
+	assert_true(oauth_sign_in.is_needed(&fake, 1000 + 3540000));
+	/* A short life keeps most of itself. */
+	buf_reset(&res.body);
+	buf_puts(&res.body, "{\"access_token\":\"t\",\"expires_in\":8}");
+	assert_int_equal(oauth_sign_in.response(&fake, 1000, &res, &err), 0);
+	assert_false(oauth_sign_in.is_needed(&fake, 1000 + 5999));
+	assert_true(oauth_sign_in.is_needed(&fake, 1000 + 6000));
+	/* Not said: an hour. */
+	buf_reset(&res.body);
+	buf_puts(&res.body, "{\"access_token\":\"t\"}");
+	assert_int_equal(oauth_sign_in.response(&fake, 1000, &res, &err), 0);
+	assert_false(oauth_sign_in.is_needed(&fake, 1000 + 3539999));
+	oauth_sign_in.forget(&fake);
+	assert_true(oauth_sign_in.is_needed(&fake, 1000));
+	http_response_fini(&res);
+}
+
+static void
+a_refused_token_is_renewed_once_for_all(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+	struct probe probes[PROBES];
+
+	start(&g);
+	run(probes, 1, 0);
+	g.good = 2; /* the first is worth nothing any more */
+	run(probes, PROBES, 0);
+	assert_int_equal(g.asked, 2);
+	assert_int_equal(g.served, 1 + PROBES);
+	assert_int_equal(refreshes, 0);
+	/* Nothing that the token server gives is good: whoever looks after credentials is asked. */
+	g.good = 1000;
+	run(probes, 1, -EKEYEXPIRED);
+	assert_int_equal(g.asked, 3);
+	assert_int_equal(refreshes, 1);
+	assert_false(cloud_account_is_signed_out(account));
+}
+
+static void
+a_token_server_in_trouble_is_asked_again(void **state)
+{
+	struct grants g = GRANTS("503 busy", "reset", "429 {}", "200 life 3600");
+	struct probe probes[PROBES];
+
+	start(&g);
+	run(probes, PROBES, 0);
+	assert_int_equal(g.asked, 4);
+}
+
+static void
+a_token_server_that_stays_in_trouble_fails_them(void **state)
+{
+	struct grants g = GRANTS("503 {\"error\":\"temporarily_unavailable\"}");
+	struct probe probes[PROBES];
+
+	start(&g);
+	run(probes, PROBES, -EAGAIN);
+	assert_int_equal(g.asked, 5);
+	assert_non_null(strstr(probes[0].err.msg, "503: temporarily_unavailable"));
+	assert_int_equal(refreshes, 0);
+	assert_int_equal(g.served + g.refused, 0);
+}
+
+static void
+nonsense_is_no_token(void **state)
+{
+	struct grants g = GRANTS("200 {\"access_token\":\"a b\"}");
+	struct probe probes[1];
+
+	start(&g);
+	run(probes, 1, -EPROTO);
+	assert_non_null(strstr(probes[0].err.msg, "gave no bearer token"));
+}
+
+static void
+a_revoked_grant_needs_a_person(void **state)
+{
+	struct grants g = GRANTS(refused);
+	struct probe probes[PROBES];
+
+	start(&g);
+	run(probes, PROBES, -EKEYEXPIRED);
+	assert_int_equal(refreshes, 1);
+	assert_int_equal(g.asked, 1);
+	assert_true(cloud_account_is_signed_out(account));
+	assert_non_null(strstr(probes[0].err.msg, "'mine' must be signed in again"));
+	assert_non_null(strstr(probes[0].err.msg, "Token has been revoked."));
+	assert_null(strstr(probes[0].err.msg, "refresh & me"));
+}
+
+static void
+other_credentials_end_a_revocation(void **state)
+{
+	struct grants g = GRANTS(refused, "200 life 3600", refused);
+	struct probe probes[PROBES];
+
+	renews = true;
+	start(&g);
+	run(probes, PROBES, 0);
+	assert_int_equal(refreshes, 1);
+	assert_int_equal(g.asked, 2);
+	assert_non_null(strstr(g.form, "refresh_token=another"));
+	assert_false(cloud_account_is_signed_out(account));
+	/* But not for ever: what is refused again, with other credentials, has failed. */
+	g.good = 1000;
+	run(probes, 1, -EKEYEXPIRED);
+	assert_int_equal(refreshes, 2);
+}
+
+/* Its ops are gone, and then the account: nothing is left to answer to. */
+static void
+an_account_goes_while_it_signs_in(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+	struct cloud_op *op;
+
+	start(&g);
+	op = cloud_op_new(account, CLOUD_STAT, "thing");
+	cloud_op_start(runner, op, probe_done, NULL);
+	while (g.asked == 0)
+		event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+	cloud_op_cancel(op);
+	cloud_op_free(op);
+	cloud_account_unref(account);
+	account = NULL;
+	event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+}
+
+static void
+a_service_account_signs_its_grant(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+	struct probe probes[1];
+	char *public;
+	const char *assertion;
+	BIO *bio = BIO_new(BIO_s_mem());
+	long length;
+	jwt_t *jwt = NULL;
+	long now = (long)(clock_ms() / 1000);
+
+	as_service = true;
+	start(&g);
+	run(probes, 1, 0);
+	assertion = strstr(g.form, "&assertion=");
+	assert_non_null(assertion);
+	assert_ptr_equal(
+	    strstr(g.form, "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"),
+	    g.form);
+	PEM_write_bio_PUBKEY(bio, rsa);
+	length = BIO_get_mem_data(bio, &public);
+	assert_int_equal(jwt_decode(&jwt, assertion + strlen("&assertion="),
+			     (const unsigned char *)public, (int)length),
+	    0);
+	assert_int_equal(jwt_get_alg(jwt), JWT_ALG_RS256);
+	assert_string_equal(jwt_get_grant(jwt, "iss"), "robot@example.com");
+	assert_string_equal(jwt_get_grant(jwt, "scope"), "https://scope.example.com");
+	assert_non_null(strstr(jwt_get_grant(jwt, "aud"), "/token"));
+	assert_true(jwt_get_grant_int(jwt, "iat") <= now);
+	assert_true(jwt_get_grant_int(jwt, "exp") > now);
+	assert_int_equal(jwt_get_grant_int(jwt, "exp") - jwt_get_grant_int(jwt, "iat"), 3600);
+	jwt_free(jwt);
+	BIO_free(bio);
+}
+
+static void
+what_is_no_grant_is_refused(void **state)
+{
+	struct oauth oauth = {.token = NULL};
+	struct err err = ERR_INIT;
+
+	assert_int_equal(
+	    oauth_open_refresh(&oauth, "http://example.com/token", "i", NULL, "r", &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "must begin with https://"));
+	assert_int_equal(
+	    oauth_open_refresh(&oauth, "http://127.0.0.1.example.com/", "i", NULL, "r", &err),
+	    -EINVAL);
+	assert_int_equal(
+	    oauth_open_refresh(&oauth, "https://a b/token", "i", NULL, "r", &err), -EINVAL);
+	assert_int_equal(oauth_open_service(&oauth, "{}", NULL, "s", &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "serviceAccount: it must be the JSON key file"));
+	assert_int_equal(
+	    oauth_open_service(&oauth,
+		"{\"client_email\":\"m\",\"private_key\":\"k\",\"token_uri\":\"https://x/\"}", NULL,
+		"s", &err),
+	    -EINVAL);
+	assert_non_null(strstr(err.msg, "no RSA key"));
+	oauth_close(&oauth);
+}
+
+static int
+make_key(void **state)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *pem;
+	long len;
+
+	rsa = EVP_RSA_gen(2048);
+	PEM_write_bio_PrivateKey(bio, rsa, NULL, NULL, 0, NULL, NULL);
+	len = BIO_get_mem_data(bio, &pem);
+	service_key = xstrndup(pem, (size_t)len);
+	BIO_free(bio);
+	return 0;
+}
+
+static int
+free_key(void **state)
+{
+	EVP_PKEY_free(rsa);
+	free(service_key);
+	return 0;
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(one_token_serves_all),
+	    cmocka_unit_test(a_token_is_renewed_before_it_expires),
+	    TEST(a_refused_token_is_renewed_once_for_all),
+	    TEST(a_token_server_in_trouble_is_asked_again),
+	    TEST(a_token_server_that_stays_in_trouble_fails_them),
+	    TEST(nonsense_is_no_token),
+	    TEST(a_revoked_grant_needs_a_person),
+	    TEST(other_credentials_end_a_revocation),
+	    TEST(an_account_goes_while_it_signs_in),
+	    TEST(a_service_account_signs_its_grant),
+	    cmocka_unit_test(what_is_no_grant_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, make_key, free_key);
+}
