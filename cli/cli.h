@@ -79,6 +79,7 @@ char *uri_encode(const char *s);
 int cmd_account_add(struct cli *, struct args *);
 int cmd_account_list(struct cli *, struct args *);
 int cmd_account_show(struct cli *, struct args *);
+int cmd_account_sign_in(struct cli *, struct args *);
 int cmd_account_test(struct cli *, struct args *);
 int cmd_account_rename(struct cli *, struct args *);
 int cmd_account_remove(struct cli *, struct args *);
@@ -105,7 +106,7 @@ int cmd_login(struct cli *, struct args *);
 int cmd_status(struct cli *, struct args *);
 
 /* Their options; each ends with an empty entry. */
-extern const struct option_def account_add_options[], account_limit_options[], copy_options[],
-    rm_options[], mkdir_options[], ls_options[], stat_options[], transfers_options[],
-    transfer_all_options[], transfer_wait_options[], mount_options[], unmount_options[],
-    user_add_options[], user_passwd_options[], login_options[], json_options[];
+extern const struct option_def account_add_options[], account_limit_options[], sign_in_options[],
+    copy_options[], rm_options[], mkdir_options[], ls_options[], stat_options[],
+    transfers_options[], transfer_all_options[], transfer_wait_options[], mount_options[],
+    unmount_options[], user_add_options[], user_passwd_options[], login_options[], json_options[];

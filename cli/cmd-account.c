@@ -7,6 +7,7 @@
 #include "cli/format.h"
 #include "cli/providers.h"
 #include "cli/secret.h"
+#include "cli/sign_in.h"
 #include "src/path.h"
 #include <inttypes.h>
 #include <limits.h>
@@ -27,7 +28,13 @@ const struct option_def account_limit_options[] = {LIMIT_OPTIONS, {0}};
 const struct option_def account_add_options[] = {
     LIMIT_OPTIONS,
     {0, "secrets", "FILE", "read fields from FILE (JSON, or name = value); '-': standard input"},
+    {0, "no-browser", NULL, "sign in with a browser on another machine"},
     {0, "no-test", NULL, "do not contact the cloud"},
+    {0},
+};
+
+const struct option_def sign_in_options[] = {
+    {0, "no-browser", NULL, "print the address, and ask for the one that a browser ends at"},
     {0},
 };
 
@@ -231,13 +238,56 @@ take_limits(json_t *body, const struct args *args, struct err *err)
 	return 0;
 }
 
+/* Signs in with the browser that is here, or with one elsewhere. */
+static int
+sign_in(struct cli *cli, const struct args *args, const char *name, struct err *err)
+{
+	return sign_in_run(cli, name, !args_has(args, "no-browser") && sign_in_has_browser(), err);
+}
+
+int
+cmd_account_sign_in(struct cli *cli, struct args *args)
+{
+	const char *name = args_operand(args, 0);
+	struct err err = ERR_INIT;
+
+	return sign_in(cli, args, name, &err) < 0 || test_account(cli, name, &err) < 0
+	    ? cli_fail(&err)
+	    : EXIT_OK;
+}
+
+/* The account is there: does it work?  If people sign in to it, that comes first. */
+static int
+try_added(struct cli *cli, const struct args *args, const char *name, bool is_open)
+{
+	struct err err = ERR_INIT;
+
+	if (args_has(args, "no-test"))
+		return EXIT_OK;
+	if (is_open && sign_in(cli, args, name, &err) < 0) {
+		cli_warn("%s was added, but nobody is signed in: %s ('skyferry account sign-in %s' "
+			 "tries again, 'skyferry account remove %s' removes it)",
+		    name, err_text(&err), name, name);
+		return EXIT_FAILED;
+	}
+	if (test_account(cli, name, &err) < 0) {
+		cli_warn("%s was added, but does not work: %s ('skyferry account test %s' tries "
+			 "again, 'skyferry account remove %s' removes it)",
+		    name, err_text(&err), name, name);
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
 int
 cmd_account_add(struct cli *cli, struct args *args)
 {
 	const char *name = args_operand(args, 0);
 	json_t *fields = json_object(), *providers = NULL, *body = json_object();
+	json_t *answer = NULL;
 	const json_t *provider = NULL;
 	struct err err = ERR_INIT;
+	bool is_open;
 	int code;
 
 	if (!account_name_is_valid(name)) {
@@ -266,20 +316,14 @@ cmd_account_add(struct cli *cli, struct args *args)
 	json_object_set_new(body, "name", json_string(name));
 	json_object_set_new(body, "provider", json_string(json_str(provider, "name")));
 	json_object_set_new(body, "credentials", fields);
-	code = cli_call(cli, NULL, "POST", body, &err, "/api/accounts");
+	code = cli_call(cli, &answer, "POST", body, &err, "/api/accounts");
 	json_decref(providers);
+	is_open = json_flag(answer, "held");
+	json_decref(answer);
 	if (code < 0)
 		return cli_fail(&err);
 	printf("%s: added\n", name);
-	if (args_has(args, "no-test"))
-		return EXIT_OK;
-	if (test_account(cli, name, &err) < 0) {
-		cli_warn("%s was added, but does not work: %s ('skyferry account test %s' tries "
-			 "again, 'skyferry account remove %s' removes it)",
-		    name, err_text(&err), name, name);
-		return EXIT_FAILED;
-	}
-	return EXIT_OK;
+	return try_added(cli, args, name, is_open);
 }
 
 int

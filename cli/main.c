@@ -28,6 +28,10 @@ static const struct command commands[] = {
     {"account list", NULL, "", "list the accounts", NULL, json_options, 0, 0, cmd_account_list},
     {"account show", NULL, "NAME", "show an account, without its secrets", NULL, json_options, 1, 1,
 	cmd_account_show},
+    {"account sign-in", NULL, "NAME", "sign in to an account's cloud with a browser",
+	"For accounts whose provider has people sign in, when they are added, or when the cloud\n"
+	"does not take the former sign-in any more.  Transfers that waited for it go on.\n",
+	sign_in_options, 1, 1, cmd_account_sign_in},
     {"account test", NULL, "NAME...", "contact the cloud", NULL, NULL, 1, OPERANDS_ANY,
 	cmd_account_test},
     {"account rename", NULL, "OLD NEW", "rename an account", NULL, NULL, 2, 2, cmd_account_rename},

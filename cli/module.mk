@@ -27,6 +27,7 @@ libcli_a_SOURCES = \
 	cli/providers.c cli/providers.h \
 	cli/remote.c cli/remote.h \
 	cli/secret.c cli/secret.h \
+	cli/sign_in.c cli/sign_in.h \
 	cli/text.c cli/text.h \
 	cli/watch.c cli/watch.h
 

@@ -336,18 +336,24 @@ accounts_snapshot(struct accounts *a, const char *user_id, const char *account_i
 static int
 accounts_check_endpoint(struct accounts *a, const json_t *credentials, struct err *err)
 {
-	const char *endpoint = json_string_value(json_object_get(credentials, "endpoint"));
-	bool is_local;
-	int code;
+	static const char *const fields[] = {"endpoint", "tokenEndpoint"};
+	bool is_local = false;
+	int code = 0;
 
-	if (endpoint == NULL || endpoint[0] == '\0' || endpoints_may_be_local(a->daemon->settings))
+	if (endpoints_may_be_local(a->daemon->settings))
 		return 0;
-	code = endpoint_is_local(&is_local, endpoint, err);
-	if (code == 0 && is_local)
-		code = err_set(err, -EPERM,
-		    "endpoint: '%s' is in the daemon's own network; the administrator allows that by the "
-		    "setting endpoints.private",
-		    endpoint);
+	for (size_t i = 0; i < ARRAY_LEN(fields) && code == 0; i++) {
+		const char *url = json_string_value(json_object_get(credentials, fields[i]));
+
+		if (url == NULL || url[0] == '\0')
+			continue;
+		code = endpoint_is_local(&is_local, url, err);
+		if (code == 0 && is_local)
+			code = err_set(err, -EPERM,
+			    "%s: '%s' is in the daemon's own network; the administrator allows that by "
+			    "the setting endpoints.private",
+			    fields[i], url);
+	}
 	return code;
 }
 
@@ -380,6 +386,20 @@ struct accounts_sealing {
 	void *arg;
 };
 
+/* With new credentials it is good until it has been tried, unless they are not all there yet. */
+static void
+record_set_status(struct account_record *record, const struct account *account)
+{
+	const struct cloud_sign_in *sign_in = account->driver->sign_in;
+
+	record->held = sign_in != NULL && sign_in->is_open(account);
+	xstrset(&record->status, record->held ? "error" : "ok");
+	xstrset(&record->status_text, NULL);
+	if (record->held)
+		record->status_text = xasprintf(
+		    "nobody has signed in yet: skyferry account sign-in %s", record->name);
+}
+
 static int
 accounts_seal_record(struct accounts_sealing *s, struct err *err)
 {
@@ -394,6 +414,7 @@ accounts_seal_record(struct accounts_sealing *s, struct err *err)
 	    cloud_account_open(&account, s->driver, record->id, record->name, s->credentials, err);
 	if (code != 0)
 		return code;
+	record_set_status(record, account);
 	cloud_account_unref(account);
 
 	credentials_to_text(&clear, s->credentials);

@@ -1,6 +1,7 @@
 #include "daemon/accounts.h"
 #include "daemon/api.h"
 #include "daemon/check.h"
+#include "daemon/sign_in.h"
 #include "daemon/view.h"
 #include "providers/providers.h"
 #include "src/clock.h"
@@ -47,6 +48,8 @@ api_providers(struct call *c)
 		field_set_str(item, "name", driver->name);
 		field_set_str(item, "title", driver->title);
 		field_set(item, "fields", view_fields(driver));
+		if (driver->oauth != NULL)
+			field_set_bool(item, "signIn", true);
 		json_array_append_new(list, item);
 	}
 	call_reply(c, 200, list);
@@ -58,6 +61,7 @@ api_providers(struct call *c)
 struct account_write {
 	struct account_record *record;
 	struct accounts_sealing *sealing; /* under way */
+	struct sign_in *sign_in; /* the browser came back from it */
 };
 
 static void
@@ -66,6 +70,7 @@ account_write_free(void *data)
 	struct account_write *w = data;
 
 	account_record_free(w->record);
+	sign_in_free(w->sign_in);
 	free(w);
 }
 
@@ -106,11 +111,11 @@ record_stop_sealing(struct call *c)
 
 /* Until done(call, ...), which comes once unless this fails. */
 static int
-record_seal(struct call *c, accounts_sealed_fn done, struct err *err)
+record_seal(struct call *c, const json_t *credentials, accounts_sealed_fn done, struct err *err)
 {
 	struct account_write *w = c->data;
-	int code = accounts_seal(&w->sealing, c->daemon->accounts, w->record,
-	    json_object_get(c->body, "credentials"), c->trusted, done, c, err);
+	int code = accounts_seal(
+	    &w->sealing, c->daemon->accounts, w->record, credentials, c->trusted, done, c, err);
 
 	if (code == 0)
 		c->stop = record_stop_sealing;
@@ -206,7 +211,11 @@ accounts_on_written(struct call *c, struct store_result *res, int status, const 
 	log_info("%s: account '%s' %s", record->id, record->name, event);
 	if (c->daemon->server != NULL)
 		accounts_changed(c->daemon->accounts, record, event);
-	call_reply(c, status, status == 204 ? NULL : view_account(c->daemon, record));
+	if (c->page)
+		call_reply_page(c, status, "Signed in",
+		    "The account has what it needs. You can close this page.");
+	else
+		call_reply(c, status, status == 204 ? NULL : view_account(c->daemon, record));
 }
 
 static void
@@ -259,11 +268,11 @@ api_accounts_add(struct call *c)
 	uuid_new(record->id);
 	memcpy(record->user_id, c->user->id, sizeof record->user_id);
 	record->driver = xstrdup(get_str(c->body, "provider"));
-	xstrset(&record->status, "ok");
 	record->created_ms = clock_ms();
 	record_set_limits(record, c->body);
 	if (record_set_name(record, get_str(c->body, "name"), &err) != 0 ||
-	    record_seal(c, accounts_on_add_sealed, &err) != 0)
+	    record_seal(c, json_object_get(c->body, "credentials"), accounts_on_add_sealed, &err) !=
+		0)
 		call_fail(c, err.code, &err);
 }
 
@@ -273,12 +282,8 @@ accounts_on_update_sealed(void *arg, int code, const struct err *err)
 	struct call *c = arg;
 	struct account_record *record = record_sealed(c, code, err);
 
-	if (record == NULL)
-		return;
-	record->held = false;
-	xstrset(&record->status, "ok");
-	xstrset(&record->status_text, NULL);
-	store_account_update(c->daemon->store, record, accounts_on_updated, c);
+	if (record != NULL)
+		store_account_update(c->daemon->store, record, accounts_on_updated, c);
 }
 
 void
@@ -307,7 +312,9 @@ api_accounts_update(struct call *c)
 		return;
 	record_set_limits(record, c->body);
 	if ((name != NULL && record_set_name(record, name, &err) != 0) ||
-	    (credentials && record_seal(c, accounts_on_update_sealed, &err) != 0))
+	    (credentials &&
+		record_seal(c, json_object_get(c->body, "credentials"), accounts_on_update_sealed,
+		    &err) != 0))
 		call_fail(c, err.code, &err);
 	else if (!credentials)
 		store_account_update(c->daemon->store, record, accounts_on_updated, c);
@@ -341,5 +348,117 @@ api_accounts_credentials(struct call *c)
 	json_object_set(body, "credentials", credentials);
 	field_set_int(body, "revision", (int64_t)record->revision);
 	call_reply(c, 200, body);
+	account_credentials_free(credentials);
+}
+
+/* -- signing in with a browser */
+
+void
+api_oauth_start(struct call *c)
+{
+	struct account_record *record = record_begin(c);
+	json_t *credentials, *body = NULL;
+	struct err err = ERR_INIT;
+	int code;
+
+	if (record == NULL)
+		return;
+	code = accounts_credentials(c->daemon->accounts, record, &credentials, &err);
+	if (code == 0) {
+		code = sign_ins_begin(c->daemon->sign_ins, record, credentials, &body, &err);
+		account_credentials_free(credentials);
+	}
+	if (code == 0)
+		call_reply(c, 200, body);
+	else
+		call_fail(c, code, &err);
+}
+
+/* The account as it is now, and its credentials with the new token. */
+static void
+oauth_on_exchanged(void *arg, int code, const char *refresh_token, const struct err *why)
+{
+	struct call *c = arg;
+	struct account_write *w = c->data;
+	struct account_record *now = NULL;
+	json_t *credentials = NULL;
+	struct err err = *why;
+
+	c->stop = NULL;
+	if (code == 0)
+		code = store_account_get(c->daemon->store, w->record->id, &now, &err);
+	if (code == 0) {
+		account_record_free(w->record);
+		w->record = now;
+		code = accounts_credentials(c->daemon->accounts, now, &credentials, &err);
+	}
+	if (code == 0) {
+		json_object_set_new(credentials, "refreshToken", json_string(refresh_token));
+		code = record_seal(c, credentials, accounts_on_update_sealed, &err);
+	}
+	account_credentials_free(credentials);
+	if (code != 0)
+		call_fail(c, code, &err);
+}
+
+static void
+oauth_stop(struct call *c)
+{
+	struct account_write *w = c->data;
+
+	sign_in_free(TAKE(w->sign_in));
+}
+
+/* The record of the visit that is over, in call->data; NULL: the call has been answered. */
+static struct account_record *
+oauth_end(struct call *c, struct sign_in *visit)
+{
+	struct account_record *record;
+	struct account_write *w;
+	struct err err = ERR_INIT;
+
+	if (store_account_get(c->daemon->store, sign_in_account(visit), &record, &err) != 0) {
+		sign_in_free(visit);
+		call_fail(c, err.code, &err);
+		return NULL;
+	}
+	w = account_write_begin(c, record);
+	w->sign_in = visit;
+	return record;
+}
+
+/* Whoever has the state is the browser that was sent there, or whom its user gave the address. */
+void
+api_oauth_callback(struct call *c)
+{
+	const char *code = get_str(c->query, "code"), *refusal = get_str(c->query, "error");
+	const char *words = get_str(c->query, "error_description");
+	const char *state = get_str(c->query, "state");
+	struct account_record *record;
+	struct sign_in *visit;
+	json_t *credentials;
+	struct err err = ERR_INIT;
+
+	c->page = call_wants_page(c);
+	if (sign_ins_end(c->daemon->sign_ins, state == NULL ? "" : state, &visit, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	if ((record = oauth_end(c, visit)) == NULL)
+		return;
+	if (code == NULL || *code == '\0') {
+		call_failf(c, -EACCES, "'%s' was not signed in: the cloud says %s", record->name,
+		    words != NULL         ? words
+			: refusal != NULL ? refusal
+					  : "nothing");
+		return;
+	}
+	if (accounts_credentials(c->daemon->accounts, record, &credentials, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	c->stop = oauth_stop;
+	sign_in_exchange(
+	    visit, provider_find(record->driver), credentials, code, oauth_on_exchanged, c);
 	account_credentials_free(credentials);
 }

@@ -154,26 +154,22 @@ text_release(const void *data, size_t len, void *arg)
 	free(arg);
 }
 
-void
-call_reply(struct call *c, int status, json_t *body)
+/* text: taken; NULL: an answer without a body. */
+static void
+call_send(struct call *c, int status, const char *type, char *text)
 {
 	struct evhttp_request *req;
 	struct evbuffer *out = NULL;
 	char number[24];
-	char *text;
 
 	if (c->req == NULL) {
-		json_decref(body);
+		free(text);
 		call_free(c);
 		return;
 	}
 	call_reply_header(c, "Cache-Control", "no-store");
-	if (body != NULL) {
-		text = json_dumps(body, JSON_COMPACT);
-		json_decref(body);
-		if (text == NULL)
-			abort(); /* out of memory, or a value that is no JSON: ours to avoid */
-		call_reply_header(c, "Content-Type", "application/json");
+	if (text != NULL) {
+		call_reply_header(c, "Content-Type", type);
 		call_reply_header(c, "X-Content-Type-Options", "nosniff");
 		snprintf(number, sizeof number, "%zu", strlen(text));
 		call_reply_header(c, "Content-Length", number);
@@ -190,13 +186,77 @@ call_reply(struct call *c, int status, json_t *body)
 		evbuffer_free(out);
 }
 
+void
+call_reply(struct call *c, int status, json_t *body)
+{
+	char *text = NULL;
+
+	if (body != NULL && c->req != NULL) {
+		text = json_dumps(body, JSON_COMPACT);
+		if (text == NULL)
+			abort(); /* out of memory, or a value that is no JSON: ours to avoid */
+	}
+	json_decref(body);
+	call_send(c, status, "application/json", text);
+}
+
+static void
+put_escaped(struct buf *page, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		switch (*text) {
+		case '&': buf_puts(page, "&amp;"); break;
+		case '<': buf_puts(page, "&lt;"); break;
+		case '>': buf_puts(page, "&gt;"); break;
+		case '"': buf_puts(page, "&quot;"); break;
+		default: buf_putc(page, *text);
+		}
+	}
+}
+
+bool
+call_wants_page(const struct call *c)
+{
+	const char *accept = c->req == NULL
+	    ? NULL
+	    : evhttp_find_header(evhttp_request_get_input_headers(c->req), "Accept");
+
+	return accept != NULL && strstr(accept, "text/html") != NULL;
+}
+
+void
+call_reply_page(struct call *c, int status, const char *title, const char *text)
+{
+	struct buf page = BUF_INIT(64 * 1024);
+
+	buf_puts(
+	    &page, "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>Skyferry: ");
+	put_escaped(&page, title);
+	buf_puts(&page, "</title><h1>");
+	put_escaped(&page, title);
+	buf_puts(&page, "</h1><p>");
+	put_escaped(&page, text);
+	buf_puts(&page, "</p></html>\n");
+	/* The address had a code in it. */
+	call_reply_header(c, "Referrer-Policy", "no-referrer");
+	call_reply_header(
+	    c, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+	call_send(c, status, "text/html; charset=utf-8", buf_take(&page));
+}
+
 static void
 call_reply_error(struct call *c, int status, const char *name, const char *message)
 {
-	json_t *body = json_object();
+	json_t *body;
 
+	/* Not the query, which may have secrets. */
 	if (status >= 500 && c->req != NULL)
-		log_warning("api: %s: %s", evhttp_request_get_uri(c->req), message);
+		log_warning("api: %s: %s", c->route != NULL ? c->route->pattern : "?", message);
+	if (c->page) {
+		call_reply_page(c, status, status_reason(status), message);
+		return;
+	}
+	body = json_object();
 	field_set_int(body, "statusCode", status);
 	field_set_str(body, "error", status_reason(status));
 	field_set_str(body, "message", message);

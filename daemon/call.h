@@ -31,6 +31,7 @@ struct call {
 	char *params[CALL_PARAMS_MAX]; /* of the path, decoded */
 	json_t *query; /* object of strings */
 	json_t *body; /* object; NULL: none was sent */
+	bool page; /* a person's browser asks: the answer is a page */
 
 	/* A handler's own: `stop` ends what is under way without a callback (the daemon stops),
 	   `fini` frees `data` with the call.  Both may be NULL. */
@@ -49,6 +50,10 @@ void call_list_stop(struct call_list *);
 struct evhttp_request *call_take_request(struct call *);
 
 void call_reply(struct call *, int status, json_t *body); /* body is stolen; NULL: none */
+/* Would rather have a page than JSON: a browser. */
+bool call_wants_page(const struct call *);
+/* A page that says so, for a person. */
+void call_reply_page(struct call *, int status, const char *title, const char *text);
 void call_reply_header(struct call *, const char *name, const char *value); /* before the reply */
 /* The API's error answer for a negative errno: status and code from the table of errors. */
 void call_fail(struct call *, int code, const struct err *);

@@ -7,6 +7,7 @@
 #include "daemon/queue.h"
 #include "daemon/refusal.h"
 #include "daemon/server.h"
+#include "daemon/sign_in.h"
 #include "src/clock.h"
 #include "src/endpoint.h"
 #include "src/log.h"
@@ -196,7 +197,7 @@ daemon_start(struct daemon *d, struct err *err)
 	d->pairs = pairs_new(d);
 	d->refusals = refusals_new(d);
 	refusals_start(d->refusals);
-	if ((d->queue = queue_new(d, err)) == NULL)
+	if ((d->queue = queue_new(d, err)) == NULL || (d->sign_ins = sign_ins_new(d, err)) == NULL)
 		return err->code;
 	d->mounts = mounts_new(d);
 	if ((d->server = server_new(d, err)) == NULL)
@@ -269,6 +270,7 @@ daemon_finish(struct daemon *d)
 	}
 	if (d->server != NULL)
 		server_free(d->server);
+	sign_ins_free(d->sign_ins);
 	if (d->mounts != NULL)
 		mounts_free(d->mounts);
 	if (d->loop != NULL)

@@ -11,6 +11,7 @@ struct accounts;
 struct pairs;
 struct queue;
 struct refusals;
+struct sign_ins;
 struct events;
 struct mounts;
 struct server;
@@ -27,6 +28,7 @@ struct daemon {
 	struct accounts *accounts;
 	struct pairs *pairs;
 	struct refusals *refusals;
+	struct sign_ins *sign_ins;
 	struct queue *queue;
 	struct mounts *mounts;
 	struct server *server;

@@ -50,6 +50,7 @@ libdaemon_a_SOURCES += \
 	daemon/refusal.c daemon/refusal.h \
 	daemon/retry.c daemon/retry.h \
 	daemon/root_check.c daemon/root_check.h \
+	daemon/sign_in.c daemon/sign_in.h \
 	daemon/spool.c daemon/spool.h \
 	daemon/worker.c daemon/worker.h
 

@@ -35,6 +35,8 @@ static const struct route routes[] = {
     {GET, "/api/accounts/:id/files", api_files_list, 0},
     {GET, "/api/accounts/:id/file", api_files_get, 0},
     {DELETE, "/api/accounts/:id/file", api_files_remove, ROUTE_CHANGES},
+    {POST, "/api/accounts/:id/oauth/start", api_oauth_start, ROUTE_CHANGES},
+    {GET, "/api/oauth/callback", api_oauth_callback, ROUTE_PUBLIC | ROUTE_CHANGES},
     {GET, "/api/accounts/:id/usage", api_accounts_usage, 0},
     {GET, "/api/accounts/:id/credentials", api_accounts_credentials, ROUTE_SOCKET | ROUTE_OWN_UID},
 

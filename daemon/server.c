@@ -40,6 +40,7 @@ struct server {
 	struct auth *auth;
 	struct call_list calls;
 	struct door tcp, local;
+	unsigned port; /* of tcp */
 	char *socket_path;
 	dev_t socket_dev; /* of the socket we made: another's is not ours to remove */
 	ino_t socket_ino;
@@ -227,19 +228,27 @@ tcp_bind(int *out, const struct sockaddr_storage *address, const char *text, str
 }
 
 /* The port is the one the kernel chose if the setting says 0. */
-static void
+static unsigned
 tcp_announce(int fd, const char *host)
 {
 	struct sockaddr_storage bound;
 	socklen_t len = sizeof bound;
+	unsigned port;
 	bool v6;
 
 	if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
-		return;
+		return 0;
 	v6 = bound.ss_family == AF_INET6;
-	log_info("api: http://%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "",
-	    ntohs(v6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-		     : ((struct sockaddr_in *)&bound)->sin_port));
+	port = ntohs(v6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+			: ((struct sockaddr_in *)&bound)->sin_port);
+	log_info("api: http://%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "", port);
+	return port;
+}
+
+unsigned
+server_port(const struct server *s)
+{
+	return s->port;
 }
 
 static int
@@ -265,7 +274,7 @@ server_open_tcp(struct server *s, struct err *err)
 		return code;
 	if ((code = door_listen(&s->tcp, fd, err)) != 0)
 		return code;
-	tcp_announce(fd, host);
+	s->port = tcp_announce(fd, host);
 	fd = -1;
 	return 0;
 }

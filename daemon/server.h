@@ -12,3 +12,4 @@ struct server *server_new(struct daemon *, struct err *);
 /* Says bye to the readers of events and closes every connection. */
 void server_free(struct server *);
 struct auth *server_auth(struct server *);
+unsigned server_port(const struct server *); /* of api.listen; 0: none */

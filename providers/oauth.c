@@ -1,5 +1,7 @@
 #include "providers/oauth.h"
 #include "providers/credential.h"
+#include "src/hash.h"
+#include "src/seal.h"
 #include <jwt.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
@@ -19,28 +21,34 @@
 
 static const char service_grant[] = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/* Tokens go to it, so it has to be who it says; this machine itself is for tests. */
+/* Secrets go there, so it has to be who it says; this machine itself is for tests. */
 static int
-oauth_set_url(struct oauth *oauth, const char *url, struct err *err)
+oauth_check_url(const char *field, const char *url, struct err *err)
 {
 	static const char *const local[] = {"http://127.0.0.1", "http://[::1]", "http://localhost"};
 
 	if (!credential_is_token(url))
-		return err_set(err, -EINVAL, "tokenEndpoint: it must be a URL");
-	if (strncmp(url, "https://", 8) == 0) {
-		oauth->token_url = xstrdup(url);
+		return err_set(err, -EINVAL, "%s: it must be a URL", field);
+	if (strncmp(url, "https://", 8) == 0)
 		return 0;
-	}
 	for (size_t i = 0; i < ARRAY_LEN(local); i++) {
 		size_t len = strlen(local[i]);
 
-		if (strncmp(url, local[i], len) != 0 || strchr(":/", url[len]) == NULL)
-			continue;
-		oauth->token_url = xstrdup(url);
-		return 0;
+		if (strncmp(url, local[i], len) == 0 && strchr(":/", url[len]) != NULL)
+			return 0;
 	}
 	return err_set(err, -EINVAL,
-	    "tokenEndpoint: '%s' must begin with https:// (http:// is for this machine only)", url);
+	    "%s: '%s' must begin with https:// (http:// is for this machine only)", field, url);
+}
+
+static int
+oauth_set_url(struct oauth *oauth, const char *url, struct err *err)
+{
+	int code = oauth_check_url("tokenEndpoint", url, err);
+
+	if (code == 0)
+		oauth->token_url = xstrdup(url);
+	return code;
 }
 
 int
@@ -53,7 +61,7 @@ oauth_open_refresh(struct oauth *oauth, const char *token_url, const char *clien
 		return code;
 	oauth->client_id = xstrdup(client_id);
 	oauth->client_secret = xstrdup_null(client_secret);
-	oauth->refresh_token = xstrdup(refresh_token);
+	oauth->refresh_token = xstrdup_null(refresh_token);
 	return 0;
 }
 
@@ -137,11 +145,31 @@ oauth_forget(struct account *account)
 	mem_wipe_free(TAKE(oauth->token));
 }
 
+static bool
+oauth_is_open(const struct account *account)
+{
+	const struct oauth *oauth = account->data;
+
+	return oauth->client_id != NULL && oauth->refresh_token == NULL;
+}
+
 static void
 form_add(struct buf *form, const char *name, const char *value)
 {
 	buf_printf(form, "%s%s=", form->len > 0 ? "&" : "", name);
 	buf_put_uri(form, value, NULL);
+}
+
+static void
+token_request(struct http_request *req, const char *url, const char *ca)
+{
+	req->method = "POST";
+	req->body = HTTP_BODY_BYTES;
+	req->bytes.secret = true;
+	req->ca_file = ca;
+	buf_puts(&req->url, url);
+	http_request_header(req, "Content-Type", "application/x-www-form-urlencoded");
+	http_request_header(req, "Accept", "application/json");
 }
 
 /* RFC 7523, 3: who asks, for what, until when; signed.  NULL: out of memory.  Caller wipes. */
@@ -172,13 +200,7 @@ oauth_request(struct account *account, uint64_t now_ms, struct http_request *req
 	const struct oauth *oauth = account->data;
 	char *grant;
 
-	req->method = "POST";
-	req->body = HTTP_BODY_BYTES;
-	req->bytes.secret = true;
-	req->ca_file = oauth->ca;
-	buf_puts(&req->url, oauth->token_url);
-	http_request_header(req, "Content-Type", "application/x-www-form-urlencoded");
-	http_request_header(req, "Accept", "application/json");
+	token_request(req, oauth->token_url, oauth->ca);
 	if (oauth->service != NULL) {
 		grant = oauth_grant(oauth, now_ms);
 		if (grant == NULL)
@@ -190,6 +212,10 @@ oauth_request(struct account *account, uint64_t now_ms, struct http_request *req
 		mem_wipe_free(grant);
 		return 0;
 	}
+	if (oauth->refresh_token == NULL)
+		return err_set(err, -EKEYEXPIRED,
+		    "nobody has signed in to '%s' yet: skyferry account sign-in %s", account->name,
+		    account->name);
 	form_add(&req->bytes, "grant_type", "refresh_token");
 	form_add(&req->bytes, "refresh_token", oauth->refresh_token);
 	form_add(&req->bytes, "client_id", oauth->client_id);
@@ -199,6 +225,13 @@ oauth_request(struct account *account, uint64_t now_ms, struct http_request *req
 }
 
 /* answers */
+
+/* NULL: it is no JSON.  Caller decrefs. */
+static json_t *
+answer_parse(const struct http_response *res)
+{
+	return json_loadb(buf_str(&res->body), res->body.len, 0, NULL);
+}
 
 /* What the server says, for a person: RFC 6749, 5.2. */
 static const char *
@@ -239,8 +272,8 @@ oauth_refused(const struct account *account, const struct http_response *res, co
 		    account->name, oauth->token_url, res->status, oauth_words(answer));
 	if (oauth_is_revoked(res->status, error == NULL ? "" : error))
 		return err_set(err, -EKEYEXPIRED,
-		    "'%s' must be signed in again, see 'skyferry account sign-in' (%s says: %s)",
-		    account->name, oauth->token_url, oauth_words(answer));
+		    "'%s' must be signed in again: skyferry account sign-in %s (%s says: %s)",
+		    account->name, account->name, oauth->token_url, oauth_words(answer));
 	return err_set(err, -EPROTO, "'%s': no access token (%s says %d: %s)", account->name,
 	    oauth->token_url, res->status, oauth_words(answer));
 }
@@ -289,4 +322,121 @@ const struct cloud_sign_in oauth_sign_in = {
     .request = oauth_request,
     .response = oauth_response,
     .forget = oauth_forget,
+    .is_open = oauth_is_open,
 };
+
+/* visits */
+
+static const char *
+visit_value(const json_t *credentials, const char *name, const char *otherwise)
+{
+	const char *value = json_string_value(json_object_get(credentials, name));
+
+	return value != NULL && *value != '\0' ? value : otherwise;
+}
+
+/* 256 bits: RFC 7636, 7.1. */
+static void
+visit_random(char out[65])
+{
+	CLEANUP(buf_free) struct buf hex = BUF_INIT(65);
+	unsigned char bytes[32];
+
+	hex.secret = true;
+	random_bytes(bytes, sizeof bytes);
+	buf_put_hex(&hex, bytes, sizeof bytes);
+	memcpy(out, hex.data, 65);
+	mem_wipe(bytes, sizeof bytes);
+}
+
+void
+oauth_visit_init(struct oauth_visit *visit, const char *redirect)
+{
+	visit_random(visit->state);
+	visit_random(visit->verifier);
+	visit->redirect = xstrdup(redirect);
+}
+
+void
+oauth_visit_fini(struct oauth_visit *visit)
+{
+	free(visit->redirect);
+	mem_wipe(visit, sizeof *visit);
+}
+
+/* RFC 7636, 4.2: base64url of its SHA-256, without padding. */
+static void
+visit_challenge(struct buf *out, const char *verifier)
+{
+	CLEANUP(buf_free) struct buf text = BUF_INIT(64);
+	unsigned char sum[32];
+
+	sha256(sum, verifier, strlen(verifier));
+	buf_put_base64(&text, sum, sizeof sum);
+	for (size_t i = 0; i < text.len && text.data[i] != '='; i++)
+		buf_putc(out, text.data[i] == '+' ? '-' : text.data[i] == '/' ? '_' : text.data[i]);
+}
+
+int
+oauth_visit_url(struct buf *out, const struct oauth_service *service,
+    const struct oauth_visit *visit, const json_t *credentials, struct err *err)
+{
+	const char *base = visit_value(credentials, "authorizeEndpoint", service->authorize_url);
+	const char *client = visit_value(credentials, "clientId", NULL);
+	int code = oauth_check_url("authorizeEndpoint", base, err);
+
+	if (code != 0)
+		return code;
+	if (client == NULL)
+		return err_set(err, -EINVAL,
+		    "clientId: is missing: signing in needs the OAuth client id of an app of yours");
+	buf_printf(out, "%s%sresponse_type=code", base, strchr(base, '?') == NULL ? "?" : "&");
+	form_add(out, "client_id", client);
+	form_add(out, "redirect_uri", visit->redirect);
+	if (service->scope != NULL)
+		form_add(out, "scope", service->scope);
+	form_add(out, "state", visit->state);
+	buf_puts(out, "&code_challenge_method=S256&code_challenge=");
+	visit_challenge(out, visit->verifier);
+	if (service->parameters != NULL)
+		buf_printf(out, "&%s", service->parameters);
+	return 0;
+}
+
+void
+oauth_visit_request(struct http_request *req, const struct oauth_service *service,
+    const struct oauth_visit *visit, const json_t *credentials, const char *code)
+{
+	const char *secret = visit_value(credentials, "clientSecret", NULL);
+
+	token_request(req, visit_value(credentials, "tokenEndpoint", service->token_url),
+	    visit_value(credentials, "ca", NULL));
+	form_add(&req->bytes, "grant_type", "authorization_code");
+	form_add(&req->bytes, "code", code);
+	form_add(&req->bytes, "redirect_uri", visit->redirect);
+	form_add(&req->bytes, "code_verifier", visit->verifier);
+	form_add(&req->bytes, "client_id", visit_value(credentials, "clientId", ""));
+	if (secret != NULL)
+		form_add(&req->bytes, "client_secret", secret);
+}
+
+int
+oauth_visit_response(char **refresh_token, const struct http_response *res, struct err *err)
+{
+	json_t *answer = answer_parse(res);
+	const char *token = json_string_value(json_object_get(answer, "refresh_token"));
+	int code = 0;
+
+	if (res->status != 200)
+		code = err_set(err, res->status >= 500 ? -EAGAIN : -EACCES,
+		    "the cloud does not take the sign-in (%d: %s)", res->status,
+		    oauth_words(answer));
+	else if (token == NULL || *token == '\0')
+		code = err_set(err, -EPROTO,
+		    "the cloud took the sign-in, but gave no refresh token: remove the app's access "
+		    "in the cloud's settings and sign in again");
+	else
+		*refresh_token = xstrdup(token);
+	json_decref(answer);
+	return code;
+}

@@ -24,6 +24,7 @@
 
 struct cloud_op;
 struct account;
+struct oauth_service;
 
 enum cloud_op_kind {
 	CLOUD_LIST, /* path: one directory level, op->list gets its entries: all, or with op->max
@@ -134,6 +135,8 @@ struct cloud_sign_in {
 	int (*response)(
 	    struct account *, uint64_t now_ms, const struct http_response *, struct err *);
 	void (*forget)(struct account *); /* the token was refused */
+	/* Has nobody signed in yet?  Then `request` says -EKEYEXPIRED. */
+	bool (*is_open)(const struct account *);
 };
 
 struct cloud_driver {
@@ -157,6 +160,7 @@ struct cloud_driver {
 	enum cloud_step (*response)(struct cloud_op *, const struct http_response *, struct err *);
 	enum cloud_step (*disk_response)(struct cloud_op *, struct disk_response *, struct err *);
 	const struct cloud_sign_in *sign_in; /* HTTP only; NULL: requests need no token */
+	const struct oauth_service *oauth; /* where people sign in (providers/oauth.h); or NULL */
 	/* Can `to` copy natively from `from` (both of this driver)?  NULL: only if they are the
 	 * same account. */
 	bool (*copies_from)(const struct account *to, const struct account *from);

@@ -84,6 +84,10 @@ static const struct setting table[] = {
 	.help = "how long a directory may take to answer when an account is made of it"},
     {"endpoints.private", SETTING_ENUM, "auto", .choices = "auto|yes|no",
 	.help = "may accounts name private and link-local addresses; auto: in personal mode"},
+    {"oauth.redirect", SETTING_STRING, "", .reload = true,
+	.help =
+	    "where a browser comes back to after signing in to a cloud; empty: /api/oauth/callback "
+	    "of api.listen"},
     {"drivers.test", SETTING_BOOL, "no", .help = "offers the memory driver, for tests"},
 
     {"mount.settle", SETTING_TIME, "1s", 0, HOUR,
