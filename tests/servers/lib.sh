@@ -76,3 +76,24 @@ server_stop() {	# NAME [SECONDS]: TERM, wait, then KILL; by pid only
 	fi
 	rm -f "$STATE/$1.pid"
 }
+
+# server_npm LIST_DIR [DIR]: installs the packages of LIST_DIR/package-lock.json, once for each such list, in DIR, or in a
+# directory of its own in ~/.cache/skyferry; some have a Node with them, since Debian's is too old.  Sets PACKAGES and NODE.
+# All or nothing; whoever else does so at the same time may be first.
+server_npm() {
+	local new list=$1/package-lock.json name
+	name=$(basename "$1")
+	command -v npm >/dev/null || die "no npm: apt-get install npm"
+	PACKAGES=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/skyferry/$name-$(sha256sum "$list" | cut -c 1-16)}
+	if [ ! -d "$PACKAGES" ]; then
+		mkdir -p "$(dirname "$PACKAGES")"
+		new=$(mktemp -d "$PACKAGES.XXXXXX") || die "cannot make $PACKAGES"
+		cp "$1/package.json" "$list" "$new/" &&
+		    (cd "$new" && npm ci --no-audit --no-fund --omit=dev --ignore-scripts) >"$STATE/npm.out" 2>&1 &&
+		    mv -T "$new" "$PACKAGES" 2>/dev/null
+		rm -rf "$new"
+		[ -d "$PACKAGES" ] || die "npm could not install $name: $(tail -n 5 "$STATE/npm.out")"
+	fi
+	# shellcheck disable=SC2034 # used by those that source it
+	NODE=$(compgen -G "$PACKAGES/node_modules/node-linux-*/bin/node" || echo node)
+}

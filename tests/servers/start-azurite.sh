@@ -3,7 +3,7 @@
 # Prints one line of JSON: endpoint, account, key, pids.  Starting it again is harmless; its data is still
 # there.
 #
-# Needs npm and curl.  Azurite and the Node that it runs on (Debian's is too old for it) are npm packages of the
+# Needs npm.  Azurite and the Node that it runs on (Debian's is too old for it) are npm packages of the
 # versions in azurite/package-lock.json.  They are 550 MB, and installed once for each such list:
 #   AZURITE_DIR     where; default: a directory of its own in ~/.cache/skyferry
 #   AZURITE_MEMORY  1: data in RAM (gone after every stop), which is faster
@@ -13,25 +13,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 server_args "$@"
 [ "$PORT" -gt 0 ] || die "a port is needed"
-list=$here/azurite/package-lock.json
-packages=${AZURITE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/skyferry/azurite-$(sha256sum "$list" | cut -c 1-16)}
-for program in npm curl; do
-	command -v $program >/dev/null || die "no $program: apt-get install npm curl"
-done
 account=skyferrytest
 key=$(printf 'skyferry-test-key-%046d' 1 | base64 -w0)	# 64 bytes, as Azure's
-
-install() {	# all or nothing; whoever else does so at the same time may be first
-	local new
-	[ ! -d "$packages" ] || return 0
-	mkdir -p "$(dirname "$packages")" && new=$(mktemp -d "$packages.XXXXXX") &&
-	    cp "$here/azurite/package.json" "$list" "$new/" &&
-	    (cd "$new" && npm ci --no-audit --no-fund --omit=dev --ignore-scripts) >"$STATE/npm.out" 2>&1 &&
-	    { mv -T "$new" "$packages" 2>/dev/null || [ -d "$packages" ]; }
-	local rc=$?
-	rm -rf "$new"
-	return $rc
-}
 
 report() {
 	printf '{"kind":"azure","endpoint":"http://127.0.0.1:%s/%s","account":"%s","key":"%s","pids":[%s]}\n' \
@@ -45,9 +28,8 @@ if server_alive azurite && server_answers "$url"; then
 fi
 server_stop azurite || exit 1
 server_port_is_free "$PORT" || die "port $PORT is taken"
-install || die "npm could not install azurite: $(tail -n 5 "$STATE/npm.out")"
-program=$packages/node_modules/azurite/dist/src/blob/main.js
-node=$(compgen -G "$packages/node_modules/node-linux-*/bin/node") || die "there is no Node for this machine"
+server_npm "$here/azurite" "${AZURITE_DIR:-}"
+program=$PACKAGES/node_modules/azurite/dist/src/blob/main.js
 stop_unless_well() {
 	[ "$1" = 0 ] || server_stop azurite
 }
@@ -56,7 +38,7 @@ mkdir -p "$STATE/data"
 where=(--location "$STATE/data")
 [ -z "${AZURITE_MEMORY:-}" ] || where=(--inMemoryPersistence)
 # It would report home by default, and look for newer versions of the protocol.
-AZURITE_ACCOUNTS="$account:$key" server_spawn azurite "$node" "$program" --silent --disableTelemetry \
+AZURITE_ACCOUNTS="$account:$key" server_spawn azurite "$NODE" "$program" --silent --disableTelemetry \
     --skipApiVersionCheck --disableProductStyleUrl --blobHost 127.0.0.1 --blobPort "$PORT" "${where[@]}"
 server_wait 60 azurite server_answers "$url" || exit 1
 report

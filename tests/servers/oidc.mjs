@@ -1,0 +1,29 @@
+// oidc.mjs PACKAGE_DIR PORT: oidc-provider, a certified OAuth 2.0 and OpenID provider, on 127.0.0.1; its state is in memory.
+// One client; a person signs in with any name.  Access tokens live for OIDC_TTL seconds.  Any path under /api/oauth of a
+// loopback address is a good redirect, as the clouds allow for apps on a person's machine (RFC 8252, 7.3).
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const [dir, port] = process.argv.slice(2);
+const { Provider } = await import(pathToFileURL(path.join(dir, 'lib/index.js')).href);
+const scopes = (process.env.OIDC_SCOPES ?? 'files').split(' ');
+const day = 86400;
+const provider = new Provider(`http://127.0.0.1:${port}`, {
+	clients: [{
+		client_id: 'test-client', client_secret: 'test-secret', token_endpoint_auth_method: 'client_secret_post',
+		application_type: 'native', grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
+		redirect_uris: ['http://127.0.0.1/api/oauth/callback'], scope: ['openid', 'offline_access', ...scopes].join(' '),
+	}],
+	scopes: ['openid', 'offline_access', ...scopes],
+	features: { introspection: { enabled: true }, revocation: { enabled: true }, devInteractions: { enabled: true } },
+	ttl: {
+		AccessToken: Number(process.env.OIDC_TTL ?? 3600), RefreshToken: day, Grant: day, Interaction: 600, Session: 3600,
+	},
+	pkce: { required: () => true },
+	issueRefreshToken: async () => true,
+	rotateRefreshToken: false,
+	findAccount: async (ctx, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
+	cookies: { keys: ['test'] },
+});
+const server = provider.listen(Number(port), '127.0.0.1');
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => { server.close(); process.exit(0); });
