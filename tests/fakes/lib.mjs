@@ -48,7 +48,8 @@ export function range(header, size) {
 
 /**
  * @param handle async (req, res, url): answers; what it throws is a 500 that says so
- * @param fake {state(): object, reset(): void, hello: object}
+ * @param fake {state(): object, reset(): void, hello: object, control?(path, req): object}  control: further requests
+ *        below /-/, answered with what it returns; undefined: there is no such one
  */
 export function serve(handle, fake) {
 	let faults = [];
@@ -65,7 +66,10 @@ export function serve(handle, fake) {
 			json(res, 200, {});
 		} else if (path === '/-/state') {
 			json(res, 200, { requests, unplayed: faults.filter((f) => f.times > 0).map(({ expr, ...f }) => f), ...fake.state() });
-		} else json(res, 404, { error: `no control request ${path}` });
+		} else {
+			const answer = await fake.control?.(path, req);
+			json(res, answer ? 200 : 404, answer ?? { error: `no control request ${path}` });
+		}
 	}
 
 	function fault(name) {
