@@ -6,6 +6,7 @@
 #include "daemon/refusal.h"
 #include "daemon/retry.h"
 #include "daemon/spool.h"
+#include "daemon/upload_seal.h"
 #include "src/clock.h"
 #include "src/crash.h"
 #include "src/log.h"
@@ -332,6 +333,39 @@ queue_on_head_stored(void *arg, struct store_result *res)
 	queue_on_note_stored(r, res);
 }
 
+/* What cannot be sealed is stored as an intent: the upload is begun again then. */
+static void
+queue_store_head(struct running *r, const struct checkpoint *checkpoint)
+{
+	const struct daemon *daemon = r->queue->daemon;
+	struct checkpoint *sealed = checkpoint_copy(checkpoint);
+	struct err err = ERR_INIT;
+
+	if (upload_seal(sealed, daemon->key, r->change->id, &err) != 0) {
+		log_warning("%s: %s", r->change->id, err_text(&err));
+		mem_wipe_free(TAKE(sealed->upload));
+	}
+	store_checkpoint_head(daemon->store, r->change->id, sealed, queue_on_head_stored, r);
+	checkpoint_free(sealed);
+}
+
+/* NULL: there is none that can be read. */
+static struct checkpoint *
+queue_load_checkpoint(const struct queue *q, const struct change *c)
+{
+	struct checkpoint *checkpoint = NULL;
+	struct err err = ERR_INIT;
+
+	if (store_checkpoint_get(q->daemon->store, c->id, &checkpoint, NULL) != 0)
+		return NULL;
+	if (upload_unseal(checkpoint, q->daemon->key, c->id, &err) != 0) {
+		log_warning("%s: the upload it had begun cannot be gone on with: %s", c->id,
+		    err_text(&err));
+		checkpoint_free(TAKE(checkpoint));
+	}
+	return checkpoint;
+}
+
 static void
 queue_on_note(void *arg, void *owner, enum checkpoint_note_kind kind,
     const struct checkpoint *checkpoint, const struct upload_part *part)
@@ -341,9 +375,7 @@ queue_on_note(void *arg, void *owner, enum checkpoint_note_kind kind,
 
 	r->notes++;
 	switch (kind) {
-	case CHECKPOINT_HEAD:
-		store_checkpoint_head(store, r->change->id, checkpoint, queue_on_head_stored, r);
-		break;
+	case CHECKPOINT_HEAD: queue_store_head(r, checkpoint); break;
 	case CHECKPOINT_PART:
 		store_checkpoint_part(store, r->change->id, part, queue_on_note_stored, r);
 		break;
@@ -614,7 +646,7 @@ queue_hand_over(struct running *r, struct err *err)
 		return code;
 	/* The first attempt of most has none. */
 	if (c->repeated || c->attempts > 1 || c->cancel)
-		store_checkpoint_get(q->daemon->store, c->id, &checkpoint, NULL);
+		checkpoint = queue_load_checkpoint(q, c);
 	r->worker = queue_least_loaded(q);
 	q->workers[r->worker].load++;
 	r->job = worker_run(

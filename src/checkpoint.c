@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UPLOAD_ID_MAX 4096 /* of every text; S3's ids have a few hundred bytes */
+#define UPLOAD_ID_MAX                                                                              \
+	8192 /* of every text; S3's ids have a few hundred bytes, sealed ones a third more */
 
 struct checkpoint *
 checkpoint_new(void)

@@ -7,7 +7,8 @@
  * rates.  Time and randomness reach the driver as fields of the op.
  *
  * An upload is a large file written in parts.  BEGIN gives it an id, PARTs are written (or copied
- * natively: COPY_PART) in any order and several at once, COMMIT makes the file, whole and atomic.
+ * natively: COPY_PART) in any order and several at once (limits.in_order: one behind the other),
+ * COMMIT makes the file, whole and atomic.
  * The id and the parts' tags are all there is to know of it: they belong to the caller, who keeps
  * them across restarts.  A driver without uploads (limits.part_max 0) never sees these ops.  To
  * some clouds an upload is nothing but its parts: then BEGIN leaves nothing that FIND could tell,
@@ -44,10 +45,10 @@ enum cloud_op_kind {
 	CLOUD_USAGE, /* -> op->usage */
 	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left;
 			never fails -ENOENT */
-	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; attributes in op->put, the same as in
-			       COMMIT -> op->upload */
-	CLOUD_UPLOAD_PART, /* source, length -> op->part of op->upload; op->entry: its digests as
-			      the cloud has them, tag in op->part */
+	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; part.length: of all parts but the last;
+			       attributes in op->put, the same as in COMMIT -> op->upload */
+	CLOUD_UPLOAD_PART, /* source, offset in the whole, length -> op->part of op->upload;
+			      op->entry: its digests as the cloud has them, tag in op->part */
 	CLOUD_COPY_PART, /* as UPLOAD_PART; content: path2 of `from`, offset, length, version */
 	CLOUD_UPLOAD_STATUS, /* op->upload -> op->parts: what the cloud has; -ENOENT: it knows no
 				such upload */
@@ -109,15 +110,19 @@ struct cloud_limits {
 	uint64_t part_size; /* of a part where nothing asks for larger ones */
 	uint64_t upload_from; /* files of this size on are written as uploads */
 	unsigned parts_max; /* parts of one upload */
+	bool in_order; /* a part is sent when the one before it is there; what was sent cannot be
+			  replaced; STATUS tells parts from the first one on */
 	uint64_t copy_max; /* largest COPY, larger ones go by COPY_PART; 0: no limit */
 	unsigned concurrency; /* ops at once on one account, in each lane, where neither the
 				 account nor the runner's config says */
 	unsigned rate; /* requests a second, where the account does not say; 0: no limit */
 };
 
-struct cloud_request { /* which member is used: driver->transport */
+struct cloud_request { /* which of http, disk is used: driver->transport */
 	struct http_request http; /* also for CLOUD_MEMORY */
 	struct disk_request disk;
+	uint64_t take; /* HTTP: so many bytes are taken from op->ring before it is sent: into
+			  op->taken if that has a maximum, else they are dropped */
 };
 
 /*
@@ -222,7 +227,8 @@ struct cloud_op {
 	struct account *account;
 	char *path, *path2; /* canonical, owned */
 	struct account *from; /* COPY, COPY_PART: the source's account, its path in path2 */
-	uint64_t offset, length; /* READ, PUT, UPLOAD_*; READ: UINT64_MAX is "to the end" */
+	uint64_t offset, length; /* READ, PUT, UPLOAD_*, COPY_PART (offset: in the source); READ:
+				    UINT64_MAX is "to the end" */
 	char *version; /* READ, COPY, COPY_PART, REMOVE, MOVE: pinned; owned, NULL: any */
 	struct cloud_put put;
 	struct ring *ring; /* READ: sink, ended by the runner on success; PUT, UPLOAD_PART: source;
@@ -255,6 +261,7 @@ struct cloud_op {
 	void *data; /* driver->op_size bytes, zeroed at start */
 	uint64_t now_ms; /* time of this request */
 	unsigned char random[16]; /* of this request */
+	struct buf taken; /* see cloud_request; owned */
 	uint64_t streamed; /* READ: bytes delivered so far: go on from offset + streamed */
 	/* the runner's own part follows in cloud.c */
 };

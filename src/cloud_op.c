@@ -49,6 +49,7 @@ cloud_op_free(struct cloud_op *op)
 	free(op->put.temp_id);
 	free(op->upload);
 	free(op->after);
+	buf_free(&op->taken);
 	upload_parts_fini(&op->parts);
 	for (size_t i = 0; i < op->uploads_len; i++)
 		free(op->uploads[i]);
@@ -194,7 +195,7 @@ op_on_progress(void *arg, uint64_t bytes)
 /* sending */
 
 static void
-op_transmit(struct op_private *p)
+op_send(struct op_private *p)
 {
 	static const struct http_handler handler = {.head = op_on_head, .done = op_on_http};
 	const struct cloud_driver *driver = p->op.account->driver;
@@ -215,6 +216,77 @@ op_transmit(struct op_private *p)
 		p->memory = memory_start(p->runner->loop, http, source, &handler, p);
 	else
 		p->http = http_start(p->runner->http, http, source, &handler, p);
+}
+
+static void
+op_take_end(struct op_private *p)
+{
+	if (p->input == NULL)
+		return;
+	ring_on_input(p->op.ring, NULL, NULL);
+	event_free(TAKE(p->input));
+}
+
+static void
+op_on_input(void *arg)
+{
+	event_active(arg, EV_TIMEOUT, 0);
+}
+
+/* What has come of the bytes that are to be taken.  0: more must come; 1: they are; or a negative
+ * errno. */
+static int
+op_take(struct op_private *p, struct err *err)
+{
+	struct cloud_op *op = &p->op;
+	const void *data;
+	size_t len;
+
+	while (p->request.take > 0 && (len = ring_peek(op->ring, &data)) > 0) {
+		len = (size_t)MIN((uint64_t)len, p->request.take);
+		if (op->taken.max > 0)
+			buf_add(&op->taken, data, len);
+		ring_drop(op->ring, len);
+		p->request.take -= len;
+		p->ring_used = true;
+	}
+	if (p->request.take == 0)
+		return 1;
+	if (!ring_is_ended(op->ring))
+		return 0;
+	return err_set(err, -EPROTO, "'%s': the source ended %llu bytes early", op->path,
+	    (unsigned long long)p->request.take);
+}
+
+static void
+op_on_taken(evutil_socket_t fd, short what, void *arg)
+{
+	struct op_private *p = arg;
+	struct err err = ERR_INIT;
+	int code = op_take(p, &err);
+
+	if (code == 0)
+		return;
+	op_take_end(p);
+	if (code > 0) {
+		op_send(p);
+		return;
+	}
+	cloud_account_lost(p);
+	op_request_fini(p);
+	op_step(p, CLOUD_STEP_FAIL, &err);
+}
+
+static void
+op_transmit(struct op_private *p)
+{
+	if (p->request.take == 0) {
+		op_send(p);
+		return;
+	}
+	p->input = event_new(loop_base(p->runner->loop), -1, 0, op_on_taken, p);
+	ring_on_input(p->op.ring, op_on_input, p->input);
+	event_active(p->input, EV_TIMEOUT, 0);
 }
 
 static void
@@ -250,6 +322,7 @@ cloud_op_send(struct op_private *p)
 	random_bytes(p->op.random, sizeof(p->op.random));
 	http_request_init(&p->request.http);
 	disk_request_init(&p->request.disk);
+	p->request.take = 0;
 	p->request_used = true;
 	step = p->op.account->driver->request(&p->op, &p->request, &err);
 	if (step != CLOUD_STEP_SEND) {
@@ -441,6 +514,7 @@ cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn d
 	p->was_signed_in = p->was_refreshed = false;
 	p->ring_used = p->restart = p->head_told = false;
 	p->refused = 0;
+	buf_free(&op->taken);
 	free(op->data);
 	op->data = xcalloc(1, MAX(op->account->driver->op_size, 1));
 	op->streamed = 0;
@@ -485,6 +559,7 @@ op_release(struct op_private *p)
 		throttle_leave(&a->member, cloud_op_lane(&p->op), clock_mono_ns());
 		a->account.running--;
 	}
+	op_take_end(p);
 	op_stop_transport(p);
 	if (p->timer != NULL)
 		event_free(p->timer);

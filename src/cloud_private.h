@@ -36,6 +36,7 @@ struct op_private {
 	struct memory_call *memory;
 	struct disk_call *disk;
 	struct event *timer;
+	struct event *input; /* bytes to be taken from the ring have come; NULL: none are */
 	struct cloud_tries tries;
 	uint64_t ready_ns; /* when it became so */
 	uint64_t asked_ns; /* when the request was sent that has no answer; 0: none */

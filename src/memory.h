@@ -48,6 +48,8 @@ struct memory_call *memory_start(struct loop *, struct http_request *, struct ri
 void memory_cancel(struct memory_call *);
 void memory_forget(const char *server);
 void memory_forget_uploads(const char *server); /* as a server that drops them */
+/* From now on it takes an upload's parts one behind the other, and none twice (409). */
+void memory_keep_order(const char *server);
 void memory_fault(const char *server, const char *method, unsigned count, int status,
     uint64_t after, uint64_t retry_after_s);
 /* Requests answered so far, for asserts. */

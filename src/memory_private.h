@@ -28,6 +28,7 @@ struct memory_server {
 	struct memory_object **objects; /* by path, in the order of strcmp() */
 	size_t len, cap;
 	uint64_t generation;
+	bool in_order; /* uploads' parts come one behind the other */
 	TAILQ_HEAD(, fault) faults;
 	TAILQ_HEAD(, count) counts;
 	TAILQ_HEAD(, memory_upload) uploads; /* in the order they began */

@@ -721,6 +721,14 @@ memory_forget_uploads(const char *name)
 }
 
 void
+memory_keep_order(const char *name)
+{
+	pthread_mutex_lock(&memory_lock);
+	server_get(name)->in_order = true;
+	pthread_mutex_unlock(&memory_lock);
+}
+
+void
 memory_fault(const char *name, const char *method, unsigned count, int status, uint64_t after,
     uint64_t retry_after_s)
 {

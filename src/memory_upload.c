@@ -318,6 +318,8 @@ memory_upload_answer(struct memory_server *server, const struct memory_ask *ask,
 		memory_answer_error(answer, 404, "no such upload");
 	else if ((is_put || is_copy) && ask_part(ask) == 0)
 		memory_answer_error(answer, 400, "no such number of a part");
+	else if (server->in_order && (is_put || is_copy) && ask_part(ask) != upload->len + 1)
+		memory_answer_error(answer, 409, "it is not the part that is next");
 	else if (is_put)
 		upload_put(server, upload, ask_part(ask),
 		    (struct part){.length = len,

@@ -472,6 +472,7 @@ upload_begin_run(struct upload *u)
 	if (u->await.op == NULL) {
 		crash_point("upload.before_begin");
 		op = upload_op(u, CLOUD_UPLOAD_BEGIN, NULL);
+		op->part.length = u->part_size;
 		op->attempts_max = 1;
 		await_start(&u->await, u->runner, op);
 	}
@@ -611,6 +612,7 @@ job_send(struct job *j)
 	struct cloud_op *op =
 	    upload_op(u, copies ? CLOUD_COPY_PART : CLOUD_UPLOAD_PART, u->checkpoint->upload);
 
+	op->offset = j->offset;
 	op->length = j->length;
 	op->part.number = j->number;
 	op->put.digests.have = 0; /* those are of the whole */
@@ -700,7 +702,8 @@ upload_round(struct upload *u, const struct job *j)
 	u->round_bytes = 0;
 	u->round_ms = now;
 	if (u->at_once == u->at_once_max) {
-		u->why = "no more are allowed";
+		u->why = u->to->limits.in_order ? "the cloud takes them in order"
+						: "no more are allowed";
 	} else if (rate > u->best_rate + u->best_rate * UPLOAD_GAIN_PERCENT / 100) {
 		u->best_rate = rate;
 		u->at_once++;
@@ -807,9 +810,9 @@ upload_run_begin(struct upload *u)
 	u->bytes_done = 0;
 	for (i = 0; i < u->checkpoint->parts.len; i++)
 		u->bytes_done += u->checkpoint->parts.items[i].length;
-	u->at_once_max = UPLOAD_AT_ONCE_MAX;
-	u->at_once = UPLOAD_AT_ONCE_FIRST;
-	u->why = "the first ones";
+	u->at_once_max = u->to->limits.in_order ? 1 : UPLOAD_AT_ONCE_MAX;
+	u->at_once = MIN(UPLOAD_AT_ONCE_FIRST, u->at_once_max);
+	u->why = u->to->limits.in_order ? "the cloud takes them in order" : "the first ones";
 	u->round_ms = clock_mono_ms();
 	upload_report(u);
 }

@@ -8,7 +8,8 @@
  * were verified and are still there count.  Every step is told as a note.  The first head is an
  * intent: the upload is begun when upload_noted() says that it is on disk.
  *
- * How many parts run at once: as many as brought more speed, within the memory that is left.
+ * How many parts run at once: as many as brought more speed, within the memory that is left; one,
+ * the first that is not there, where the cloud takes them in order.
  *
  * It never abandons an upload by itself: when it fails the checkpoint stays, for a later attempt,
  * or for upload_sweep(), which aborts what the checkpoint tells of, and nobody else's.

@@ -27,6 +27,7 @@ bench_clear(struct bench *b)
 	free(b->op.version);
 	free(b->op.upload);
 	free(b->op.after);
+	buf_free(&b->op.taken);
 	upload_parts_fini(&b->op.parts);
 	for (size_t i = 0; i < b->op.uploads_len; i++)
 		free(b->op.uploads[i]);

@@ -97,6 +97,31 @@ from_a_directory(void **state)
 	entry_fini(&e);
 }
 
+/* One behind the other: the server takes nothing else. */
+static void
+written_in_order(void **state)
+{
+	fixture_account(MEMORY_B)->limits.in_order = true;
+	memory_keep_order(SERVER);
+	fixture_put(MEMORY_A, "large", 7, SIZE);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	assert_int_equal(memory_requests(SERVER, "PUT"), PARTS);
+	fixture_expect(MEMORY_B, "dst/large", 7, SIZE);
+}
+
+/* Parts that fail are sent again before any other. */
+static void
+written_in_order_with_failures(void **state)
+{
+	fixture_account(MEMORY_B)->limits.in_order = true;
+	memory_keep_order(SERVER);
+	fixture_put(MEMORY_A, "large", 8, SIZE);
+	memory_fault(SERVER, "PUT", 2, 0, 1000, 0);
+	memory_fault(SERVER, "PUT", 1, 503, 0, 0);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	fixture_expect(MEMORY_B, "dst/large", 8, SIZE);
+}
+
 /* Parts do not end where the segments do. */
 static void
 of_many_segments(void **state)
@@ -659,6 +684,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    CASE(written_in_parts),
 	    CASE(from_a_directory),
+	    CASE(written_in_order),
+	    CASE(written_in_order_with_failures),
 	    CASE(of_many_segments),
 	    CASE(copied_by_the_cloud),
 	    CASE(goes_on_after_a_restart),
