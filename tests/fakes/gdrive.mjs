@@ -505,18 +505,14 @@ async function handle(req, res, url) {
 	}
 }
 
-async function control(path, req) {
-	const text = (await body(req)).toString(), given = text === '' ? {} : JSON.parse(text);
-	switch (path) {
-	case '/-/expire': tokens = new Set([forever]); return {};
-	case '/-/revoke': revoked = true; tokens = new Set([forever]); return {};
-	case '/-/grant': revoked = false; return {};
-	case '/-/forget': sessions.clear(); return {};
-	case '/-/lag': lagging = given.names; return {};
-	case '/-/viewer': viewed = given.names; return {};
-	}
-	return undefined;
-}
+const control = {
+	'/-/expire': () => { tokens = new Set([forever]); },
+	'/-/revoke': () => { revoked = true; tokens = new Set([forever]); },
+	'/-/grant': () => { revoked = false; },
+	'/-/forget': () => sessions.clear(),
+	'/-/lag': ({ names }) => { lagging = names; },
+	'/-/viewer': ({ names }) => { viewed = names; },
+};
 
 reset();
 serve(handle, {

@@ -48,8 +48,8 @@ export function range(header, size) {
 
 /**
  * @param handle async (req, res, url): answers; what it throws is a 500 that says so
- * @param fake {state(): object, reset(): void, hello: object, control?(path, req): object}  control: further requests
- *        below /-/, answered with what it returns; undefined: there is no such one
+ * @param fake {state(): object, reset(): void, hello: object, control: {"/-/name": (body: object) => object}}: its own control
+ *     requests; may be left out
  */
 export function serve(handle, fake) {
 	let faults = [];
@@ -66,10 +66,10 @@ export function serve(handle, fake) {
 			json(res, 200, {});
 		} else if (path === '/-/state') {
 			json(res, 200, { requests, unplayed: faults.filter((f) => f.times > 0).map(({ expr, ...f }) => f), ...fake.state() });
-		} else {
-			const answer = await fake.control?.(path, req);
-			json(res, answer ? 200 : 404, answer ?? { error: `no control request ${path}` });
-		}
+		} else if (fake.control?.[path]) {
+			const text = (await body(req)).toString();
+			json(res, 200, (await fake.control[path](text === '' ? {} : JSON.parse(text))) ?? {});
+		} else json(res, 404, { error: `no control request ${path}` });
 	}
 
 	function fault(name) {
