@@ -74,3 +74,17 @@ listing_finish(struct entry_list *list)
 	}
 	list->len = kept;
 }
+
+void
+listing_drop(struct entry_list *list, const char *after)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < list->len && after != NULL; i++) {
+		if (entry_is_behind(&list->items[i], after))
+			list->items[kept++] = list->items[i];
+		else
+			entry_fini(&list->items[i]);
+	}
+	list->len = after != NULL ? kept : list->len;
+}

@@ -20,3 +20,6 @@ void listing_take(struct entry_list *into, struct entry *, bool *marker, const c
  * would be.
  */
 void listing_finish(struct entry_list *);
+/* Drops what is not behind `after` (a name as LIST's; NULL: nothing): some services begin with the
+   very prefix that a list is to begin behind, since its keys are. */
+void listing_drop(struct entry_list *, const char *after);

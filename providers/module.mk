@@ -20,6 +20,7 @@ libproviders_a_SOURCES = \
 	providers/s3_account.c providers/s3_account.h \
 	providers/s3_answer.c providers/s3_answer.h \
 	providers/s3_copy.c \
+	providers/s3_multipart.c providers/s3_multipart.h \
 	providers/s3_request.c providers/s3_request.h \
 	providers/s3_service.c providers/s3_service.h \
 	providers/s3_stage.c \

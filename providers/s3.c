@@ -242,21 +242,6 @@ s3_take_page(struct s3_page *page, struct entry_list *into, struct cloud_op *op,
 	return s3_xml_list(page, into, op->path, prefix, res->body.data, res->body.len, err);
 }
 
-/* Some services begin with the very prefix that the list is to begin behind: its keys are. */
-static void
-s3_list_drop(struct entry_list *list, const char *after)
-{
-	size_t i, kept = 0;
-
-	for (i = 0; i < list->len && after != NULL; i++) {
-		if (entry_is_behind(&list->items[i], after))
-			list->items[kept++] = list->items[i];
-		else
-			entry_fini(&list->items[i]);
-	}
-	list->len = after != NULL ? kept : list->len;
-}
-
 static enum cloud_step
 s3_list_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -274,7 +259,7 @@ s3_list_response(struct cloud_op *op, const struct http_response *res, struct er
 	if (s3_take_page(&page, &op->list, op, res, &why) != 0)
 		return object_garbled(op, &why, err);
 	s3->found = s3->found || page.found > 0;
-	s3_list_drop(&op->list, op->after);
+	listing_drop(&op->list, op->after);
 	op->more = page.truncated;
 	if (page.truncated && (op->max == 0 || op->list.len == 0)) {
 		if (strcmp(page.token, s3->token) == 0) {

@@ -4,15 +4,13 @@
  */
 #pragma once
 #include "providers/object.h"
+#include "providers/s3_multipart.h"
 #include "providers/s3_request.h"
 #include "providers/s3_xml.h"
 
-#define S3_PUT_MAX    ((uint64_t)5 << 30) /* PutObject: "up to 5 GB" */
-#define S3_COPY_MAX   ((uint64_t)5 << 30) /* CopyObject, UploadPartCopy: the same */
-#define S3_PART_MIN   ((uint64_t)5 << 20) /* "Multipart upload limits" */
-#define S3_PART_MAX   ((uint64_t)5 << 30)
-#define S3_PART_SIZE  ((uint64_t)16 << 20) /* "S3 performance guidelines": 8 to 16 MB */
-#define S3_FIND_PAGES 20 /* of uploads with the same prefix */
+#define S3_PUT_MAX   ((uint64_t)5 << 30) /* PutObject: "up to 5 GB" */
+#define S3_COPY_MAX  ((uint64_t)5 << 30) /* CopyObject, UploadPartCopy: the same */
+#define S3_PART_SIZE ((uint64_t)16 << 20) /* "S3 performance guidelines": 8 to 16 MB */
 
 enum s3_step {
 	S3_FIRST,
@@ -43,13 +41,9 @@ struct s3_op {
 	bool doubt; /* COMMIT: whether there is an upload */
 	int failed; /* COMMIT: so, unless S3_PROVE finds better */
 	bool redirected; /* the region was learned by it */
-	unsigned pages; /* UPLOAD_FIND */
 	union {
 		char token[S3_TOKEN_MAX]; /* LIST: of the page to ask for */
-		struct { /* UPLOAD_FIND: where it begins */
-			char key_marker[S3_KEY_MAX + 1];
-			char id_marker[S3_UPLOAD_MAX];
-		};
+		struct s3_find find; /* UPLOAD_FIND */
 	};
 };
 

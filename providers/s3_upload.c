@@ -1,5 +1,6 @@
 /* Uploads in parts: "Uploading and copying objects using multipart upload", S3 User Guide. */
 #include "providers/s3_answer.h"
+#include "providers/s3_multipart.h"
 #include "providers/s3_private.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,18 +26,6 @@ s3_put_begin(struct cloud_op *op, struct http_request *req, struct buf *query)
 }
 
 static void
-s3_put_upload_query(const struct cloud_op *op, struct buf *query)
-{
-	if (op->kind == CLOUD_UPLOAD_PART || op->kind == CLOUD_COPY_PART)
-		buf_printf(query, "partNumber=%u&", op->part.number);
-	if (op->kind == CLOUD_UPLOAD_STATUS && op->parts.len > 0)
-		buf_printf(
-		    query, "part-number-marker=%u&", op->parts.items[op->parts.len - 1].number);
-	buf_puts(query, "uploadId=");
-	buf_put_uri(query, op->upload, NULL);
-}
-
-static void
 s3_put_part(const struct cloud_op *op, struct http_request *req)
 {
 	req->method = "PUT";
@@ -53,27 +42,6 @@ s3_put_part_copy(const struct cloud_op *op, struct http_request *req)
 	    op->offset, op->offset + op->length - 1);
 	s3_put_customer_key(req, s3_account(op));
 	return s3_put_source(req, op);
-}
-
-static uint64_t
-s3_upload_size(const struct cloud_op *op)
-{
-	uint64_t size = 0;
-
-	for (size_t i = 0; i < op->parts.len; i++)
-		size += op->parts.items[i].length;
-	return size;
-}
-
-static void
-s3_put_crc32c_element(struct buf *out, uint32_t crc)
-{
-	const unsigned char sum[4] = {(unsigned char)(crc >> 24), (unsigned char)(crc >> 16),
-	    (unsigned char)(crc >> 8), (unsigned char)crc};
-
-	buf_puts(out, "<ChecksumCRC32C>");
-	buf_put_base64(out, sum, sizeof sum);
-	buf_puts(out, "</ChecksumCRC32C>");
 }
 
 static void
@@ -94,49 +62,7 @@ s3_put_commit(const struct cloud_op *op, struct http_request *req)
 	if (checked && (op->put.digests.have & HASH_BIT(HASH_CRC32C)))
 		object_put_digest(req, "x-amz-checksum-crc32c", op->put.digests.sum[HASH_CRC32C],
 		    hash_size(HASH_CRC32C));
-	buf_puts(&req->bytes,
-	    "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-	for (size_t i = 0; i < op->parts.len; i++) {
-		const struct upload_part *part = &op->parts.items[i];
-
-		buf_printf(&req->bytes,
-		    "<Part><PartNumber>%u</PartNumber><ETag>&quot;%s&quot;</ETag>", part->number,
-		    part->tag);
-		if (checked && part->has_crc32c)
-			s3_put_crc32c_element(&req->bytes, part->crc32c);
-		buf_puts(&req->bytes, "</Part>");
-	}
-	buf_puts(&req->bytes, "</CompleteMultipartUpload>");
-}
-
-static void
-s3_put_find(const struct cloud_op *op, const struct s3_place *place, struct buf *query)
-{
-	const struct s3_op *s3 = op->data;
-
-	buf_puts(query, "uploads&encoding-type=url&max-uploads=1000&prefix=");
-	buf_put_uri(query, place->key, NULL);
-	if (s3->key_marker[0] != '\0') {
-		buf_puts(query, "&key-marker=");
-		buf_put_uri(query, s3->key_marker, NULL);
-	}
-	if (s3->id_marker[0] != '\0') {
-		buf_puts(query, "&upload-id-marker=");
-		buf_put_uri(query, s3->id_marker, NULL);
-	}
-}
-
-/* The op itself may be impossible. */
-static enum cloud_step
-s3_check_part(const struct cloud_op *op, struct err *err)
-{
-	if (op->part.number == 0 || op->part.number > S3_PARTS_MAX)
-		return object_refuse(err, -E2BIG, op->path, "an upload has at most 10,000 parts");
-	if (op->length > S3_PART_MAX)
-		return object_refuse(err, -EFBIG, op->path, "a part has at most 5 GiB");
-	if (op->kind == CLOUD_COPY_PART && op->length == 0)
-		return object_refuse(err, -EINVAL, op->path, "no part of nothing can be copied");
-	return CLOUD_STEP_SEND;
+	s3_put_parts(&req->bytes, op, checked);
 }
 
 enum cloud_step
@@ -144,6 +70,7 @@ s3_put_upload(struct cloud_op *op, struct http_request *req, const struct s3_pla
     struct buf *query, struct err *err)
 {
 	enum cloud_step step = CLOUD_STEP_SEND;
+	const struct s3_op *s3 = op->data;
 
 	if (op->kind != CLOUD_UPLOAD_BEGIN && op->kind != CLOUD_UPLOAD_FIND)
 		s3_put_upload_query(op, query);
@@ -159,28 +86,12 @@ s3_put_upload(struct cloud_op *op, struct http_request *req, const struct s3_pla
 	case CLOUD_UPLOAD_STATUS: req->method = "GET"; break;
 	case CLOUD_UPLOAD_COMMIT: s3_put_commit(op, req); break;
 	case CLOUD_UPLOAD_ABORT: req->method = "DELETE"; break;
-	default: s3_put_find(op, place, query); break;
+	default: s3_put_find_query(query, place->key, &s3->find); break;
 	}
 	return step;
 }
 
 /* Answers */
-
-static enum cloud_step
-s3_begin_response(struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	struct err why = ERR_INIT;
-	struct s3_result result;
-
-	if (s3_xml_result(
-		&result, "InitiateMultipartUploadResult", res->body.data, res->body.len, &why) != 0)
-		return object_bad_answer(op, &why, err);
-	if (result.upload[0] == '\0')
-		return object_refuse(
-		    err, -EPROTO, op->path, "the service does not name the upload");
-	xstrset(&op->upload, result.upload);
-	return CLOUD_STEP_DONE;
-}
 
 /* crc32c: base64, or NULL. */
 static enum cloud_step
@@ -229,17 +140,6 @@ s3_part_copy_response(struct cloud_op *op, const struct http_response *res, stru
 }
 
 static enum cloud_step
-s3_status_response(struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	struct err why = ERR_INIT;
-	struct s3_page page;
-
-	if (s3_xml_parts(&page, &op->parts, res->body.data, res->body.len, &why) != 0)
-		return object_bad_answer(op, &why, err);
-	return page.truncated ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
-}
-
-static enum cloud_step
 s3_commit_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
 	struct s3_op *s3 = op->data;
@@ -278,47 +178,22 @@ s3_is_made_of_parts(const struct cloud_op *op, const char *etag)
 	return known && strcmp(all, etag) == 0;
 }
 
-static enum cloud_step
-s3_find_response(struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	struct s3_op *s3 = op->data;
-	struct err why = ERR_INIT;
-	struct s3_uploads page;
-	struct s3_place place;
-	size_t len;
-	bool more;
-
-	s3_locate(&place, op->account->data, op->path);
-	if (s3_xml_uploads(&page, place.key, s3_account(op)->kind->has & S3_ENCODES_SILENTLY,
-		res->body.data, res->body.len, &why) != 0)
-		return object_bad_answer(op, &why, err);
-	len = MIN(page.len, CLOUD_UPLOADS_MAX - op->uploads_len);
-	op->uploads = xrealloc(op->uploads, MAX(op->uploads_len + len, 1), sizeof *op->uploads);
-	for (size_t i = 0; i < len; i++)
-		op->uploads[op->uploads_len++] = TAKE(page.ids[i]);
-	s3_uploads_fini(&page);
-	more = page.truncated && op->uploads_len < CLOUD_UPLOADS_MAX;
-	if (more && strcmp(page.key_marker, s3->key_marker) == 0 &&
-	    strcmp(page.id_marker, s3->id_marker) == 0) {
-		err_set(&why, -EPROTO, "the list goes round in circles");
-		return object_bad_answer(op, &why, err);
-	}
-	memcpy(s3->key_marker, page.key_marker, sizeof s3->key_marker);
-	memcpy(s3->id_marker, page.id_marker, sizeof s3->id_marker);
-	/* A prefix that many uploads share: what is beyond is left to the bucket's own rules. */
-	return more && ++s3->pages < S3_FIND_PAGES ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
-}
-
 enum cloud_step
 s3_upload_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
+	struct s3_op *s3 = op->data;
+	struct s3_place place;
+
 	switch (op->kind) {
 	case CLOUD_UPLOAD_BEGIN: return s3_begin_response(op, res, err);
 	case CLOUD_UPLOAD_PART: return s3_part_response(op, res, err);
 	case CLOUD_COPY_PART: return s3_part_copy_response(op, res, err);
 	case CLOUD_UPLOAD_STATUS: return s3_status_response(op, res, err);
 	case CLOUD_UPLOAD_COMMIT: return s3_commit_response(op, res, err);
-	case CLOUD_UPLOAD_FIND: return s3_find_response(op, res, err);
+	case CLOUD_UPLOAD_FIND:
+		s3_locate(&place, op->account->data, op->path);
+		return s3_find_response(op, &s3->find, place.key,
+		    s3_account(op)->kind->has & S3_ENCODES_SILENTLY, res, err);
 	default: return CLOUD_STEP_DONE;
 	}
 }
