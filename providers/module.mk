@@ -10,6 +10,13 @@ libproviders_a_SOURCES = \
 	providers/content_type.c providers/content_type.h \
 	providers/credential.c providers/credential.h \
 	providers/endpoint.c providers/endpoint.h \
+	providers/gcs.c providers/gcs_private.h \
+	providers/gcs_account.c providers/gcs_account.h \
+	providers/gcs_answer.c providers/gcs_answer.h \
+	providers/gcs_copy.c \
+	providers/gcs_json.c providers/gcs_json.h \
+	providers/gcs_request.c providers/gcs_request.h \
+	providers/gcs_upload.c \
 	providers/listing.c providers/listing.h \
 	providers/local.c \
 	providers/memory.c \

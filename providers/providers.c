@@ -6,6 +6,7 @@ static const struct cloud_driver *const drivers[] = {
     &memory_driver,
     &s3_driver,
     &azure_driver,
+    &gcs_driver,
 };
 
 const struct cloud_driver *

@@ -11,4 +11,4 @@ const struct cloud_driver *provider_at(size_t i); /* NULL ends the table */
  * table. */
 enum cloud_step provider_failed(const struct err *);
 
-extern const struct cloud_driver memory_driver, local_driver, s3_driver, azure_driver;
+extern const struct cloud_driver memory_driver, local_driver, s3_driver, azure_driver, gcs_driver;

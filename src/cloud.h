@@ -169,8 +169,9 @@ struct cloud_driver {
 	/* Can `to` copy natively from `from` (both of this driver)?  NULL: only if they are the
 	 * same account. */
 	bool (*copies_from)(const struct account *to, const struct account *from);
-	/* Where the object at a path really is, equal for every account that reaches it there:
-	   "s3://host/bucket/key".  No I/O; caller frees.  NULL (also as the answer): not known. */
+	/* Where the object at a path really is, equal for every account that reaches it there, of
+	   another driver too: "s3://host/bucket/key".  No I/O; caller frees.  NULL (also as the
+	   answer): not known. */
 	char *(*identity)(const struct account *, const char *path);
 };
 
@@ -263,6 +264,8 @@ struct cloud_op {
 	unsigned char random[16]; /* of this request */
 	struct buf taken; /* see cloud_request; owned */
 	uint64_t streamed; /* READ: bytes delivered so far: go on from offset + streamed */
+	uint64_t copied; /* COPY over HTTP: bytes so far, the driver's to say when it takes several
+			    requests: the runner tells `progress` */
 	/* the runner's own part follows in cloud.c */
 };
 

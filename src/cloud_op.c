@@ -144,6 +144,15 @@ op_is_refused(const struct http_response *res, const struct err *err)
 }
 
 static void
+op_on_progress(void *arg, uint64_t bytes)
+{
+	struct op_private *p = arg;
+
+	if (p->op.progress != NULL)
+		p->op.progress(p->arg, &p->op, bytes);
+}
+
+static void
 op_on_http(void *arg, int code, struct http_response *res, const struct err *err)
 {
 	struct op_private *p = arg;
@@ -159,7 +168,10 @@ op_on_http(void *arg, int code, struct http_response *res, const struct err *err
 		step = err_is_transient(code) ? CLOUD_STEP_RETRY : CLOUD_STEP_FAIL;
 		mine = *err;
 	} else {
+		p->op.copied = 0;
 		step = p->op.account->driver->response(&p->op, res, &mine);
+		if (step == CLOUD_STEP_NEXT && p->op.copied > 0)
+			op_on_progress(p, p->op.copied);
 		if (mine.wait_ms == 0)
 			mine.wait_ms = http_retry_after(res, p->op.now_ms);
 	}
@@ -181,15 +193,6 @@ op_on_disk(void *arg, struct disk_response *res)
 	op_answered(p, res->streamed);
 	cloud_account_accepted(p);
 	op_step(p, p->op.account->driver->disk_response(&p->op, res, &err), &err);
-}
-
-static void
-op_on_progress(void *arg, uint64_t bytes)
-{
-	struct op_private *p = arg;
-
-	if (p->op.progress != NULL)
-		p->op.progress(p->arg, &p->op, bytes);
 }
 
 /* sending */
