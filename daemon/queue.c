@@ -1025,6 +1025,7 @@ queue_start_workers(struct queue *q, struct err *err)
 	    .bandwidth = q->bandwidth,
 	    .concurrency = daemon_account_max(s),
 	    .patience_ms = settings_int(s, "transfer.patience"),
+	    .pulls_private = settings_bool(s, "pull.private"),
 	};
 
 	if (n == 0)

@@ -1,6 +1,7 @@
 #include "daemon/worker.h"
 #include "daemon/accounts.h"
 #include "daemon/idmap.h"
+#include "src/route.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,12 +197,9 @@ worker_post_news(evutil_socket_t fd, short what, void *arg)
 static const char *
 worker_route(const char *route)
 {
-	static const char *const routes[] = {"native", "relay"};
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(routes) && route != NULL; i++) {
-		if (strcmp(route, routes[i]) == 0)
-			return routes[i];
+	for (enum route r = 0; r < ROUTES && route != NULL; r++) {
+		if (strcmp(route, route_name(r)) == 0)
+			return route_name(r);
 	}
 	return NULL;
 }
@@ -710,6 +708,7 @@ worker_new(const struct worker_config *config, const struct worker_handler *hand
 	struct cloud_runner_config runner = {.http = config->http,
 	    .concurrency = config->concurrency,
 	    .patience_ms = config->patience_ms,
+	    .pulls_private = config->pulls_private,
 	    .refresh = worker_on_refused};
 	struct worker *w = xcalloc(1, sizeof *w);
 	char name[16];

@@ -68,6 +68,7 @@ struct worker_config {
 	struct loop *control;
 	struct pool *pool;
 	struct http_limits http; /* strings borrowed for the worker's life */
+	bool pulls_private; /* as of struct cloud_runner_config */
 	size_t ring;
 	size_t memory; /* of all rings, bytes */
 	struct bucket *bandwidth; /* of all transfers of all workers; borrowed */

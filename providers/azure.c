@@ -232,6 +232,8 @@ azure_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 
 	if (op->kind == CLOUD_SWEEP)
 		return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
+	if (op->kind == CLOUD_LINK)
+		return azure_link(op, err);
 	step = azure_check_place(op, &ask.place, err);
 	if (step != CLOUD_STEP_SEND)
 		return step;
@@ -515,7 +517,8 @@ const struct cloud_driver azure_driver = {
     .name = "azure",
     .title = "Azure Blob Storage",
     .transport = CLOUD_HTTP,
-    .features = CLOUD_CAN_COPY | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+    .features = CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_CAN_PULL | CLOUD_KEEPS_MTIME |
+	CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
     .limits = {.put_max = AZURE_PUT_MAX,
 	.part_min = AZURE_PART_MIN,
 	.part_max = AZURE_BLOCK_MAX,

@@ -139,6 +139,9 @@ azure_error_code(const struct cloud_op *op, const struct http_response *res,
 			return azure_codes[i].code;
 		}
 	}
+	/* Whatever the reason is: another way will do. */
+	if (op->link != NULL && strcmp(error->code, "CannotVerifyCopySource") == 0)
+		return -EOPNOTSUPP;
 	if (strncmp(error->code, "Lease", 5) != 0)
 		return azure_status_code(res->status);
 	*hint = "somebody holds a lease of it";

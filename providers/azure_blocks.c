@@ -197,6 +197,9 @@ put_copy(struct cloud_op *op, struct azure_ask *ask, struct err *err)
 		if (object_has_attributes(&op->put))
 			azure_put_attributes(ask->req, op);
 		azure_put_guard(ask->req, op);
+		if (op->from == NULL && op->put.digests.have & HASH_BIT(HASH_MD5))
+			object_put_digest(ask->req, "x-ms-source-content-md5",
+			    op->put.digests.sum[HASH_MD5], hash_size(HASH_MD5));
 		break;
 	case AZURE_SECOND:
 		upload_new(&upload, op);

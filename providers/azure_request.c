@@ -74,7 +74,7 @@ azure_key(const struct azure_account *azure)
 /* The service reads its source as anybody would: so the URL has to bring the right to. */
 static bool
 put_source_url(struct buf *out, const struct azure_account *from, const struct azure_place *place,
-    uint64_t now_ms)
+    uint64_t until_ms)
 {
 	const struct sharedkey key = azure_key(from);
 	CLEANUP(cleanup_free) char *blob = xasprintf("/%s/%s", place->container, place->key);
@@ -86,26 +86,48 @@ put_source_url(struct buf *out, const struct azure_account *from, const struct a
 	if (from->key_len == 0)
 		return !out->failed;
 	buf_putc(out, '?');
-	return sharedkey_sas_to_read(out, &key, blob, now_ms + AZURE_SOURCE_MS);
+	return sharedkey_sas_to_read(out, &key, blob, until_ms);
 }
 
 int
 azure_put_source(struct http_request *req, const struct cloud_op *op, struct err *err)
 {
 	CLEANUP(buf_free) struct buf url = BUF_INIT(AZURE_SOURCE_MAX);
-	const struct azure_account *from = op->from->data;
 	struct azure_place place;
+	bool fits;
 
 	url.secret = true;
-	if (!azure_locate(&place, from, op->path2) || *place.key == '\0')
+	if (op->from == NULL) {
+		fits = buf_puts(&url, op->link);
+	} else if (!azure_locate(&place, op->from->data, op->path2) || *place.key == '\0') {
 		return err_set(err, -ENOENT, "'%s': no such file", op->path2);
-	if (!put_source_url(&url, from, &place, op->now_ms))
+	} else {
+		fits = put_source_url(&url, op->from->data, &place, op->now_ms + AZURE_SOURCE_MS);
+	}
+	if (!fits)
 		return err_set(err, -EOPNOTSUPP,
 		    "'%s' is too long for a URL that the service would copy from", op->path2);
 	http_request_header(req, "x-ms-copy-source", "%s", buf_str(&url));
 	if (op->version != NULL)
 		http_request_header(req, "x-ms-source-if-match", "\"%s\"", op->version);
 	return 0;
+}
+
+enum cloud_step
+azure_link(struct cloud_op *op, struct err *err)
+{
+	const struct azure_account *azure = op->account->data;
+	struct buf url = BUF_INIT(HTTP_URL_MAX);
+	struct azure_place place;
+
+	url.secret = true;
+	if (azure_locate(&place, azure, op->path) && *place.key != '\0' &&
+	    put_source_url(&url, azure, &place, op->now_ms + CLOUD_LINK_S * UINT64_C(1000))) {
+		op->link = buf_take(&url);
+		return CLOUD_STEP_DONE;
+	}
+	buf_free(&url);
+	return object_refuse(err, -EOPNOTSUPP, op->path, "there can be no link to it");
 }
 
 static uint64_t

@@ -27,6 +27,8 @@ void azure_put_body(struct http_request *, const struct cloud_op *);
 /* Where a copy comes from, pinned, with the right to read it.  -ENOENT: nowhere; -EOPNOTSUPP: no
    service would take so long a URL. */
 int azure_put_source(struct http_request *, const struct cloud_op *, struct err *);
+/* LINK: op->link. */
+enum cloud_step azure_link(struct cloud_op *, struct err *);
 
 /* Finishes a request whose headers and body are filled in: URL, Host, time, authorization. */
 int azure_finish(struct http_request *, const struct azure_account *, const struct azure_place *,

@@ -17,6 +17,7 @@ object_doing(const struct cloud_op *op)
 	    [CLOUD_REMOVE] = "remove",
 	    [CLOUD_RMDIR] = "remove the directory",
 	    [CLOUD_MKDIR] = "make the directory",
+	    [CLOUD_LINK] = "make a link to",
 	    [CLOUD_COPY] = "copy to",
 	    [CLOUD_UPLOAD_BEGIN] = "begin the upload of",
 	    [CLOUD_UPLOAD_PART] = "upload a part of",

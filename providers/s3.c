@@ -133,6 +133,20 @@ s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_pla
 }
 
 static enum cloud_step
+s3_link(struct cloud_op *op, struct err *err)
+{
+	struct buf url = BUF_INIT(HTTP_URL_MAX);
+
+	url.secret = true;
+	if (s3_presign(&url, op->account, op->path, op->now_ms, CLOUD_LINK_S, err) != 0) {
+		buf_free(&url);
+		return CLOUD_STEP_FAIL;
+	}
+	op->link = buf_take(&url);
+	return CLOUD_STEP_DONE;
+}
+
+static enum cloud_step
 s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
 	CLEANUP(buf_free) struct buf query = BUF_INIT(HTTP_URL_MAX);
@@ -145,6 +159,8 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 
 	if (op->kind == CLOUD_SWEEP)
 		return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
+	if (op->kind == CLOUD_LINK)
+		return s3_link(op, err);
 	if (!s3_locate(&place, op->account->data, op->path))
 		return object_refuse(err, op->kind == CLOUD_MKDIR ? -EINVAL : -ENOENT, op->path,
 		    "no bucket can have such a name");
@@ -465,7 +481,8 @@ const struct cloud_driver s3_driver = {
     .name = "s3",
     .title = "Amazon S3 and compatible",
     .transport = CLOUD_HTTP,
-    .features = CLOUD_CAN_COPY | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+    .features =
+	CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
     .limits = {.put_max = S3_PUT_MAX,
 	.part_min = S3_PART_MIN,
 	.part_max = S3_PART_MAX,

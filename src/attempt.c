@@ -5,6 +5,7 @@
 #include "src/crash.h"
 #include "src/log.h"
 #include "src/path.h"
+#include "src/route.h"
 #include "src/source.h"
 #include "src/tree.h"
 #include "src/upload.h"
@@ -567,7 +568,7 @@ attempt_rename_move_run(struct attempt *a)
 		xstrset(&a->result.version, a->await.op->entry.version);
 	code = attempt_take(a);
 	if (code == 0) {
-		xstrset(&a->result.route, "native");
+		xstrset(&a->result.route, route_name(ROUTE_NATIVE));
 		return ATTEMPT_END;
 	}
 	if (code ==
@@ -597,7 +598,8 @@ attempt_rename_check_run(struct attempt *a)
 static void
 attempt_on_tree_progress(void *arg, uint64_t bytes)
 {
-	const struct copy_progress p = {.done = bytes, .total = UINT64_MAX, .route = "relay"};
+	const struct copy_progress p = {
+	    .done = bytes, .total = UINT64_MAX, .route = route_name(ROUTE_RELAY)};
 
 	attempt_on_progress(arg, &p);
 }

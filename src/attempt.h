@@ -3,7 +3,7 @@
  * over cloud ops, with a ring between the reading and the writing one.  It knows nothing of queues,
  * stores or users.
  *
- * A transfer: stat the source (pinning its version), choose the route (native, else relay), copy
+ * A transfer: stat the source (pinning its version), choose the route (native, pull, relay), copy
  * with hashes computed on the way, verify size and the cheapest shared hash, report `verified` and
  * wait for attempt_continue() (the fact is on disk), and for a move remove the source if it is
  * still the version that was copied.  It leaves nothing half-written: temporaries are named by the

@@ -91,7 +91,7 @@ struct change {
 	bool cancel; /* asked for while running: durable, carried out by the attempt */
 
 	uint64_t bytes_total, bytes_done; /* total: UINT64_MAX while unknown */
-	char *route, *route_reason; /* "native" "relay"; why the cheaper ones were not */
+	char *route, *route_reason; /* "native" "pull" "relay"; why the cheaper ones were not */
 	char *verified; /* "crc32c" "md5" "size" ..., comma-separated: what was compared */
 	char *result_version; /* the destination's version after success */
 	int error; /* negative errno of the last failure */

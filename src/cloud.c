@@ -70,6 +70,12 @@ cloud_runner_pool(struct cloud_runner *runner)
 	return runner->pool;
 }
 
+bool
+cloud_runner_pulls_private(const struct cloud_runner *runner)
+{
+	return runner->config.pulls_private;
+}
+
 /* accounts */
 
 static const struct cloud_field *
@@ -250,14 +256,26 @@ cloud_account_unref(struct account *account)
 	account_free(a);
 }
 
-bool
-cloud_copies_from(const struct account *to, const struct account *from)
+static bool
+account_was_refused(const struct account *to, const struct account *from)
 {
 	const struct account_private *a = account_private(to);
 
-	if (to->driver != from->driver || !(to->driver->features & CLOUD_CAN_COPY))
-		return false;
-	if (clock_mono_ms() < a->refused_until_ms && strcmp(a->refused, from->id) == 0)
+	return clock_mono_ms() < a->refused_until_ms && strcmp(a->refused, from->id) == 0;
+}
+
+bool
+cloud_pulls_from(const struct account *to, const struct account *from)
+{
+	return (to->driver->features & CLOUD_CAN_PULL) &&
+	    (from->driver->features & CLOUD_CAN_LINK) && !account_was_refused(to, from);
+}
+
+bool
+cloud_copies_from(const struct account *to, const struct account *from)
+{
+	if (to->driver != from->driver || !(to->driver->features & CLOUD_CAN_COPY) ||
+	    account_was_refused(to, from))
 		return false;
 	if (to->driver->copies_from != NULL)
 		return to->driver->copies_from(to, from);

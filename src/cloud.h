@@ -35,7 +35,8 @@ enum cloud_op_kind {
 		       whole */
 	CLOUD_PUT, /* source, length -> path, whole and atomic; attributes in op->put -> op->entry
 		    */
-	CLOUD_COPY, /* path2's account `from`: from->path -> path natively -> op->entry */
+	CLOUD_COPY, /* path2's account `from`: from->path -> path natively -> op->entry; or from
+		       op->link, which the destination's cloud reads itself */
 	CLOUD_MOVE, /* path -> path2 within the account, file or directory, natively */
 	CLOUD_REMOVE, /* a file; version: only if it is still that (-ESTALE); -ENOENT if it is gone
 		       */
@@ -43,6 +44,8 @@ enum cloud_op_kind {
 	CLOUD_MKDIR,
 	CLOUD_SETATTR, /* op->put's mtime_ns, mode */
 	CLOUD_USAGE, /* -> op->usage */
+	CLOUD_LINK, /* path, version -> op->link: a URL whose GET gives the file, and ranges of it,
+		       to whoever has it, for CLOUD_LINK_S */
 	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left;
 			never fails -ENOENT */
 	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; part.length: of all parts but the last;
@@ -70,6 +73,8 @@ enum cloud_feature {
 	CLOUD_KEEPS_MODE = 1 << 5,
 	CLOUD_CAN_SETATTR = 1 << 6, /* without rewriting the content */
 	CLOUD_TEST_ONLY = 1 << 7, /* not offered to users */
+	CLOUD_CAN_LINK = 1 << 9,
+	CLOUD_CAN_PULL = 1 << 10, /* COPY and COPY_PART from a link */
 	CLOUD_CHECKS_PUT =
 	    1 << 8, /* PUT: the cloud refuses content that is not what put.digests says */
 };
@@ -89,6 +94,9 @@ enum cloud_transport { CLOUD_HTTP, CLOUD_DISK, CLOUD_MEMORY };
 
 #define CLOUD_COLLECT_MAX                                                                          \
 	(16 * 1024 * 1024) /* a list page of 1,000 keys of 1,024 bytes, XML-escaped, is < 8 MiB */
+
+#define CLOUD_LINK_S                                                                               \
+	(4 * 3600) /* how long links live: as long as Dropbox's, which cannot be told otherwise */
 
 #define CLOUD_TAG_MAX     72 /* with its NUL: an etag, quoted hash and part count of any service */
 #define CLOUD_UPLOADS_MAX 1000 /* uploads of one path that FIND tells: a page of S3's list */
@@ -113,6 +121,7 @@ struct cloud_limits {
 	bool in_order; /* a part is sent when the one before it is there; what was sent cannot be
 			  replaced; STATUS tells parts from the first one on */
 	uint64_t copy_max; /* largest COPY, larger ones go by COPY_PART; 0: no limit */
+	uint64_t pull_max; /* largest file that is pulled; 0: no limit */
 	unsigned concurrency; /* ops at once on one account, in each lane, where neither the
 				 account nor the runner's config says */
 	unsigned rate; /* requests a second, where the account does not say; 0: no limit */
@@ -228,6 +237,9 @@ struct cloud_op {
 	struct account *account;
 	char *path, *path2; /* canonical, owned */
 	struct account *from; /* COPY, COPY_PART: the source's account, its path in path2 */
+	char *link; /* COPY, COPY_PART: the source, if `from` is NULL; LINK's result; owned, secret
+		     */
+	bool is_pinned; /* LINK: the link leads to op->version and to no other; the result */
 	uint64_t offset, length; /* READ, PUT, UPLOAD_*, COPY_PART (offset: in the source); READ:
 				    UINT64_MAX is "to the end" */
 	char *version; /* READ, COPY, COPY_PART, REMOVE, MOVE: pinned; owned, NULL: any */
@@ -277,6 +289,7 @@ struct cloud_runner_config {
 				 does not say; 0: what its driver says */
 	uint64_t patience_ms; /* for so long refusals (-EAGAIN) are no failures: there is nobody who
 				 waits.  0: they count as others */
+	bool pulls_private; /* links to private addresses may be given to clouds */
 	/* Asks for fresh credentials; when they are there, cloud_account_refreshed() goes on. NULL:
 	 * REFRESH fails. */
 	void (*refresh)(void *arg, struct account *, const struct err *why);
@@ -290,6 +303,7 @@ void
 cloud_runner_set_concurrency(struct cloud_runner *, unsigned); /* ops that are under way go on */
 struct loop *cloud_runner_loop(struct cloud_runner *);
 struct pool *cloud_runner_pool(struct cloud_runner *);
+bool cloud_runner_pulls_private(const struct cloud_runner *);
 
 /* The driver's fields are checked: required ones present, no unknown ones, strings. */
 int cloud_account_open(struct account **out, const struct cloud_driver *, const char *id,
@@ -309,7 +323,9 @@ cloud_account_is_refreshing(struct account *); /* somebody owes it a cloud_accou
 /* Was it refused a token?  Then it is the account that is refused, not an object of it. */
 bool cloud_account_is_signed_out(const struct account *);
 bool cloud_copies_from(const struct account *to, const struct account *from);
-/* It tried, and was refused: for some minutes it is not tried again. */
+/* Can `to` read a link of `from`?  Also not if it was refused lately. */
+bool cloud_pulls_from(const struct account *to, const struct account *from);
+/* It tried to copy or pull, and was refused: for some minutes it is not tried again. */
 void cloud_refuse_copies(struct account *to, const struct account *from);
 /* The driver's identity of the path (cloud_driver); caller frees.  NULL: not known. */
 char *cloud_where(const struct account *, const char *path);

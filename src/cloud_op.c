@@ -47,6 +47,7 @@ cloud_op_free(struct cloud_op *op)
 	free(op->version);
 	free(op->put.content_type);
 	free(op->put.temp_id);
+	mem_wipe_free(op->link);
 	free(op->upload);
 	free(op->after);
 	buf_free(&op->taken);

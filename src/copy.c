@@ -1,6 +1,7 @@
 #include "src/copy.h"
 #include "src/await.h"
 #include "src/log.h"
+#include "src/route.h"
 #include "src/source.h"
 #include "src/upload.h"
 #include <assert.h>
@@ -21,10 +22,12 @@ enum copy_state {
 	COPY_STAT_SOURCE,
 	COPY_STAT_TARGET,
 	COPY_ROUTE,
-	COPY_NATIVE,
+	COPY_LINK, /* to the source, for the destination's cloud to read */
+	COPY_BY_CLOUD, /* native or pulled: in one request */
 	COPY_RELAY,
 	COPY_WAIT, /* before the relay is tried again */
 	COPY_UPLOAD,
+	COPY_STAT_SOURCE_AGAIN, /* what was pulled may be of another version */
 	COPY_STAT_RESULT,
 	COPY_REMOVE_WRONG,
 	COPY_SWEEP,
@@ -68,7 +71,9 @@ struct copy {
 	bool upload_ended;
 	int upload_code;
 	struct err upload_err;
-	bool native; /* the cloud copies */
+	enum route route;
+	char *link; /* PULL: secret; NULL: not asked for yet */
+	bool link_is_pinned;
 	unsigned parts_compared; /* HASH_BIT()s: of every part of an upload */
 
 	bool begun; /* something may be at the destination */
@@ -150,23 +155,18 @@ copy_size_max(const struct cloud_limits *l)
 }
 
 static void
+copy_set_route(struct copy *c, enum route route)
+{
+	c->route = route;
+	xstrset(&c->result.route, route_name(route));
+}
+
+static void
 copy_choose_route(struct copy *c)
 {
-	const struct cloud_driver *from =
-	    c->source.whole ? c->source.parts[0].account->driver : NULL;
-
-	if (from == NULL)
-		c->result.route_reason = xstrdup("the source is not one whole file");
-	else if (from != c->to->driver)
-		c->result.route_reason =
-		    xasprintf("%s cannot copy from %s", c->to->driver->name, from->name);
-	else if (!(from->features & CLOUD_CAN_COPY))
-		c->result.route_reason = xasprintf("%s has no copy of its own", from->name);
-	else if (!cloud_copies_from(c->to, c->source.parts[0].account))
-		c->result.route_reason =
-		    xasprintf("%s cannot copy between these accounts", from->name);
-	c->native = c->result.route_reason == NULL;
-	c->result.route = xstrdup(c->native ? "native" : "relay");
+	copy_set_route(c,
+	    route_choose(&c->result.route_reason, c->to,
+		c->source.whole ? c->source.parts[0].account : NULL));
 }
 
 /* What the source is has become known. */
@@ -192,7 +192,7 @@ copy_check_source(struct copy *c)
 static bool
 copy_reads_at_once(const struct copy *c)
 {
-	return c->source.whole && !c->asked && !c->native && c->overwrite &&
+	return c->source.whole && !c->asked && c->route == ROUTE_RELAY && c->overwrite &&
 	    c->checkpoint == NULL && c->source.parts[0].account->driver->transport != CLOUD_DISK;
 }
 
@@ -312,7 +312,7 @@ copy_is_upload(const struct copy *c)
 {
 	uint64_t copy_max = c->to->limits.copy_max;
 
-	if (c->native)
+	if (c->route != ROUTE_RELAY)
 		return copy_max > 0 && c->source.total > copy_max;
 	return upload_is_for(c->to, c->source.total);
 }
@@ -320,12 +320,14 @@ copy_is_upload(const struct copy *c)
 static enum copy_state
 copy_route_run(struct copy *c)
 {
+	if (c->route == ROUTE_PULL && c->link == NULL)
+		return COPY_LINK;
 	copy_report(c, 0);
 	if (copy_is_upload(c))
 		return COPY_UPLOAD;
 	if (c->checkpoint != NULL)
 		return COPY_DROP;
-	return c->native ? COPY_NATIVE : COPY_RELAY;
+	return c->route == ROUTE_RELAY ? COPY_RELAY : COPY_BY_CLOUD;
 }
 
 static struct cloud_op *
@@ -348,36 +350,80 @@ copy_op_new(const struct copy *c, enum cloud_op_kind kind)
 	return op;
 }
 
+static enum copy_state
+copy_after_write(const struct copy *c)
+{
+	return c->route == ROUTE_PULL && !c->link_is_pinned ? COPY_STAT_SOURCE_AGAIN
+							    : COPY_STAT_RESULT;
+}
+
 /* The destination is written: what its cloud said of it. */
 static enum copy_state
 copy_written(struct copy *c, const struct entry *e)
 {
 	entry_copy(&c->dest, e);
 	c->dest_is_exact = c->to->driver->transport == CLOUD_DISK;
-	return COPY_STAT_RESULT;
+	return copy_after_write(c);
+}
+
+/* The cloud does not do it by itself: because of the two accounts, or only this time. */
+static void
+copy_relay_instead(struct copy *c, const struct err *why)
+{
+	free(c->result.route_reason);
+	c->result.route_reason =
+	    xasprintf(c->route == ROUTE_PULL ? "the destination could not pull: %s"
+					     : "a native copy was refused: %s",
+		err_text(why));
+	copy_set_route(c, ROUTE_RELAY);
 }
 
 /* The source is there, since we have seen it: an account that may not see it is told that it is
  * not.
  */
 static bool
-copy_native_is_refused(const struct copy *c, int code)
+copy_is_refused(const struct copy *c, int code)
 {
 	bool one = c->source.parts[0].account == c->to;
 
 	return code == -EOPNOTSUPP || code == -EXDEV || code == -EACCES ||
-	    (code == -ENOENT && !one);
+	    (code == -ENOENT && !one) || (code == -EINVAL && c->route == ROUTE_PULL);
 }
 
 static void
-copy_native_refused(struct copy *c, const struct err *err)
+copy_refused(struct copy *c, const struct err *err)
 {
-	c->native = false;
 	if (c->source.parts[0].account != c->to)
 		cloud_refuse_copies(c->to, c->source.parts[0].account);
-	free(c->result.route_reason);
-	c->result.route_reason = xasprintf("a native copy was refused: %s", err_text(err));
-	xstrset(&c->result.route, "relay");
+	copy_relay_instead(c, err);
+}
+
+static enum copy_state
+copy_link_run(struct copy *c)
+{
+	const struct segment *source = &c->source.segments[0];
+	struct err err = ERR_INIT;
+	struct cloud_op *op;
+	int code;
+
+	if (c->await.op == NULL) {
+		op = cloud_op_new(c->source.parts[0].account, CLOUD_LINK, source->path);
+		op->version = xstrdup_null(source->version);
+		await_start(&c->await, c->runner, op);
+	}
+	if (!c->await.ended)
+		return COPY_LINK;
+	code = c->await.code;
+	err = c->await.err;
+	if (code == 0) {
+		c->link = TAKE(c->await.op->link);
+		c->link_is_pinned = c->await.op->is_pinned;
+		code = route_check_pull(c->runner, c->to, c->link, c->source.total, &err);
+	}
+	await_drop(&c->await);
+	if (code != 0)
+		copy_relay_instead(c, &err);
+	return COPY_ROUTE;
 }
 
 static void
@@ -387,7 +433,7 @@ copy_on_native_progress(void *arg, struct cloud_op *op, uint64_t bytes)
 }
 
 static enum copy_state
-copy_native_run(struct copy *c)
+copy_by_cloud_run(struct copy *c)
 {
 	enum copy_state next;
 	struct cloud_op *op;
@@ -395,7 +441,9 @@ copy_native_run(struct copy *c)
 
 	if (c->await.op == NULL) {
 		op = copy_op_new(c, CLOUD_COPY);
-		op->from = c->source.parts[0].account;
+		if (c->route == ROUTE_NATIVE)
+			op->from = c->source.parts[0].account;
+		op->link = xstrdup_null(c->link);
 		op->path2 = xstrdup(c->source.segments[0].path);
 		op->version = xstrdup_null(c->source.segments[0].version);
 		op->length = c->source.total;
@@ -404,13 +452,13 @@ copy_native_run(struct copy *c)
 		await_start(&c->await, c->runner, op);
 	}
 	if (!c->await.ended)
-		return COPY_NATIVE;
+		return COPY_BY_CLOUD;
 	code = c->await.code;
 	if (code == 0) {
 		copy_report(c, c->source.total);
 		next = copy_written(c, &c->await.op->entry);
-	} else if (copy_native_is_refused(c, code)) {
-		copy_native_refused(c, &c->await.err);
+	} else if (copy_is_refused(c, code)) {
+		copy_refused(c, &c->await.err);
 		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else if (code == -ESTALE) {
 		next = COPY_FAIL(c, code, "the source '%s' changed while it was copied",
@@ -630,7 +678,7 @@ copy_part_hashes(const struct copy *c)
 	struct digests dest = {.have = c->to->hashes};
 	int of_dest = digests_common(&dest, &dest);
 
-	if (c->native)
+	if (c->route != ROUTE_RELAY)
 		return 0;
 	return (of_dest >= 0 ? HASH_BIT(of_dest) : 0) |
 	    (c->source.whole ? c->source.entry.digests.have & HASH_BIT(HASH_CRC32C) : 0);
@@ -645,7 +693,8 @@ copy_upload_start(struct copy *c)
 	    .ranges_len = c->source.len,
 	    .size = c->source.total,
 	    .spool = c->source.spool,
-	    .from = c->native ? c->source.parts[0].account : NULL,
+	    .from = c->route == ROUTE_NATIVE ? c->source.parts[0].account : NULL,
+	    .link = c->route == ROUTE_PULL ? c->link : NULL,
 	    .to = c->to,
 	    .path = c->path,
 	    .put = &like->put,
@@ -680,9 +729,9 @@ copy_upload_run(struct copy *c)
 	}
 	c->checkpoint = upload_free(TAKE(c->upload));
 	if (code == 0) {
-		next = COPY_STAT_RESULT;
-	} else if (c->native && copy_native_is_refused(c, code)) {
-		copy_native_refused(c, &c->upload_err);
+		next = copy_after_write(c);
+	} else if (c->route != ROUTE_RELAY && copy_is_refused(c, code)) {
+		copy_refused(c, &c->upload_err);
 		copy_wake(c); /* as it may be the same state again, which means to wait */
 		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else {
@@ -753,6 +802,35 @@ copy_wrong(struct copy *c, int code)
 {
 	c->result.code = code;
 	return c->dest.version != NULL ? COPY_REMOVE_WRONG : copy_fail(c, code);
+}
+
+/* Two looks that show the same version, one before the destination's cloud began to read and one
+   after it ended: what it read was that. */
+static enum copy_state
+copy_stat_source_again_run(struct copy *c)
+{
+	const struct segment *source = &c->source.segments[0];
+	bool is_same;
+	int code;
+
+	if (c->await.op == NULL)
+		await_start(&c->await, c->runner,
+		    cloud_op_new(c->source.parts[0].account, CLOUD_STAT, source->path));
+	if (!c->await.ended)
+		return COPY_STAT_SOURCE_AGAIN;
+	code = c->await.code;
+	is_same = code == 0 && source->version != NULL && c->await.op->entry.version != NULL &&
+	    strcmp(c->await.op->entry.version, source->version) == 0;
+	if (code != 0)
+		c->result.err = c->await.err;
+	await_drop(&c->await);
+	if (code != 0 && code != -ENOENT)
+		return copy_fail(c, code);
+	if (is_same)
+		return COPY_STAT_RESULT;
+	return copy_wrong(c,
+	    err_set(&c->result.err, -ESTALE, "the source '%s' changed while it was copied",
+		source->path));
 }
 
 /* Only the version that was written: somebody else may have written a right one since. */
@@ -874,10 +952,12 @@ static const struct {
     [COPY_STAT_SOURCE] = {copy_stat_source_run},
     [COPY_STAT_TARGET] = {copy_stat_target_run},
     [COPY_ROUTE] = {copy_route_run},
-    [COPY_NATIVE] = {copy_native_run},
+    [COPY_LINK] = {copy_link_run},
+    [COPY_BY_CLOUD] = {copy_by_cloud_run},
     [COPY_RELAY] = {copy_relay_run},
     [COPY_WAIT] = {copy_wait_run},
     [COPY_UPLOAD] = {copy_upload_run},
+    [COPY_STAT_SOURCE_AGAIN] = {copy_stat_source_again_run},
     [COPY_STAT_RESULT] = {copy_stat_result_run},
     [COPY_REMOVE_WRONG] = {copy_remove_wrong_run},
     [COPY_SWEEP] = {copy_sweep_run},
@@ -980,6 +1060,7 @@ copy_free(struct copy *c)
 	free(c->path);
 	free(c->temp_id);
 	free(c->content_type);
+	mem_wipe_free(c->link);
 	entry_fini(&c->dest);
 	copy_result_fini(&c->result);
 	free(c);

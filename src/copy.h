@@ -3,10 +3,11 @@
  * rename does file by file where the cloud has no rename of its own.
  *
  * The source is stat'ed where its length or version is not known, and pinned.  Route `native` if it
- * is one whole entry and the destination's cloud can copy from there; else, or when that is
- * refused, `relay`.  Verified are: the number of bytes, the destination's size, and the hashes that
- * are there to compare: computed against the source cloud's (before the destination can complete)
- * and against the destination cloud's.  A mismatch is -EBADMSG.
+ * is one whole entry and the destination's cloud can copy from there; `pull` if it can read a link
+ * to the entry; else, or when that is refused, `relay`.  Verified are: the number of bytes, the
+ * destination's size, and the hashes that are there to compare: computed against the source cloud's
+ * (before the destination can complete) and against the destination cloud's.  A mismatch is
+ * -EBADMSG.
  *
  * A large file is written as an upload (upload.h), by either route.  It goes on from a checkpoint,
  * which copy.h passes through: notes out, noted in.

@@ -48,6 +48,7 @@ libskyferry_a_SOURCES = \
 	src/pool.c src/pool.h \
 	src/relay.c src/relay.h \
 	src/ring.c src/ring.h \
+	src/route.c src/route.h \
 	src/seal.c src/seal.h \
 	src/settings.c src/settings.h \
 	src/settings_table.c \

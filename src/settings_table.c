@@ -88,6 +88,8 @@ static const struct setting table[] = {
 	.help =
 	    "where a browser comes back to after signing in to a cloud; empty: /api/oauth/callback "
 	    "of api.listen"},
+    {"pull.private", SETTING_BOOL, "no",
+	.help = "links to files at private addresses may be given to clouds, which then read them"},
     {"drivers.test", SETTING_BOOL, "no", .help = "offers the memory driver, for tests"},
 
     {"mount.settle", SETTING_TIME, "1s", 0, HOUR,

@@ -576,12 +576,20 @@ job_on_done(void *arg, int code, const struct err *err)
 	upload_wake(j->upload);
 }
 
+/* Does the cloud itself read the source? */
+static bool
+upload_copies(const struct upload *u)
+{
+	return u->spec.from != NULL || u->spec.link != NULL;
+}
+
 static void
 job_copy(struct job *j, struct cloud_op *op)
 {
 	const struct segment *s = &j->segments[0];
 
 	op->from = j->upload->spec.from;
+	op->link = xstrdup_null(j->upload->spec.link);
 	op->path2 = xstrdup(s->path);
 	op->version = xstrdup_null(s->version);
 	op->offset = s->offset;
@@ -608,7 +616,7 @@ static void
 job_send(struct job *j)
 {
 	struct upload *u = j->upload;
-	bool copies = u->spec.from != NULL;
+	bool copies = upload_copies(u);
 	struct cloud_op *op =
 	    upload_op(u, copies ? CLOUD_COPY_PART : CLOUD_UPLOAD_PART, u->checkpoint->upload);
 
@@ -791,7 +799,7 @@ upload_fill(struct upload *u)
 			u->next++;
 		if (u->next > u->parts)
 			return;
-		memory = u->jobs_len == 0 || u->spec.from != NULL ? 0 : u->spec.ring;
+		memory = u->jobs_len == 0 || upload_copies(u) ? 0 : u->spec.ring;
 		if (memory > 0 && !budget_try(u->spec.memory, memory)) {
 			u->at_once = MAX(u->jobs_len, 1);
 			u->why = "the memory for more is used up";

@@ -28,7 +28,8 @@ struct upload_spec {
 	size_t ranges_len;
 	uint64_t size; /* of all of it; not 0 */
 	struct disk_root *spool; /* for SEGMENT_SPOOL; borrowed */
-	struct account *from; /* the parts are copied by the cloud from ranges[0]; NULL: relayed */
+	struct account *from; /* the parts are copied by the cloud from ranges[0]; or NULL */
+	const char *link; /* the same, from a link to ranges[0]; borrowed; both NULL: relayed */
 
 	struct account *to;
 	const char *path; /* copied */

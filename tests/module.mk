@@ -37,7 +37,7 @@ fakes_tests =
 full_tests =
 s3_tests =
 azure_tests =
-clouds_tests =
+clouds_tests = tests/integration/pull.bats
 s3_pair_tests =
 s3_fault_tests =
 include tests/unit/base.mk
