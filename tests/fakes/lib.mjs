@@ -1,4 +1,5 @@
-// What the fakes of clouds share: a server on 127.0.0.1 that ends with its standard input, bodies, errors on request.
+// What the fakes of clouds share: a server on 127.0.0.1 that ends with its standard input (unless --stay is given), bodies,
+// errors on request.
 //
 // A fake is started as  node tests/fakes/CLOUD.mjs [--port N] [--cert FILE --key FILE]  and prints one line of JSON:
 // {"endpoint","pid"} and what the fake adds.  With --cert it speaks TLS.
@@ -130,5 +131,5 @@ export function serve(handle, fake) {
 		const endpoint = `${cert ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
 		console.log(JSON.stringify({ endpoint, pid: process.pid, ...fake.hello }));
 	});
-	process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0)).resume();
+	if (!process.argv.includes('--stay')) process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0)).resume();
 }

@@ -14,6 +14,7 @@ integration_tests += tests/integration/faults.bats
 sanitized_tests += tests/integration/faults.bats
 fakes_tests += tests/integration/fakes.bats
 s3_tests += tests/unit/test_conformance tests/integration/s3.bats
+clouds_tests += tests/unit/test_conformance
 azure_tests += tests/unit/test_conformance tests/integration/azure.bats
 s3_pair_tests += tests/integration/s3_crash.bats
 s3_fault_tests += tests/integration/s3_faults.bats

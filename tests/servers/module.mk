@@ -2,11 +2,14 @@
 dist_noinst_SCRIPTS += \
 	tests/servers/azure-request.py \
 	tests/servers/browser.py \
+	tests/servers/sdk.sh \
 	tests/servers/start-azurite.sh \
+	tests/servers/start-fake.sh \
 	tests/servers/start-oidc.sh \
 	tests/servers/start-radosgw.sh \
 	tests/servers/start-swift.sh \
 	tests/servers/stop-azurite.sh \
+	tests/servers/stop-fake.sh \
 	tests/servers/stop-oidc.sh \
 	tests/servers/stop-radosgw.sh \
 	tests/servers/stop-swift.sh
