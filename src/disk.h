@@ -44,6 +44,7 @@ struct disk_request {
 	char *
 	    version; /* READ, COPY (source), UNLINK, RENAME: -ESTALE unless it is this; NULL: any */
 	uint64_t offset, length; /* READ, WRITE; UINT64_MAX length: to the end */
+	bool is_sealed; /* READ: the range never changes, whatever becomes of the file around it */
 	int64_t mtime_ns; /* ENTRY_NO_TIME: as it comes */
 	unsigned mode; /* 0: 0666 & ~umask */
 	bool no_replace; /* WRITE, COPY, RENAME: -EEXIST if path (path2) is there (renameat2

@@ -130,7 +130,9 @@ work_read(struct disk_call *call)
 	call->buf_len = got;
 	if (call->left > 0)
 		return 1;
-	return disk_source_changed(call->file, &call->at_begin) ? disk_work_stale(call) : 0;
+	return !call->req.is_sealed && disk_source_changed(call->file, &call->at_begin)
+	    ? disk_work_stale(call)
+	    : 0;
 }
 
 /* the temp, its attributes, its rename */

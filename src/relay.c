@@ -255,6 +255,8 @@ relay_read_spool(struct relay *r, const struct relay_part *p)
 		req->path = xstrdup(p->segment->path);
 		req->offset = p->segment->offset;
 		req->length = p->segment->length;
+		/* More is appended, and the file gets other names meanwhile. */
+		req->is_sealed = true;
 		r->spool_busy = true;
 		r->spool_ended = false;
 		r->spool_call = disk_start(cloud_runner_loop(r->runner),

@@ -424,6 +424,30 @@ read_sees_what_changed(void **state)
 	assert_int_equal(run(DISK_STAT, "nothing", NULL, NULL), -ENOENT);
 }
 
+/* As a spool file, which grows and gets other names (and so another ctime) while it is read. */
+static void
+read_of_a_sealed_range_minds_no_change(void **state)
+{
+	struct probe p;
+
+	make_pattern("file", 2000000);
+	probe_init(&p, DISK_READ, "file");
+	p.req.length = 1000000;
+	p.req.is_sealed = true;
+	probe_stream(&p, 65536, 0);
+	p.hold = true;
+	probe_start(&p);
+	while (ring_held(p.ring) == 0)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	assert_int_equal(truncate(in("file"), 3000000), 0);
+	p.hold = false;
+	probe_on_ring(&p);
+	loop_run(loop);
+	assert_int_equal(p.res.code, 0);
+	assert_int_equal(p.at, 1000000);
+	probe_fini(&p);
+}
+
 static void
 read_is_held_back_by_its_sink(void **state)
 {
@@ -1014,6 +1038,7 @@ main(void)
 	    TEST(cancel_leaves_no_temp),
 	    TEST(read_ranges),
 	    TEST(read_sees_what_changed),
+	    TEST(read_of_a_sealed_range_minds_no_change),
 	    TEST(read_is_held_back_by_its_sink),
 	    TEST(list_hides_what_is_not_for_us),
 	    TEST(list_in_pieces),
