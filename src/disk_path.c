@@ -185,6 +185,8 @@ disk_fail(struct err *err, int code, const char *doing, const char *path)
 		return err_set(err, -EACCES,
 		    "cannot %s '%s': permission denied to the user that the daemon runs as", doing,
 		    path);
-	default: return err_sys(err, disk_errno(code), "cannot %s '%s'", doing, path);
+	default: /* what it really was: the table of errors does not have all */
+		return err_set(err, disk_errno(code), "cannot %s '%s': %s", doing, path,
+		    strerrordesc_np(-code) != NULL ? strerrordesc_np(-code) : "unknown error");
 	}
 }
