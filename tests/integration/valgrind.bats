@@ -24,9 +24,12 @@ setup()
 	home_make
 	mkdir "$home/valgrind" "$home/from" "$home/to"
 	# Loss is what no pointer leads to any more; libraries keep the rest until the end on purpose.
-	as=(valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=97 "--log-file=$home/valgrind/%p")
+	memcheck=(valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=97 "--log-file=$home/valgrind/%p")
+	# What the mount writes is read by the daemon with openat2(2), which valgrind may not know.
+	[[ $BATS_TEST_DESCRIPTION == mount* ]] || as=("${memcheck[@]}")
 	# Its shadow leaves no room for the default of 1 TiB.
 	daemon_start --set store.map_size=1G --set drivers.test=yes --set transfer.backoff=10ms
+	as=("${memcheck[@]}")
 	api POST /api/accounts '{"name":"memory","provider":"memory","credentials":{"server":"m"}}' >/dev/null
 	api POST /api/accounts "{\"name\":\"s3\",\"provider\":\"s3\",\"credentials\":{\"endpoint\":\"$(jq -r .endpoint <<<"$fake")\",\"bucket\":\"fake\"}}" >/dev/null
 }
@@ -121,7 +124,9 @@ carry() # SOURCE DESTINATION MOVE
 }
 
 @test "mount.skyferry: files are read, written and copied, and it is unmounted" {
+	local pid
 	mount_here
+	pid=$mounter
 	play reset-answer 1000000
 	echo text >"$mounts/s3/text"
 	ls -l "$mounts/s3" "$mounts/memory"
@@ -137,5 +142,6 @@ carry() # SOURCE DESTINATION MOVE
 	timeout 60 tail --pid="$mounter" -f /dev/null
 	wait "$mounter"
 	mounter=
-	daemon_clean
+	[ -e "$home/valgrind/$pid" ]
+	nothing_found
 }
