@@ -1,4 +1,4 @@
-dist_noinst_SCRIPTS += contrib/check contrib/quickstart
+dist_noinst_SCRIPTS += contrib/check contrib/fuzz contrib/quickstart
 EXTRA_DIST += contrib/packages.sh
 
 dist_bashcomp_DATA = contrib/completions/skyferry.bash

@@ -32,7 +32,7 @@ static int
 list_contents(struct list_walk *walk, const char *field, const char *text, struct err *err)
 {
 	struct entry *entry = &walk->entry;
-	uint64_t ms;
+	int64_t mtime;
 
 	if (*field == '\0') {
 		list_add(walk, ENTRY_FILE);
@@ -45,8 +45,8 @@ list_contents(struct list_walk *walk, const char *field, const char *text, struc
 	} else if (strcmp(field, "/ETag") == 0) {
 		free(entry->version);
 		entry->version = *text == '\0' ? NULL : object_version(text);
-	} else if (strcmp(field, "/LastModified") == 0 && clock_parse(&ms, text) == 0) {
-		entry->mtime_ns = (int64_t)ms * 1000000;
+	} else if (strcmp(field, "/LastModified") == 0 && clock_parse_ns(&mtime, text) == 0) {
+		entry->mtime_ns = mtime;
 	}
 	return 0;
 }

@@ -133,6 +133,12 @@ walk_structured_error(void *arg, xmlErrorPtr error)
 	walk_error(arg, error);
 }
 
+/* Of the input's encoding the library tells the standard error, not the parser's caller. */
+static void
+xml_say_nothing(void *context, const char *fmt, ...)
+{
+}
+
 int
 xml_walk(const void *data, size_t len, xml_fn fn, void *arg, struct err *err)
 {
@@ -150,6 +156,7 @@ xml_walk(const void *data, size_t len, xml_fn fn, void *arg, struct err *err)
 	};
 
 	pthread_once(&once, xmlInitParser);
+	xmlSetGenericErrorFunc(NULL, xml_say_nothing); /* it is the thread's */
 	walk.parser = xmlCreatePushParserCtxt(&sax, &walk, NULL, 0, NULL);
 	if (walk.parser == NULL)
 		return err_set(err, -ENOMEM, "no memory for an XML parser");

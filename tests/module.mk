@@ -49,6 +49,7 @@ include tests/unit/mount.mk
 include tests/unit/cli.mk
 include tests/integration/module.mk
 include tests/fakes/module.mk
+include tests/fuzz/module.mk
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)

@@ -1,0 +1,305 @@
+/*
+ * What a driver makes of any answer.  The input is a conversation, as text:
+ *
+ *     OP                     of the table below
+ *     STATUS
+ *     Header: value
+ *
+ *     body
+ *     ----                   and the next answer
+ *
+ * With -DFUZZER a target of libFuzzer, for the driver that SKYFERRY_FUZZ_DRIVER names
+ * (contrib/fuzz).  Else the program replays files: fuzz_driver DIR, which has a directory for each
+ * driver, and says how that went, as TAP.
+ *
+ * Beside what the sanitizers find, this has to hold: an op ends within bounds, an error says what
+ * it is, and the entries of a list lie in the directory that was listed.
+ */
+#include "providers/providers.h"
+#include "src/path.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define NOW_MS    1369353600000 /* 20130524T000000Z */
+#define STEPS_MAX 200
+#define INPUT_MAX (1 << 20)
+
+static const struct {
+	const char *driver, *credentials, *upload;
+} drivers[] = {
+    {"s3",
+	"{\"endpoint\":\"https://s3.example.com\",\"bucket\":\"bucket\",\"accessKeyId\":\"id\","
+	"\"secretAccessKey\":\"key\"}",
+	"upload"},
+    {"azure", "{\"accountName\":\"account\",\"accountKey\":\"a2V5\",\"container\":\"container\"}",
+	"0123456789abcdef012345"},
+    {"gcs", "{\"bucket\":\"bucket\"}", "upload"},
+};
+
+static const char *const ops[CLOUD_OP_KINDS] = {
+    [CLOUD_LIST] = "list",
+    [CLOUD_STAT] = "stat",
+    [CLOUD_READ] = "read",
+    [CLOUD_PUT] = "put",
+    [CLOUD_COPY] = "copy",
+    [CLOUD_MOVE] = "move",
+    [CLOUD_REMOVE] = "remove",
+    [CLOUD_RMDIR] = "rmdir",
+    [CLOUD_MKDIR] = "mkdir",
+    [CLOUD_SETATTR] = "setattr",
+    [CLOUD_USAGE] = "usage",
+    [CLOUD_LINK] = "link",
+    [CLOUD_SWEEP] = "sweep",
+    [CLOUD_UPLOAD_BEGIN] = "begin",
+    [CLOUD_UPLOAD_PART] = "part",
+    [CLOUD_COPY_PART] = "copy-part",
+    [CLOUD_UPLOAD_STATUS] = "status",
+    [CLOUD_UPLOAD_COMMIT] = "commit",
+    [CLOUD_UPLOAD_ABORT] = "abort",
+    [CLOUD_UPLOAD_FIND] = "find",
+};
+
+static void
+demand(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "fuzz_driver: this does not hold: %s\n", what);
+	abort();
+}
+
+static struct account *
+account_open(size_t which)
+{
+	json_t *credentials = json_loads(drivers[which].credentials, 0, NULL);
+	struct account *account = NULL;
+	struct err err = ERR_INIT;
+	int code = cloud_account_open(
+	    &account, provider_find(drivers[which].driver), "id", "fuzzed", credentials, &err);
+
+	if (code != 0)
+		fprintf(stderr, "fuzz_driver: %s\n", err_text(&err));
+	demand(code == 0, "the account can be opened");
+	json_decref(credentials);
+	return account;
+}
+
+/* The next line of the input, without its newline. */
+static char *
+take_line(const char **at, const char *end)
+{
+	const char *newline = memchr(*at, '\n', (size_t)(end - *at));
+	size_t len = (size_t)((newline != NULL ? newline : end) - *at);
+	char *line = xstrndup(*at, len);
+
+	*at = newline != NULL ? newline + 1 : end;
+	return line;
+}
+
+/* As http.c would give it: a status, names and values without control characters. */
+static bool
+take_answer(struct http_response *res, const char **at, const char *end)
+{
+	static const char separator[] = "----\n";
+	const char *body;
+	char *line, *colon;
+
+	if (*at == end)
+		return false;
+	line = take_line(at, end);
+	res->status = (int)(strtoul(line, NULL, 10) % 600);
+	res->answered = true;
+	free(line);
+	for (;;) {
+		line = take_line(at, end);
+		colon = strchr(line, ':');
+		if (colon == NULL)
+			break;
+		*colon = '\0';
+		colon += 1 + strspn(colon + 1, " ");
+		if (strpbrk(colon, "\r\n") == NULL)
+			http_headers_add(&res->headers, line, colon);
+		free(line);
+	}
+	free(line);
+	body = *at;
+	*at = memmem(body, (size_t)(end - body), separator, sizeof separator - 1);
+	if (*at == NULL)
+		*at = end;
+	res->body = (struct buf)BUF_INIT(CLOUD_COLLECT_MAX);
+	buf_add(&res->body, body, (size_t)(*at - body));
+	*at += *at == end ? 0 : sizeof separator - 1;
+	return true;
+}
+
+static struct cloud_op *
+op_new(struct account *account, enum cloud_op_kind kind, const char *upload)
+{
+	struct cloud_op *op = cloud_op_new(account, kind, kind == CLOUD_LIST ? "dir" : "dir/file");
+	static const char text[] = "some";
+
+	op->path2 = xstrdup("dir/other");
+	op->from = account;
+	op->length = 100;
+	op->now_ms = NOW_MS;
+	op->upload = xstrdup(upload);
+	op->part.number = 1;
+	op->put.temp_id = xstrdup("temp");
+	op->data = xcalloc(1, MAX(account->driver->op_size, 1));
+	if (kind == CLOUD_UPLOAD_COMMIT) {
+		struct upload_part *part = upload_parts_add(&op->parts);
+
+		part->number = 1;
+		part->length = 100;
+		memcpy(part->tag, text, sizeof text);
+	}
+	return op;
+}
+
+static void
+check_end(const struct cloud_op *op, enum cloud_step step, const struct err *err)
+{
+	if (step == CLOUD_STEP_FAIL || step == CLOUD_STEP_RETRY || step == CLOUD_STEP_REFRESH)
+		demand(err->code < 0 && err->msg[0] != '\0', "an error has a code and words");
+	for (size_t i = 0; i < op->list.len; i++) {
+		const char *path = op->list.items[i].path;
+
+		demand(path_is_inside(path, "dir") && strcmp(path, "dir") != 0,
+		    "an entry is in its directory");
+		demand(strchr(path + 4, '/') == NULL, "and in none below it");
+		demand(path_is_canonical(path), "and has a name");
+	}
+}
+
+/* One request and one answer. */
+static enum cloud_step
+step_once(struct cloud_op *op, const char **at, const char *end, struct err *err)
+{
+	const struct cloud_driver *driver = op->account->driver;
+	struct cloud_request request;
+	struct http_response res;
+	enum cloud_step step;
+
+	http_request_init(&request.http);
+	step = driver->request(op, &request, err);
+	http_request_fini(&request.http);
+	if (step != CLOUD_STEP_SEND)
+		return step;
+	http_response_init(&res);
+	step = CLOUD_STEP_DONE;
+	if (take_answer(&res, at, end)) {
+		step = driver->head == NULL ? CLOUD_STEP_COLLECT : driver->head(op, &res, err);
+		if (step == CLOUD_STEP_COLLECT)
+			step = driver->response(op, &res, err);
+	}
+	http_response_fini(&res);
+	return step;
+}
+
+static void
+converse(struct account *account, const char *upload, const char *text, size_t len)
+{
+	const char *at = text, *end = text + len;
+	char *name = take_line(&at, end);
+	struct err err = ERR_INIT;
+	struct cloud_op *op = NULL;
+	enum cloud_step step = CLOUD_STEP_NEXT;
+
+	for (int kind = 0; kind < CLOUD_OP_KINDS; kind++) {
+		if (ops[kind] != NULL && strcmp(name, ops[kind]) == 0)
+			op = op_new(account, kind, upload);
+	}
+	free(name);
+	if (op == NULL)
+		return;
+	for (int n = 0; n < STEPS_MAX && (step == CLOUD_STEP_NEXT || step == CLOUD_STEP_RETRY);
+	     n++) {
+		if (at == end && n > 0)
+			break;
+		err_clear(&err);
+		step = step_once(op, &at, end, &err);
+	}
+	check_end(op, step, &err);
+	op->from = NULL;
+	cloud_op_free(op);
+}
+
+#ifdef FUZZER
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct account *account;
+	static size_t which;
+	const char *name = getenv("SKYFERRY_FUZZ_DRIVER");
+
+	while (account == NULL) {
+		demand(which < ARRAY_LEN(drivers), "SKYFERRY_FUZZ_DRIVER names a driver");
+		if (strcmp(drivers[which].driver, name == NULL ? "" : name) == 0)
+			account = account_open(which);
+		else
+			which++;
+	}
+	converse(account, drivers[which].upload, (const char *)data, size);
+	return 0;
+}
+
+#else
+
+static size_t
+replay(struct account *account, size_t which, const char *dir)
+{
+	struct dirent **files = NULL;
+	int n = scandir(dir, &files, NULL, alphasort);
+	size_t replayed = 0;
+
+	for (int i = 0; i < n; i++) {
+		CLEANUP(cleanup_free) char *path = xasprintf("%s/%s", dir, files[i]->d_name);
+		FILE *f = files[i]->d_name[0] == '.' ? NULL : fopen(path, "r");
+		char *text = f == NULL ? NULL : xmalloc(INPUT_MAX);
+		size_t len;
+
+		free(files[i]);
+		if (f == NULL)
+			continue;
+		len = fread(text, 1, INPUT_MAX, f);
+		fclose(f);
+		printf("# %s\n", path);
+		fflush(stdout); /* it is the last one if this ends here */
+		converse(account, drivers[which].upload, text, len);
+		free(text);
+		replayed++;
+	}
+	free(files);
+	return replayed;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *top = getenv("top_srcdir");
+	CLEANUP(cleanup_free)
+	char *corpus = argc > 1 ? xstrdup(argv[1])
+				: xasprintf("%s/tests/fuzz/corpus", top == NULL ? "." : top);
+	int status = 0;
+
+	printf("1..%zu\n", ARRAY_LEN(drivers));
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+		CLEANUP(cleanup_free) char *dir = xasprintf("%s/%s", corpus, drivers[i].driver);
+		struct account *account = account_open(i);
+		size_t n = replay(account, i, dir);
+
+		cloud_account_unref(account);
+		printf("%sok %zu - %s: %zu conversations\n", n == 0 ? "not " : "", i + 1,
+		    drivers[i].driver, n);
+		status |= n == 0;
+	}
+	return status;
+}
+
+#endif
