@@ -119,7 +119,14 @@ task_interrupted(fuse_req_t req, void *arg)
 	struct task *task = arg;
 
 	task->interrupted = true;
+	task->defers_until_ms = clock_mono_ms() + TASK_DEFER_MS;
 	task_wake(task);
+}
+
+static bool
+task_defers(const struct task *task)
+{
+	return task->defers_interrupts && clock_mono_ms() < task->defers_until_ms;
 }
 
 int
@@ -133,8 +140,12 @@ task_wait(struct task *task, uint64_t deadline)
 		task->hooked = true;
 		fuse_req_interrupt_func(task->req, task_interrupted, task);
 	}
-	if (task->interrupted && !task->defers_interrupts && task->req != NULL)
-		return -EINTR;
+	if (task->interrupted && task->req != NULL) {
+		if (!task_defers(task))
+			return -EINTR;
+		deadline =
+		    deadline == 0 ? task->defers_until_ms : MIN(deadline, task->defers_until_ms);
+	}
 	if (task->fs->cancelling)
 		return -ESHUTDOWN;
 	if (deadline != 0) {

@@ -4,9 +4,9 @@
  * Every wait in the mount is one of the functions below.  Those for the daemon and the clouds are
  * bounded by a deadline; a lock is held as long as its holder waits.  Each ends with -EINTR as soon
  * as the kernel says that the process that asked was sent a signal: so a process that waits in the
- * mount can always be killed (at the deadline while it defers interrupts).  What was started stays
- * valid: a job on the pool goes on alone and frees what it was given; a call of the daemon that was
- * given up may have been carried out.
+ * mount can always be killed (TASK_DEFER_MS later while it defers interrupts).  What was started
+ * stays valid: a job on the pool goes on alone and frees what it was given; a call of the daemon
+ * that was given up may have been carried out.
  *
  * A task that has a request replies exactly once, through the functions at the end.
  */
@@ -21,6 +21,7 @@ struct task {
 	fuse_req_t req; /* NULL: none, or replied to */
 	bool asked; /* it had one */
 	bool interrupted, defers_interrupts;
+	uint64_t defers_until_ms; /* once it is interrupted */
 	bool hooked;
 	struct event *timer;
 	task_fn run;
@@ -49,7 +50,9 @@ void tasks_cancel(struct fs *); /* every wait of every task ends with -ESHUTDOWN
 int task_wait(struct task *, uint64_t deadline);
 void task_wake(struct task *);
 /* As long as it defers them interrupts end none of its waits: what it does could be neither left
-   halfway nor denied.  Only for calls of the daemon: those have a deadline. */
+   halfway nor denied.  But not for longer than TASK_DEFER_MS, in which a daemon that answers at all
+   has done so: whoever waits for one that does not can be killed. */
+#define TASK_DEFER_MS 2000
 void task_defer_interrupts(struct task *, bool defers);
 
 /* Calls the daemon, again and again while it is away, for at most mount.daemon_timeout.  body is
