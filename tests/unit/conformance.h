@@ -24,6 +24,7 @@ struct subject {
 	size_t many; /* entries of one directory: more than two pages */
 	size_t many_parts; /* of one upload: more than a page */
 	bool keeps_type, has_usage;
+	bool copies_whole; /* COPY takes any size: there is no COPY_PART */
 	bool lapses; /* an upload is nothing but its parts, which vanish by themselves */
 	const char *const
 	    *no_names; /* -EILSEQ, though paths can have them; ended by a NULL; or NULL
@@ -42,6 +43,7 @@ extern const struct conformance_case conformance_cases[];
 size_t conformance_cases_len(void);
 /* Each ended by a NULL. */
 extern const struct conformance_case conformance_azure_cases[];
+extern const struct conformance_case conformance_gcs_cases[];
 extern const struct conformance_case conformance_s3_cases[];
 extern const struct conformance_case conformance_upload_cases[]; /* of drivers that have uploads */
 size_t conformance_upload_cases_len(void);

@@ -3,6 +3,7 @@ unit_programs += \
 	tests/unit/test_azure \
 	tests/unit/test_azure_blocks \
 	tests/unit/test_conformance \
+	tests/unit/test_gcs \
 	tests/unit/test_local \
 	tests/unit/test_memory \
 	tests/unit/test_s3 \
@@ -17,6 +18,7 @@ tests_unit_test_conformance_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_azure.c \
 	tests/unit/conformance_cases.c \
+	tests/unit/conformance_gcs.c \
 	tests/unit/conformance_ops.c \
 	tests/unit/conformance_s3.c \
 	tests/unit/conformance_upload.c \
@@ -32,6 +34,10 @@ tests_unit_test_azure_blocks_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/test_azure_blocks.c
 tests_unit_test_azure_blocks_LDADD = $(UNIT_LIBS)
+tests_unit_test_gcs_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/test_gcs.c
+tests_unit_test_gcs_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_ops.c \

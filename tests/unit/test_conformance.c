@@ -1,7 +1,8 @@
 /*
  * Every driver through the same cases, by the real runner: memory and local always, s3 when
  * SKYFERRY_TEST_S3 holds what tests/servers/start-radosgw.sh prints, azure when SKYFERRY_TEST_AZURE
- * holds what start-azurite.sh prints.  A new driver gets one entry in `subjects`.
+ * holds what start-azurite.sh prints, gcs when SKYFERRY_TEST_GCS holds what tests/fakes/gcs.mjs
+ * prints.  A new driver gets one entry in `subjects`.
  */
 #include "providers/providers.h"
 #include "src/clock.h"
@@ -100,22 +101,30 @@ bucket_op(struct subject *s, const struct cloud_driver *driver, json_t *credenti
 	return code;
 }
 
+/* In a bucket of its own, which the credentials' field names. */
 static int
-open_s3(struct subject *s)
+open_bucket(
+    struct subject *s, const struct cloud_driver *driver, json_t *(*get)(void), const char *field)
 {
-	json_t *credentials = s3_credentials();
+	json_t *credentials = get();
 	int code;
 
 	if (credentials == NULL)
 		return 1;
 	s->scratch = xasprintf("conformance-%d-%" PRIu64, (int)getpid(), clock_ms());
-	json_object_set_new(credentials, "bucket", json_string(s->scratch));
-	code = bucket_op(s, &s3_driver, s3_credentials(), CLOUD_MKDIR);
+	json_object_set_new(credentials, field, json_string(s->scratch));
+	code = bucket_op(s, driver, get(), CLOUD_MKDIR);
 	if (code != 0) {
 		json_decref(credentials);
 		return code;
 	}
-	return subject_open(s, &s3_driver, credentials);
+	return subject_open(s, driver, credentials);
+}
+
+static int
+open_s3(struct subject *s)
+{
+	return open_bucket(s, &s3_driver, s3_credentials, "bucket");
 }
 
 static int
@@ -142,12 +151,18 @@ remove_tree(struct subject *s, const char *dir)
 }
 
 static void
-close_s3(struct subject *s)
+close_bucket(struct subject *s, const struct cloud_driver *driver, json_t *(*get)(void))
 {
 	remove_tree(s, "");
-	if (bucket_op(s, &s3_driver, s3_credentials(), CLOUD_RMDIR) != 0)
+	if (bucket_op(s, driver, get(), CLOUD_RMDIR) != 0)
 		exit(99);
 	free(s->scratch);
+}
+
+static void
+close_s3(struct subject *s)
+{
+	close_bucket(s, &s3_driver, s3_credentials);
 }
 
 static json_t *
@@ -169,19 +184,7 @@ azure_credentials(void)
 static int
 open_azure(struct subject *s)
 {
-	json_t *credentials = azure_credentials();
-	int code;
-
-	if (credentials == NULL)
-		return 1;
-	s->scratch = xasprintf("conformance-%d-%" PRIu64, (int)getpid(), clock_ms());
-	json_object_set_new(credentials, "container", json_string(s->scratch));
-	code = bucket_op(s, &azure_driver, azure_credentials(), CLOUD_MKDIR);
-	if (code != 0) {
-		json_decref(credentials);
-		return code;
-	}
-	return subject_open(s, &azure_driver, credentials);
+	return open_bucket(s, &azure_driver, azure_credentials, "container");
 }
 
 static int
@@ -193,10 +196,43 @@ open_azure_all(struct subject *s)
 static void
 close_azure(struct subject *s)
 {
-	remove_tree(s, "");
-	if (bucket_op(s, &azure_driver, azure_credentials(), CLOUD_RMDIR) != 0)
-		exit(99);
-	free(s->scratch);
+	close_bucket(s, &azure_driver, azure_credentials);
+}
+
+static json_t *
+gcs_credentials(void)
+{
+	const char *text = getenv("SKYFERRY_TEST_GCS");
+	json_t *server = text == NULL ? NULL : json_loads(text, 0, NULL);
+	const char *endpoint = json_string_value(json_object_get(server, "endpoint"));
+	CLEANUP(cleanup_free) char *tokens = NULL;
+	json_t *credentials;
+
+	if (endpoint == NULL)
+		return NULL;
+	tokens = xasprintf("%s/token", endpoint);
+	credentials = json_pack("{s:s, s:s, s:O}", "endpoint", endpoint, "tokenEndpoint", tokens,
+	    "serviceAccount", json_object_get(server, "serviceAccount"));
+	json_decref(server);
+	return credentials;
+}
+
+static int
+open_gcs(struct subject *s)
+{
+	return open_bucket(s, &gcs_driver, gcs_credentials, "bucket");
+}
+
+static int
+open_gcs_all(struct subject *s)
+{
+	return subject_open(s, &gcs_driver, gcs_credentials());
+}
+
+static void
+close_gcs(struct subject *s)
+{
+	close_bucket(s, &gcs_driver, gcs_credentials);
 }
 
 /* Faults reach uploads too. */
@@ -270,6 +306,7 @@ case_wrong_secret(struct subject *s)
 
 /* Of those that case_odd_names() tries. */
 static const char *const azure_no_names[] = {"new\nline", "back\\slash", "tab\t", "...", NULL};
+static const char *const gcs_no_names[] = {"new\nline", NULL};
 
 static struct subject subjects[] = {
     {
@@ -312,6 +349,18 @@ static struct subject subjects[] = {
 	.lapses = true,
 	.no_names = azure_no_names,
 	.put_hashes_untold = HASH_BIT(HASH_CRC64), /* Azurite; Azure tells it */
+    },
+    {
+	.name = "gcs",
+	.extras = conformance_gcs_cases,
+	.open = open_gcs,
+	.open_other = open_gcs_all,
+	.close = close_gcs,
+	.many = 2100,
+	.many_parts = 1010,
+	.keeps_type = true,
+	.copies_whole = true,
+	.no_names = gcs_no_names,
     },
 };
 
