@@ -504,6 +504,7 @@ const struct cloud_driver gcs_driver = {
     .head = gcs_head,
     .response = gcs_response,
     .sign_in = &oauth_sign_in,
+    .oauth = &gcs_oauth,
     .copies_from = gcs_copies_from,
     .identity = gcs_identity,
 };

@@ -8,6 +8,15 @@
 /* Attributes of what is there are changed with full control only ("Objects: patch"). */
 #define GCS_SCOPE "https://www.googleapis.com/auth/devstorage.full_control"
 
+const struct oauth_service gcs_oauth = {
+    .authorize_url = "https://accounts.google.com/o/oauth2/v2/auth",
+    .token_url = GCS_TOKEN_URL,
+    .scope = GCS_SCOPE,
+    /* Else who has granted it before gets no refresh token ("Using OAuth 2.0 for Web Server
+       Applications"). */
+    .parameters = "access_type=offline&prompt=consent",
+};
+
 const struct cloud_field gcs_fields[] = {
     {
 	.name = "serviceAccount",
@@ -25,33 +34,12 @@ const struct cloud_field gcs_fields[] = {
 	.title = "Project id",
 	.help = "Whose buckets are listed and made; default: the service account's",
     },
-    {
-	.name = "clientId",
-	.title = "Client id",
-	.help = "Of an OAuth client, in place of a service account: a person's own access",
-    },
-    {
-	.name = "clientSecret",
-	.title = "Client secret",
-	.help = "Of the OAuth client",
-	.secret = true,
-    },
-    {
-	.name = "refreshToken",
-	.title = "Refresh token",
-	.help = "What the person granted the OAuth client, with the scope devstorage.full_control",
-	.secret = true,
-    },
+    OAUTH_FIELDS("Google's console"),
     {
 	.name = "endpoint",
 	.title = "Endpoint",
 	.help = "URL of the service",
 	.value = "https://" GCS_SERVICE,
-    },
-    {
-	.name = "tokenEndpoint",
-	.title = "Token endpoint",
-	.help = "URL that grants access tokens; default: Google's, or the key file's",
     },
     {
 	.name = "storageClass",
@@ -100,9 +88,8 @@ open_person(
 	const char *refresh = credential_get(gcs_fields, credentials, "refreshToken");
 
 	if (id == NULL)
-		return err_set(err, -EINVAL, "clientId: is missing beside the refresh token");
-	if (refresh == NULL)
-		return err_set(err, -EINVAL, "refreshToken: is missing beside the client id");
+		return err_set(err, -EINVAL, "clientId: is missing beside %s",
+		    refresh != NULL ? "the refresh token" : "its secret");
 	return oauth_open_refresh(
 	    &gcs->oauth, token_url == NULL ? GCS_TOKEN_URL : token_url, id, secret, refresh, err);
 }

@@ -19,6 +19,7 @@ struct gcs_account {
 	char *ca; /* or NULL */
 };
 
+extern const struct oauth_service gcs_oauth;
 extern const struct cloud_field gcs_fields[];
 int gcs_open(struct account *, const json_t *credentials, struct err *);
 void gcs_close(struct account *);

@@ -1,8 +1,9 @@
 # A server that misbehaves, and how: one scenario a file.
-dist_noinst_SCRIPTS += tests/fakes/s3.py tests/fakes/gcs.mjs tests/fakes/as-cloud.sh
+dist_noinst_SCRIPTS += tests/fakes/s3.py tests/fakes/as-cloud.sh
 EXTRA_DIST += tests/fakes/module.mk tests/fakes/lib.mjs \
 	tests/fakes/azure.mjs \
 	tests/fakes/dropbox.mjs tests/fakes/dropbox_sdk.mjs \
+	tests/fakes/gcs.mjs tests/fakes/gcs_sdk.mjs \
 	tests/fakes/gdrive.mjs tests/fakes/gdrive_sdk.mjs \
 	tests/fakes/sdk/package.json tests/fakes/sdk/package-lock.json \
 	tests/fakes/scenarios/babble.txt \

@@ -71,7 +71,8 @@ test_open(void **state)
 	    {"{\"bucket\":\"box\",\"serviceAccount\":\"{hush}\"}", "serviceAccount"},
 	    {"{\"bucket\":\"box\",\"serviceAccount\":\"{}\",\"clientId\":\"id\"}", "clientId"},
 	    {"{\"bucket\":\"box\",\"refreshToken\":\"hush\"}", "clientId"},
-	    {"{\"bucket\":\"box\",\"clientId\":\"id\",\"clientSecret\":\"hush\"}", "refreshToken"},
+	    {"{\"bucket\":\"box\",\"clientSecret\":\"hush\"}", "clientId"},
+	    {"{\"bucket\":\"box\",\"clientId\":\"id\",\"clientSecret\":\"hush\"}", NULL},
 	    {"{\"bucket\":\"box\",\"clientId\":\"id\",\"clientSecret\":\"hush\","
 	     "\"refreshToken\":\"hush\"}",
 		NULL},

@@ -1,0 +1,297 @@
+#!/usr/bin/env bats
+# Google Cloud Storage by its fake (tests/fakes/gcs.mjs): through commands and the mount as a person would use them, kill
+# -9 in the middle of an upload in parts, tokens that expire and grants that are revoked.
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup_file()
+{
+	# Its standard input ends with this shell, and it with that.
+	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/gcs.mjs" 3>&- 4>&-; }
+	read -r -t 30 fake <&"${FAKE[0]}"
+	export fake
+	content 1 $(((32 << 20) + 100000)) >"$BATS_FILE_TMPDIR/large" # three parts
+}
+
+teardown_file()
+{
+	kill "$(field pid)"
+}
+
+setup()
+{
+	home_make
+	mkdir "$home/from" "$home/back"
+	url=$(field endpoint)
+	control reset
+	start
+	skyferry account add from local "$home/from" >/dev/null
+	skyferry account add back local "$home/back" >/dev/null
+	export SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT
+	SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(field serviceAccount)
+	# A bucket is a top-level directory of an account without one.
+	account_add all
+	skyferry mkdir all:box
+	account_add gcs bucket=box
+	unset SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT
+}
+
+teardown()
+{
+	home_remove
+}
+
+field() { jq -r ".$1" <<<"$fake"; }
+
+start()
+{
+	daemon_start --set transfer.backoff=20ms --set transfer.backoff_max=200ms --set transfer.retries=20 "$@"
+}
+
+account_add()
+{
+	skyferry account add "$1" gcs "endpoint=$url" "tokenEndpoint=$url/token" "${@:2}" >/dev/null
+}
+
+# control NAME [JSON]: what the fake is told.
+control()
+{
+	curl -sS --fail -X POST -d "${2:-{\}}" "$url/-/$1" >/dev/null
+}
+
+# has FILTER: of the fake's state.
+has()
+{
+	curl -sS --fail "$url/-/state" | jq -e "$1" >"$home/state.json" || { cat "$home/state.json"; return 1; }
+}
+
+# until_state FILTER PATH: of the API.
+until_state()
+{
+	for _ in {1..600}; do
+		! api GET "$2" | jq -e "$1" >/dev/null || return 0
+		read -r -t 0.05 <> <(:) || true
+	done
+	api GET "$2"
+	return 1
+}
+
+# The daemon ends by itself, at a crash point.
+dies()
+{
+	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
+}
+
+@test "cp -r of a real tree there and back through the mount is the same, and mv moves; chmod and touch stay" {
+	cp -rL /usr/share/doc/bats "$home/from/"
+	mkdir "$home/from/empty"
+	content 2 100000 >"$home/from/here"
+	touch -d '2001-02-03 04:05:06.789' "$home/from/here"
+	mount_start
+	cp -r "$mounts/from/." "$mounts/gcs/"
+	settled
+	cp -r "$mounts/gcs/." "$mounts/back/"
+	settled
+	diff -r "$home/from" "$home/back"
+	mv "$mounts/from/here" "$mounts/gcs/there"
+	settled
+	[ ! -e "$home/from/here" ]
+	chmod 640 "$mounts/gcs/there"
+	touch -d '2002-02-03 04:05:06' "$mounts/gcs/there"
+	settled
+	has '.objects["box/there"].metadata | .mode == "0640" and (.mtime | startswith("2002-02-0"))'
+	mv "$mounts/gcs/there" "$mounts/gcs/elsewhere"
+	settled
+	mv "$mounts/gcs/elsewhere" "$mounts/back/again"
+	settled
+	content 2 100000 | cmp - "$home/back/again"
+	[ "$(stat -c '%y %a' "$home/back/again" | cut -c 1-19)" = "2002-02-03 04:05:06" ]
+	run ! skyferry ls gcs:there
+	mount_stop
+}
+
+@test "names that need care arrive as they are, those that Google has not are refused" {
+	for name in 'with space' 'ümläut-日本' "quote'd \"name\"" '100%' 'a+b&c=d?e#f' '~tilde' 'semi;colon' 'back\slash'; do
+		printf '%s' "$name" >"$home/from/$name"
+	done
+	skyferry cp -q -r from: gcs:d
+	skyferry cp -q -r gcs:d back:
+	diff -r "$home/from" "$home/back/d"
+	echo x >"$home/from/"$'new\nline'
+	run ! skyferry cp $'from:new\nline' gcs:
+	[[ $output == *"Google has no names"* ]]
+}
+
+@test "a large file goes in parts and arrives verified; one token serves them all" {
+	ln "$BATS_FILE_TMPDIR/large" "$home/from/f"
+	skyferry cp -q from:f gcs:f
+	api GET '/api/transfers?limit=1' | jq -e '.transfers[0].verified | test("crc32c")'
+	has '.objects["box/f"].md5 == null and .uploads == []' # it was an upload in parts
+	has '.grants <= 6'                                     # an account's on each loop, not one an operation
+	skyferry cp -q gcs:f back:
+	cmp "$home/from/f" "$home/back/f"
+}
+
+@test "a copy within the cloud passes no content through the daemon, also between accounts" {
+	content 3 3000000 >"$home/from/f"
+	skyferry cp -q from:f gcs:one
+	skyferry mkdir all:other
+	for to in gcs:two all:other/three; do
+		skyferry cp -q gcs:one "$to"
+		api GET '/api/transfers?limit=1' | jq -e '.transfers[0].route == "native"'
+	done
+	has '[.requests | to_entries[] | select(.key == "GET /box/one")] == []'
+	has '.requests["POST /storage/v1/b/box/o/one/rewriteTo/b/other/o/three"] == 3' # of 1 MiB each
+	skyferry mv -q gcs:two all:other/four
+	skyferry cp -q all:other/three all:other/four back:
+	cmp "$home/from/f" "$home/back/three"
+	cmp "$home/from/f" "$home/back/four"
+	has '.objects | has("box/two") | not'
+}
+
+@test "an account that may not read the source: it is copied through the daemon" {
+	content 3 100000 >"$home/from/f"
+	skyferry cp -q from:f gcs:f
+	SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(field stranger) account_add stranger
+	skyferry mkdir stranger:theirs
+	skyferry cp -q gcs:f stranger:theirs/f
+	api GET '/api/transfers?limit=1' | jq -e '.transfers[0] | .route == "relay" and (.routeReason | test("refused"))'
+	skyferry cp -q stranger:theirs/f back:
+	cmp "$home/from/f" "$home/back/f"
+	SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(field stranger) run ! account_add nosy bucket=box
+}
+
+@test "one object through two accounts is one: it is not copied onto itself, nor moved" {
+	echo x >"$home/from/f"
+	skyferry cp -q from:f gcs:f
+	for verb in cp mv; do
+		run ! skyferry "$verb" gcs:f all:box/f
+	done
+	has '.objects | has("box/f")'
+}
+
+@test "kill -9 at every crash point of an upload in parts: it goes on inside the file" {
+	local point id
+	ln "$BATS_FILE_TMPDIR/large" "$home/from/f"
+	for point in $(sed -n 's/^[[:space:]]*"\(upload\.[a-z_]*\)".*/\1/p' "$BATS_TEST_DIRNAME/../../src/crash.c"); do
+		echo "# $point"
+		daemon_stop
+		SKYFERRY_CRASH=$point:1 start
+		id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"gcs",
+		    "destinationPath":"'"$point"'"}' | jq -r .id)
+		dies || { echo "$point: the daemon never came there"; return 1; }
+		start
+		skyferry transfer wait "$id" --timeout 60
+		has ".objects[\"box/$point\"].size == $(stat -c %s "$home/from/f") and .uploads == []"
+		# What was there was not sent again: three parts, and those that were under way.
+		has "[.requests | to_entries[] | select(.key == \"PUT /box/$point\").value][0] <= 5"
+	done
+	skyferry cp -q -r gcs: back:all
+	for got in "$home"/back/all/*; do
+		cmp "$home/from/f" "$got"
+	done
+	[ "$(ls "$home/back/all" | wc -l)" = 5 ]
+}
+
+@test "kill -9 in the middle: the source is not read anew from its beginning" {
+	local id
+	ln "$BATS_FILE_TMPDIR/large" "$home/from/f"
+	# Two parts get there, the third does not until the daemon is back.
+	control faults '[{"match":"^PUT /box/f\\?partNumber=3","times":1000000,"status":503,"headers":{"Retry-After":"1"},
+	    "body":"<Error><Code>ServiceUnavailable</Code><Message>later</Message></Error>"}]'
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"gcs","destinationPath":"f"}' | jq -r .id)
+	for _ in {1..600}; do
+		! has '.uploads[0].parts == 2' >/dev/null || break
+		read -r -t 0.05 <> <(:) || true
+	done
+	until_state '.bytesDone >= 33554432' "/api/transfers/$id"
+	daemon_kill
+	control faults '[]'
+	start
+	skyferry transfer wait "$id" --timeout 60
+	has '[.requests | to_entries[] | select(.key == "PUT /box/f").value][0] <= 40 and .uploads == []'
+	# bytes read by the new daemon: less than two parts of the source
+	[ "$(awk '/^rchar/ { print $2 }' "/proc/$daemon/io")" -lt $((40 << 20)) ]
+	skyferry cp -q gcs:f back:
+	cmp "$home/from/f" "$home/back/f"
+}
+
+@test "rates: 429, 403 rateLimitExceeded and 503 pass; a lost answer is no second copy" {
+	content 4 100000 >"$home/from/f"
+	control faults '[{"match":"^PUT /box/","times":2,"status":429,"headers":{"Retry-After":"0"},"body":"<Error><Code>SlowDown</Code><Message>rate</Message></Error>"},
+	    {"match":"^PUT /box/","times":1,"status":503,"body":"<Error><Code>ServiceUnavailable</Code><Message>rate</Message></Error>"},
+	    {"match":"^PUT /box/","times":1,"lost":true},
+	    {"match":"rewriteTo","times":2,"status":403,
+	     "body":"{\"error\":{\"code\":403,\"message\":\"slow\",\"errors\":[{\"reason\":\"rateLimitExceeded\",\"message\":\"slow\"}]}}"},
+	    {"match":"^GET /storage/v1/b/box/o","times":2,"status":500,"body":"oops"}]'
+	skyferry cp -q from:f gcs:f
+	skyferry cp -q gcs:f gcs:g
+	api GET '/api/transfers?limit=1' | jq -e '.transfers[0].route == "native"'
+	skyferry cp -q gcs:g back:
+	cmp "$home/from/f" "$home/back/g"
+	has '.unplayed == []'
+}
+
+@test "the end of an upload whose answer is lost has happened" {
+	ln "$BATS_FILE_TMPDIR/large" "$home/from/f"
+	control faults '[{"match":"^POST /box/f\\?uploadId","lost":true}]'
+	skyferry cp -q from:f gcs:f
+	has '.unplayed == [] and .uploads == [] and .objects["box/f"].size == 33654432'
+	has '[.requests | to_entries[] | select(.key == "PUT /box/f").value][0] == 3'
+}
+
+@test "a token that expires is renewed, also in the middle of an upload" {
+	ln "$BATS_FILE_TMPDIR/large" "$home/from/f"
+	control tokens '{"expire":true}'
+	skyferry cp -q from:f gcs:f
+	control faults '[{"match":"^PUT /box/g","after":1,"status":401,"body":"<Error><Code>AuthenticationRequired</Code><Message>Authentication required.</Message></Error>"}]'
+	skyferry cp -q from:f gcs:g
+	skyferry cp -q gcs:g back:
+	cmp "$home/from/f" "$home/back/g"
+	has '.unplayed == []'
+}
+
+@test "a grant that is revoked holds the account; its transfers go on when it is good again" {
+	content 5 1000 >"$home/from/f"
+	control tokens '{"revoked":true,"expire":true}'
+	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"gcs","destinationPath":"f"}' >/dev/null
+	until_state '.held and .status == "error" and (.message | contains("revoked"))' /api/accounts/gcs
+	until_state '[.transfers[] | select(.destinationPath == "f").status] == ["queued"]' /api/transfers
+	control tokens '{"revoked":false}'
+	skyferry account test gcs
+	skyferry transfer wait --all --timeout 60
+	has '.objects["box/f"].size == 1000'
+}
+
+@test "a person's refresh token, a wrong key, nobody: what each may" {
+	echo x >"$home/from/f"
+	skyferry cp -q from:f gcs:f
+	SKYFERRY_CREDENTIAL_REFRESH_TOKEN=$(field client.refreshToken) SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(field client.clientSecret) \
+	    account_add person bucket=box "clientId=$(field client.clientId)"
+	skyferry cp -q person:f back:
+	cmp "$home/from/f" "$home/back/f"
+	SKYFERRY_CREDENTIAL_REFRESH_TOKEN=hush SKYFERRY_CREDENTIAL_CLIENT_SECRET=hush run ! account_add wrong bucket=box clientId=x
+	[[ $output != *hush* ]]
+	skyferry account add --no-test public gcs "endpoint=$url" bucket=box >/dev/null
+	run ! skyferry account test public
+	[[ $output == *"no credentials"* ]]
+	control publish '{"bucket":"box"}'
+	skyferry account test public
+	[ "$(skyferry ls public:)" = f ]
+	run ! skyferry cp from:f public:g
+	[[ $output == *"no credentials"* ]]
+	skyferry account show --json gcs >"$home/shown"
+	run ! grep -q 'PRIVATE KEY' "$home/shown"
+}
+
+@test "pages: a directory of more entries than a page" {
+	local i
+	mkdir "$home/from/many"
+	for i in {1..1100}; do echo "$i" >"$home/from/many/$i"; done
+	skyferry cp -q -r from:many gcs:many
+	[ "$(skyferry ls gcs:many | wc -l)" = 1100 ]
+	skyferry cp -q -r gcs:many back:
+	diff -r "$home/from/many" "$home/back/many"
+	skyferry rm -r gcs:many
+	has '.objects == {}'
+}
