@@ -97,17 +97,20 @@ export function serve(handle, fake) {
 		res.end = (chunk) => { if (chunk) res.write(chunk); res.socket?.end(); };
 	}
 
+	/** What speaks TLS cannot be reset, only ended. */
+	const reset = (socket) => (socket.encrypted ? socket.destroy() : socket.resetAndDestroy());
+
 	async function take(req, res) {
 		const url = new URL(req.url, `http://${req.headers.host ?? 'localhost'}`);
 		if (url.pathname.startsWith('/-/')) return control(req, res, url.pathname);
 		const name = `${req.method} ${url.pathname}`;
 		requests[name] = (requests[name] ?? 0) + 1;
 		const f = fault(`${req.method} ${req.url}`);
-		if (f?.reset) return req.socket.resetAndDestroy();
+		if (f?.reset) return reset(req.socket);
 		if (f?.lost) {
 			res.writeHead = () => res;
 			res.write = () => true;
-			res.end = () => req.socket.resetAndDestroy();
+			res.end = () => reset(req.socket);
 		} else if (f?.cut !== undefined) cut(res, f.cut);
 		else if (f) {
 			req.resume();
