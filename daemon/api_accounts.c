@@ -256,6 +256,7 @@ api_accounts_add(struct call *c)
 	    ACCOUNT_LIMITS,
 	    {NULL},
 	};
+	const json_t *credentials = json_object_get(c->body, "credentials");
 	struct account_record *record;
 	struct err err = ERR_INIT;
 
@@ -267,12 +268,11 @@ api_accounts_add(struct call *c)
 	account_write_begin(c, record);
 	uuid_new(record->id);
 	memcpy(record->user_id, c->user->id, sizeof record->user_id);
-	record->driver = xstrdup(get_str(c->body, "provider"));
+	record->driver = xstrdup(provider_choose(get_str(c->body, "provider"), credentials));
 	record->created_ms = clock_ms();
 	record_set_limits(record, c->body);
 	if (record_set_name(record, get_str(c->body, "name"), &err) != 0 ||
-	    record_seal(c, json_object_get(c->body, "credentials"), accounts_on_add_sealed, &err) !=
-		0)
+	    record_seal(c, credentials, accounts_on_add_sealed, &err) != 0)
 		call_fail(c, err.code, &err);
 }
 

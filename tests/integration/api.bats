@@ -744,6 +744,23 @@ logins()
 	events_close
 }
 
+@test "accounts by the names of clouds' owners" {
+	start
+	ask 201 POST /api/accounts '{"name":"s","provider":"aws","credentials":{"region":"eu-west-1","bucket":"pail"}}'
+	is '.provider == "s3"'
+	ask 201 POST /api/accounts '{"name":"g","provider":"google","credentials":{"bucket":"pail"}}'
+	is '.provider == "gcs"'
+	ask 201 POST /api/accounts '{"name":"p","provider":"google","credentials":{"endpoint":"http://127.0.0.1:1","project":"proj"}}'
+	is '.provider == "gcs"'
+	ask 400 POST /api/accounts '{"name":"k","provider":"google","credentials":{"serviceAccount":"{}"}}'
+	is '.message | contains("serviceAccount")'
+	# Whatever else is Google's is Drive.
+	run ! api POST /api/accounts '{"name":"d","provider":"google","credentials":{"nothing":"x"}}'
+	! [[ $output == *gcs* ]]
+	ask 200 GET /api/accounts
+	is '[.accounts[].provider] | sort == ["gcs", "gcs", "local", "local", "s3"]'
+}
+
 @test "pending writes: made, replaced, committed, held, removed" {
 	start --set mount.lease=10m # nobody is connected, and the machine may be slow
 	local mount p=00000000-0000-4000-8000-000000000001 spool
