@@ -14,6 +14,7 @@
  */
 #include "providers/gcs_answer.h"
 #include "providers/gcs_private.h"
+#include "providers/gcs_sign.h"
 #include "providers/listing.h"
 #include "providers/providers.h"
 #include <string.h>
@@ -245,6 +246,22 @@ put_request(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
 }
 
 static enum cloud_step
+put_link(struct cloud_op *op, struct err *err)
+{
+	struct buf url = BUF_INIT(HTTP_URL_MAX);
+
+	url.secret = true;
+	if (gcs_sign(&url, gcs_account(op), op->path, op->version, op->now_ms, CLOUD_LINK_S, err) !=
+	    0) {
+		buf_free(&url);
+		return CLOUD_STEP_FAIL;
+	}
+	op->link = buf_take(&url);
+	op->is_pinned = op->version != NULL;
+	return CLOUD_STEP_DONE;
+}
+
+static enum cloud_step
 gcs_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
 	CLEANUP(gcs_ask_fini)
@@ -255,6 +272,8 @@ gcs_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	if (op->kind == CLOUD_SWEEP)
 		return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
 	step = check_place(op, &ask.place, err);
+	if (step == CLOUD_STEP_SEND && op->kind == CLOUD_LINK)
+		return put_link(op, err);
 	if (step == CLOUD_STEP_SEND)
 		step = put_request(op, &ask, err);
 	if (step == CLOUD_STEP_SEND && gcs_finish(&ask, op, err) != 0)
@@ -485,8 +504,8 @@ const struct cloud_driver gcs_driver = {
     .name = "gcs",
     .title = "Google Cloud Storage",
     .transport = CLOUD_HTTP,
-    .features = CLOUD_CAN_COPY | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR |
-	CLOUD_CHECKS_PUT,
+    .features = CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE |
+	CLOUD_CAN_SETATTR | CLOUD_CHECKS_PUT,
     .limits = {.put_max = GCS_PUT_MAX,
 	.part_min = S3_PART_MIN,
 	.part_max = S3_PART_MAX,

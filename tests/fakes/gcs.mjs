@@ -6,7 +6,7 @@
 // sizes of parts, sizes of pages.  Rewrites of more than 1 MiB take several requests.
 //
 // It does not know: versions that are not current, holds and retention, ACLs and IAM beyond the above, encryption keys,
-// compose, XML lists of buckets and objects, x-goog-copy-source, signed URLs, batches, notifications, HMAC keys.
+// compose, XML lists of buckets and objects, x-goog-copy-source, signed URLs with headers, batches, notifications, HMAC keys.
 //
 // Its line has, beyond lib.mjs's: "serviceAccount" and "stranger" (key files; of two projects), "client" {clientId,
 // clientSecret, refreshToken} of a person who may what the service account may, "project".
@@ -135,8 +135,28 @@ async function token(req, res) {
 	return json(res, 200, { access_token: value, expires_in: life, token_type: 'Bearer' });
 }
 
+/** Who signed the URL ("V4 signing process"), or throws. */
+function signer(req) {
+	const [path, query] = req.url.split('?'), all = query.split('&'), host = req.headers.host;
+	const value = (name) => decodeURIComponent(all.find((one) => one.startsWith(`X-Goog-${name}=`))?.slice(name.length + 8) ?? '');
+	const signed = all.filter((one) => !one.startsWith('X-Goog-Signature=')).sort().join('&');
+	const [name, ...scope] = value('Credential').split('/'), when = value('Date');
+	const who = [ours, stranger].find((a) => a.file.client_email === name);
+	const refuse = (status, code, message) => fail(status, 'forbidden', code, message);
+	if (value('Algorithm') !== 'GOOG4-RSA-SHA256' || value('SignedHeaders') !== 'host' || !who) refuse(400, 'InvalidArgument', 'The signature is not supported.');
+	const began = Date.parse(when.replace(/(....)(..)(..)T(..)(..)(..)Z/, '$1-$2-$3T$4:$5:$6Z'));
+	if (!(Number(value('Expires')) <= 604800 && Date.now() < began + Number(value('Expires')) * 1000)) refuse(400, 'ExpiredToken', 'Invalid argument: the URL has expired.');
+	const canonical = [req.method, path, signed, `host:${host}`, '', 'host', 'UNSIGNED-PAYLOAD'].join('\n');
+	const text = ['GOOG4-RSA-SHA256', when, scope.join('/'), crypto.createHash('sha256').update(canonical).digest('hex')].join('\n');
+	if (!crypto.verify('RSA-SHA256', Buffer.from(text), who.publicKey, Buffer.from(value('Signature'), 'hex')))
+		refuse(403, 'SignatureDoesNotMatch', 'Access denied.');
+	return { project: who.project, name };
+}
+
 /** {project, name}, or null: anonymous. */
 function caller(req) {
+	if (/[?&]X-Goog-Signature=/.test(req.url)) return signer(req);
+
 	const header = req.headers.authorization;
 	if (header === undefined) return null;
 	const who = tokens.get(/^Bearer (.+)$/.exec(header)?.[1] ?? '');

@@ -115,6 +115,17 @@ const tests = {
 		await refused(409, bucket.delete());
 	},
 
+	async 'signed URLs'() {
+		const file = storage.bucket('box').file('signed ü');
+		await file.save('0123456789', { resumable: false });
+		const [url] = await file.getSignedUrl({ version: 'v4', action: 'read', expires: Date.now() + 60000 });
+		const got = await fetch(url, { headers: { Range: 'bytes=2-4' } });
+		assert.equal(got.status, 206);
+		assert.equal(await got.text(), '234');
+		assert.equal((await fetch(url.replace('X-Goog-Expires=', 'X-Goog-Expires=1'))).status, 403);
+		assert.equal((await fetch(url, { method: 'PUT', body: 'x' })).status, 403);
+	},
+
 	async 'who may: a stranger, nobody, a token that has expired, a grant that was revoked'() {
 		await refused(403, stranger.bucket('box').getFiles());
 		const nobody = await fetch('https://storage.googleapis.com/storage/v1/b/box/o');

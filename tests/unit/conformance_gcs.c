@@ -1,5 +1,6 @@
 /* What only a server can show of the gcs driver. */
 #include "providers/providers.h"
+#include "src/loop.h"
 #include "tests/unit/conformance.h"
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,87 @@ case_copy_between_accounts(struct subject *s)
 	cloud_account_unref(all.account);
 }
 
+struct got {
+	int code, status;
+	struct buf body;
+};
+
+static enum http_take
+got_head(void *arg, struct http_response *res, struct ring **sink, size_t *collect_max)
+{
+	*collect_max = 1 << 16;
+	return HTTP_COLLECT;
+}
+
+static void
+got_done(void *arg, int code, struct http_response *res, const struct err *err)
+{
+	struct got *got = arg;
+
+	got->code = code;
+	got->status = res->status;
+	buf_puts(&got->body, buf_str(&res->body));
+	loop_stop(loop);
+}
+
+/* As anybody would. */
+static void
+expect_link(const char *url, int status, const char *text)
+{
+	static const struct http_handler handler = {.head = got_head, .done = got_done};
+	const struct http_limits limits = {.connect_timeout_ms = 5000,
+	    .stall_timeout_ms = 20000,
+	    .buffer = 64 * 1024,
+	    .user_agent = "anybody"};
+	struct http_client *client = http_client_new(loop, &limits, NULL);
+	struct got got = {.body = BUF_INIT(1 << 16)};
+	struct http_request req;
+
+	http_request_init(&req);
+	req.method = "GET";
+	buf_puts(&req.url, url);
+	http_request_header(&req, "Range", "bytes=2-4");
+	http_start(client, &req, NULL, &handler, &got);
+	loop_run(loop);
+	assert_int_equal(got.code, 0);
+	assert_int_equal(got.status, status);
+	if (text != NULL)
+		assert_string_equal(buf_str(&got.body), text);
+	http_request_fini(&req);
+	buf_free(&got.body);
+	http_client_free(client);
+}
+
+/* A link leads to its version alone, and whoever has it may read that. */
+static void
+case_links(struct subject *s)
+{
+	CLEANUP(cleanup_free) char *version = NULL;
+	struct cloud_op *op, *any;
+
+	make_directory(s, "links");
+	version = put_text(s, "links/a b+%\xc3\xa4", "0123456789");
+	op = cloud_op_new(s->account, CLOUD_LINK, "links/a b+%\xc3\xa4");
+	op->version = xstrdup(version);
+	assert_int_equal(run(s, op), 0);
+	assert_true(op->is_pinned);
+	any = cloud_op_new(s->account, CLOUD_LINK, "links/a b+%\xc3\xa4");
+	assert_int_equal(run(s, any), 0);
+	assert_false(any->is_pinned);
+	expect_link(op->link, 206, "234");
+	expect_link(any->link, 206, "234");
+	free(put_text(s, "links/a b+%\xc3\xa4", "changed"));
+	expect_link(op->link, 404, NULL);
+	expect_link(any->link, 206, "ang");
+	/* Nothing of it can be changed. */
+	op->link[strlen(op->link) - 1] ^= 1;
+	expect_link(op->link, 403, NULL);
+	cloud_op_free(op);
+	cloud_op_free(any);
+}
+
 const struct conformance_case conformance_gcs_cases[] = {
+    {"links", case_links},
     {"names that no path can have", case_odd_keys},
     {"a copy between accounts", case_copy_between_accounts},
     {NULL, NULL},

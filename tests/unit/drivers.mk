@@ -4,6 +4,7 @@ unit_programs += \
 	tests/unit/test_azure_blocks \
 	tests/unit/test_conformance \
 	tests/unit/test_gcs \
+	tests/unit/test_gcs_sign \
 	tests/unit/test_local \
 	tests/unit/test_memory \
 	tests/unit/test_s3 \
@@ -38,6 +39,10 @@ tests_unit_test_gcs_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/test_gcs.c
 tests_unit_test_gcs_LDADD = $(UNIT_LIBS)
+tests_unit_test_gcs_sign_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/test_gcs_sign.c
+tests_unit_test_gcs_sign_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_ops.c \
