@@ -285,6 +285,18 @@ dies()
 	run ! grep -q 'PRIVATE KEY' "$home/shown"
 }
 
+@test "what others stored compressed is copied as it is stored" {
+	token=$(curl -sS --fail -d grant_type=refresh_token -d "client_id=$(field client.clientId)" -d "client_secret=$(field client.clientSecret)" \
+	    --data-urlencode "refresh_token=$(field client.refreshToken)" "$url/token" | jq -r .access_token)
+	content 6 50000 | base64 >"$home/text"
+	gzip -n <"$home/text" >"$home/text.gz"
+	curl -sS --fail -H "Authorization: Bearer $token" -H 'Content-Encoding: gzip' -H 'Content-Type: text/plain' -T "$home/text.gz" "$url/box/text"
+	# Whoever does not say that it takes gzip gets something else.
+	curl -sS --fail -H "Authorization: Bearer $token" "$url/box/text" | cmp - "$home/text"
+	skyferry cp -q gcs:text back:
+	cmp "$home/text.gz" "$home/back/text"
+}
+
 @test "pages: a directory of more entries than a page" {
 	local i
 	mkdir "$home/from/many"

@@ -196,6 +196,31 @@ test_identity(void **state)
 	}
 }
 
+/* The s3 driver reaches the same objects with keys for interoperability: what is copied from one to
+   the other is not copied onto itself. */
+static void
+test_same(void **state)
+{
+	static const char hmac[] = "{\"endpoint\":\"https://storage.googleapis.com\","
+				   "\"bucket\":\"box\",\"accessKeyId\":\"GOOG1\","
+				   "\"secretAccessKey\":\"s\"}";
+	json_t *own = json_loads("{\"bucket\":\"box\"}", 0, NULL),
+	       *keys = json_loads(hmac, 0, NULL);
+	struct account *gcs, *s3;
+
+	assert_int_equal(cloud_account_open(&gcs, &gcs_driver, "1", "gcs", own, NULL), 0);
+	assert_int_equal(cloud_account_open(&s3, &s3_driver, "2", "s3", keys, NULL), 0);
+	assert_true(cloud_is_same(gcs, "a/b", s3, "a/b"));
+	assert_true(cloud_is_same(s3, "a/b", gcs, "a/b"));
+	assert_false(cloud_is_same(gcs, "a/b", s3, "a/c"));
+	assert_true(cloud_is_inside(gcs, "a/b", s3, "a"));
+	assert_false(cloud_is_inside(gcs, "a/b", s3, "b"));
+	cloud_account_unref(gcs);
+	cloud_account_unref(s3);
+	json_decref(own);
+	json_decref(keys);
+}
+
 static void
 expect_refused(struct bench *b, enum cloud_op_kind kind, const char *path, int code)
 {
@@ -880,6 +905,7 @@ main(void)
 	    cmocka_unit_test(test_service_account),
 	    cmocka_unit_test(test_urls),
 	    cmocka_unit_test(test_identity),
+	    cmocka_unit_test(test_same),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_put),
 	    cmocka_unit_test(test_stat),
