@@ -9,6 +9,12 @@ libproviders_a_SOURCES = \
 	providers/azure_xml.c providers/azure_xml.h \
 	providers/content_type.c providers/content_type.h \
 	providers/credential.c providers/credential.h \
+	providers/dropbox.c providers/dropbox_private.h \
+	providers/dropbox_account.c providers/dropbox_account.h \
+	providers/dropbox_answer.c providers/dropbox_answer.h \
+	providers/dropbox_move.c \
+	providers/dropbox_request.c providers/dropbox_request.h \
+	providers/dropbox_upload.c \
 	providers/endpoint.c providers/endpoint.h \
 	providers/gcs.c providers/gcs_private.h \
 	providers/gcs_account.c providers/gcs_account.h \

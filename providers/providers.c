@@ -7,6 +7,7 @@ static const struct cloud_driver *const drivers[] = {
     &s3_driver,
     &azure_driver,
     &gcs_driver,
+    &dropbox_driver,
 };
 
 const struct cloud_driver *

@@ -15,4 +15,5 @@ const char *provider_choose(const char *name, const json_t *credentials);
  * table. */
 enum cloud_step provider_failed(const struct err *);
 
-extern const struct cloud_driver memory_driver, local_driver, s3_driver, azure_driver, gcs_driver;
+extern const struct cloud_driver memory_driver, local_driver, s3_driver, azure_driver, gcs_driver,
+    dropbox_driver;

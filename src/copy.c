@@ -856,6 +856,19 @@ copy_remove_wrong_run(struct copy *c)
 	return copy_fail(c, c->result.code);
 }
 
+/* Is what was written the source, by another way than cloud_is_same() knows?  Two accounts may be
+   one person's.  A move would remove it. */
+static bool
+copy_met_itself(const struct copy *c)
+{
+	const char *version = c->source.whole ? c->source.segments[0].version : NULL;
+	const struct cloud_driver *driver = c->to->driver;
+
+	return version != NULL && c->dest.version != NULL &&
+	    c->source.parts[0].account->driver == driver &&
+	    (driver->features & CLOUD_VERSIONS_UNIQUE) && strcmp(version, c->dest.version) == 0;
+}
+
 /* Size and hashes; a disagreement is an error, never a warning. */
 static enum copy_state
 copy_check(struct copy *c)
@@ -864,6 +877,10 @@ copy_check(struct copy *c)
 	enum hash_type type;
 	int code;
 
+	if (copy_met_itself(c))
+		return COPY_FAIL(c, -EINVAL,
+		    "the source '%s' and the destination '%s' are the same object",
+		    c->source.segments[0].path, c->path);
 	if (c->dest.size != c->source.total)
 		return copy_wrong(c,
 		    err_set(&c->result.err, -EBADMSG,

@@ -15,7 +15,10 @@
 #define UPLOAD_PART_TRIES                                                                          \
 	6 /* in a row, of one part: then the attempt ends, and is repeated later */
 #define UPLOAD_BEGIN_TRIES 5 /* of them too */
-#define UPLOAD_ROUND       ((uint64_t)1 << 20) /* part sizes are whole MiB where they are larger */
+/* Part sizes are multiples of this where they are larger: Dropbox's have to be. */
+#define UPLOAD_ROUND ((uint64_t)4 << 20)
+/* Dropbox's hash of a whole is made of those of its blocks ("Content hash"). */
+#define UPLOAD_BLOCK ((uint64_t)4 << 20)
 
 enum upload_state {
 	UPLOAD_START,
@@ -97,6 +100,13 @@ static void
 upload_wake(struct upload *u)
 {
 	event_active(u->wake, EV_TIMEOUT, 0);
+}
+
+/* The cloud says nothing of an upload's parts (CLOUD_UPLOADS_UNTOLD). */
+static bool
+upload_is_untold(const struct upload *u)
+{
+	return (u->to->driver->features & CLOUD_UPLOADS_UNTOLD) != 0;
 }
 
 /* The error is in u->err. */
@@ -286,9 +296,9 @@ upload_status_run(struct upload *u)
 	if (!u->await.ended)
 		return UPLOAD_STATUS;
 	code = u->await.code;
-	if (code == 0)
+	if (code == 0 && !upload_is_untold(u))
 		upload_keep_parts(u, &u->await.op->parts);
-	else if (code != -ENOENT)
+	else if (code != 0 && code != -ENOENT)
 		upload_await_failed(u);
 	await_drop(&u->await);
 	if (code == -ENOENT)
@@ -596,6 +606,15 @@ job_copy(struct job *j, struct cloud_op *op)
 	await_start(&j->copy, j->upload->runner, op);
 }
 
+/* Of a part that nobody tells of, ours is the only one. */
+static unsigned
+upload_part_hashes(const struct upload *u)
+{
+	return upload_is_untold(u)
+	    ? (u->spec.hashes & HASH_BIT(HASH_CRC32C)) | HASH_BIT(HASH_SHA256)
+	    : u->spec.hashes;
+}
+
 static void
 job_relay(struct job *j, struct cloud_op *op)
 {
@@ -604,7 +623,7 @@ job_relay(struct job *j, struct cloud_op *op)
 	    .parts_len = j->ranges_len,
 	    .spool = j->upload->spec.spool,
 	    .ring = j->upload->spec.ring,
-	    .hashes = j->upload->spec.hashes,
+	    .hashes = upload_part_hashes(j->upload),
 	    .buckets = j->upload->spec.buckets,
 	    .buckets_len = j->upload->spec.buckets_len,
 	};
@@ -733,6 +752,17 @@ upload_slower(struct upload *u)
 	u->why = "the cloud asked to slow down";
 }
 
+static void
+job_tag(struct upload_part *part, const struct digests *ours)
+{
+	CLEANUP(buf_free) struct buf hex = BUF_INIT(sizeof part->tag);
+
+	if (!(ours->have & HASH_BIT(HASH_SHA256)))
+		return;
+	buf_put_hex(&hex, ours->sum[HASH_SHA256], hash_size(HASH_SHA256));
+	snprintf(part->tag, sizeof part->tag, "%s", buf_str(&hex));
+}
+
 static int
 job_finish(struct job *j)
 {
@@ -747,6 +777,8 @@ job_finish(struct job *j)
 		return code;
 	part.number = j->number;
 	part.length = j->length;
+	if (upload_is_untold(u))
+		job_tag(&part, ours);
 	if (!part.has_crc32c && (ours->have & HASH_BIT(HASH_CRC32C))) {
 		part.has_crc32c = true;
 		part.crc32c = digests_crc32c(ours);
@@ -799,6 +831,8 @@ upload_fill(struct upload *u)
 			u->next++;
 		if (u->next > u->parts)
 			return;
+		if (upload_is_untold(u) && u->next == u->parts && u->jobs_len > 0)
+			return; /* it ends the upload */
 		memory = u->jobs_len == 0 || upload_copies(u) ? 0 : u->spec.ring;
 		if (memory > 0 && !budget_try(u->spec.memory, memory)) {
 			u->at_once = MAX(u->jobs_len, 1);
@@ -865,9 +899,31 @@ upload_run_run(struct upload *u)
 
 /* -- the end */
 
+/* So does Dropbox's hash, if the parts are its blocks, and their tags the SHA-256s. */
+static void
+upload_combine_blocks(struct upload *u)
+{
+	const struct upload_parts *parts = &u->checkpoint->parts;
+	struct hash *hash = hash_new(HASH_BIT(HASH_SHA256));
+	unsigned char block[HASH_MAX_SIZE];
+	struct digests sum;
+	bool all = u->part_size == UPLOAD_BLOCK;
+	size_t i;
+
+	for (i = 0; all && i < parts->len; i++) {
+		all = hex_decode(block, sizeof block, parts->items[i].tag) ==
+		    (int)hash_size(HASH_SHA256);
+		hash_update(hash, block, all ? hash_size(HASH_SHA256) : 0);
+	}
+	hash_final(hash, &sum);
+	hash_free(hash);
+	if (all)
+		digests_set(&u->digests, HASH_DROPBOX, sum.sum[HASH_SHA256]);
+}
+
 /* The CRC32C of the whole follows from those of the parts. */
 static void
-upload_combine(struct upload *u)
+upload_combine_crc32c(struct upload *u)
 {
 	uint32_t crc = 0;
 	size_t i;
@@ -886,14 +942,17 @@ upload_combine(struct upload *u)
 static int
 upload_check_whole(struct upload *u)
 {
-	upload_combine(u);
-	if (u->spec.expected == NULL ||
-	    !(u->digests.have & u->spec.expected->have & HASH_BIT(HASH_CRC32C)) ||
-	    digests_equal(&u->digests, u->spec.expected, HASH_CRC32C))
+	int type;
+
+	upload_combine_crc32c(u);
+	if (upload_is_untold(u))
+		upload_combine_blocks(u);
+	type = u->spec.expected == NULL ? -1 : digests_common(&u->digests, u->spec.expected);
+	if (type < 0 || digests_equal(&u->digests, u->spec.expected, (enum hash_type)type))
 		return 0;
 	return err_set(&u->err, -EBADMSG,
 	    "the %s of the bytes read for '%s' is not what the source's cloud says it is",
-	    hash_name(HASH_CRC32C), u->path);
+	    hash_name((enum hash_type)type), u->path);
 }
 
 static enum upload_state
@@ -919,6 +978,8 @@ upload_commit_run(struct upload *u)
 		return UPLOAD_COMMIT;
 	crash_point("upload.after_commit");
 	code = u->await.code;
+	if (code == -EINVAL && upload_is_untold(u))
+		code = -ENOENT; /* which part is not there, nobody says: all anew */
 	misses = code == -EINVAL && !u->asked_again;
 	if (code == 0)
 		entry_copy(&u->entry, &u->await.op->entry);

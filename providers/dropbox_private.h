@@ -1,0 +1,95 @@
+/*
+ * dropbox_private: what the files of the dropbox driver share: dropbox.c (paths and directories),
+ * dropbox_move.c (copies and moves), dropbox_upload.c (uploads in parts).  Nobody else includes it.
+ */
+#pragma once
+#include "providers/dropbox_answer.h"
+#include "providers/dropbox_request.h"
+#include "providers/object.h"
+#include "src/path.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+/* "upload": "Do not use this to upload a file larger than 150 MiB"; the same for a request to a
+   session, whose pieces are whole blocks of 4 MiB. */
+#define DROPBOX_PUT_MAX   (150 * MIB)
+#define DROPBOX_BLOCK     (4 * MIB)
+#define DROPBOX_PART_MAX  (148 * MIB)
+#define DROPBOX_PARTS_MAX 50000 /* there is no limit: the checkpoint should not have more */
+#define DROPBOX_FILE_MAX  (((uint64_t)1 << 41) - ((uint64_t)1 << 22))
+#define DROPBOX_UPLOAD                                                                             \
+	(16 * MIB) /* from here on in parts: less is not worth three requests more                 \
+		    */
+#define DROPBOX_CURSOR_MAX 4096 /* none is known to be longer than some hundred bytes */
+
+/* Which request of an op is due. */
+enum dropbox_step {
+	DROPBOX_ASK, /* what the op is, or what it has to know first */
+	DROPBOX_SOURCE, /* COPY from another account: a reference to it */
+	DROPBOX_ACT, /* the op itself, after something was asked */
+	DROPBOX_TARGET, /* COPY, MOVE: what is in the way? */
+	DROPBOX_EMPTY, /* MOVE: is the folder in the way empty? */
+	DROPBOX_CLEAR, /* COPY, MOVE: what is in the way goes */
+	DROPBOX_AGAIN, /* COPY, MOVE: now nothing is in the way */
+	DROPBOX_RESTORE, /* COPY, MOVE: it failed: what was in the way comes back */
+	DROPBOX_ASIDE, /* MOVE: to another name, of a rename to another case */
+	DROPBOX_BACK, /* MOVE: that failed: it comes back */
+	DROPBOX_UNDO, /* COPY: what was made is not what was asked for */
+	DROPBOX_PROVE, /* COMMIT: has it happened before? */
+};
+
+/* What is known of an object. */
+struct dropbox_object {
+	bool is_folder;
+	char id[DROPBOX_ID_MAX];
+	char rev[DROPBOX_REV_MAX]; /* "" of a folder */
+	char name[PATH_COMPONENT_MAX + 1]; /* as it is shown */
+	char hash[2 * HASH_MAX_SIZE + 1]; /* in hex; or "" */
+};
+
+struct dropbox_op {
+	enum dropbox_step step;
+	unsigned times; /* that it began again */
+	unsigned sent; /* requests of this step: beyond the first an answer may be lost */
+	struct dropbox_object source, target;
+	char cursor[DROPBOX_CURSOR_MAX]; /* of a list, or "" */
+	char reference[DROPBOX_ID_MAX]; /* COPY from another account */
+	char aside[16]; /* MOVE: makes the other name one that nobody has */
+	struct err err; /* why it failed, while that is made good */
+};
+
+static inline enum cloud_step
+dropbox_next(struct cloud_op *op, enum dropbox_step step)
+{
+	struct dropbox_op *dropbox = op->data;
+
+	dropbox->step = step;
+	dropbox->sent = 0;
+	return CLOUD_STEP_NEXT;
+}
+
+/* An answer, as dropbox_check() understood it; code 0: it is no error. */
+struct dropbox_result {
+	const struct http_response *res;
+	int code;
+	struct dropbox_error error;
+	struct err why;
+};
+
+/* The op fails, or is repeated, as the result says. */
+enum cloud_step dropbox_failed(const struct dropbox_result *, struct err *);
+/* What metadata say; -EPROTO. */
+int dropbox_object(struct dropbox_object *out, const json_t *metadata, struct err *);
+/* Metadata of the answer, which may be its member `metadata`, into op->entry: DONE, or it makes no
+   sense. */
+enum cloud_step dropbox_done(struct cloud_op *, const struct dropbox_result *, struct err *);
+
+/* dropbox_move.c: COPY, MOVE */
+enum cloud_step dropbox_move_request(struct cloud_op *, struct http_request *, struct err *);
+enum cloud_step
+dropbox_move_response(struct cloud_op *, const struct dropbox_result *, struct err *);
+
+/* dropbox_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND */
+enum cloud_step dropbox_upload_request(struct cloud_op *, struct http_request *, struct err *);
+enum cloud_step
+dropbox_upload_response(struct cloud_op *, const struct dropbox_result *, struct err *);
