@@ -558,6 +558,7 @@ const struct cloud_driver dropbox_driver = {
     .head = dropbox_head,
     .response = dropbox_response,
     .sign_in = &oauth_sign_in,
+    .oauth = &dropbox_oauth,
     .copies_from = dropbox_copies_from,
     .identity = dropbox_identity,
 };

@@ -8,32 +8,19 @@
 
 #define DROPBOX_API     "https://api.dropboxapi.com"
 #define DROPBOX_CONTENT "https://content.dropboxapi.com"
-#define DROPBOX_TOKEN   "/oauth2/token"
 #define GRANT_BYTES     8 /* of the SHA-256: enough to tell one person's grants apart */
 
+/* "OAuth guide": an access token that lasts hours, and a refresh token for more of them. */
+const struct oauth_service dropbox_oauth = {
+    .authorize_url = "https://www.dropbox.com/oauth2/authorize",
+    .token_url = DROPBOX_API "/oauth2/token",
+    .scope = "account_info.read files.metadata.read files.metadata.write files.content.read "
+	     "files.content.write",
+    .parameters = "token_access_type=offline",
+};
+
 const struct cloud_field dropbox_fields[] = {
-    {
-	.name = "clientId",
-	.title = "App key",
-	.help = "Of your app in Dropbox's app console, with the permissions account_info.read, "
-		"files.metadata.read, files.metadata.write, files.content.read and "
-		"files.content.write",
-	.required = true,
-    },
-    {
-	.name = "clientSecret",
-	.title = "App secret",
-	.help = "Not needed if the refresh token was got with PKCE",
-	.secret = true,
-    },
-    {
-	.name = "refreshToken",
-	.title = "Refresh token",
-	.help = "What the app was given when you allowed it to use your Dropbox "
-		"(token_access_type=offline)",
-	.required = true,
-	.secret = true,
-    },
+    OAUTH_FIELDS("Dropbox's app console (the app key)"),
     {
 	.name = "rootFolder",
 	.title = "Folder",
@@ -87,22 +74,19 @@ open_oauth(struct dropbox_account *dropbox, const json_t *credentials, struct er
 	const char *secret = credential_get(dropbox_fields, credentials, "clientSecret");
 	const char *refresh = credential_get(dropbox_fields, credentials, "refreshToken");
 	const char *url = credential_get(dropbox_fields, credentials, "tokenEndpoint");
-	CLEANUP(cleanup_free) char *made = NULL;
 	struct buf hex = BUF_INIT(2 * GRANT_BYTES);
 	unsigned char sum[32];
 
-	if (id == NULL || !credential_is_token(id))
-		return err_set(err, -EINVAL, "clientId: it must be the app key of the app console");
-	if (refresh == NULL || !credential_is_token(refresh))
-		return err_set(err, -EINVAL, "refreshToken: it is missing, or has blanks in it");
-	if (url == NULL)
-		made = xasprintf("%s%s%s" DROPBOX_TOKEN, dropbox->api.scheme, dropbox->api.host,
-		    dropbox->api.base);
-	sha256(sum, refresh, strlen(refresh));
-	buf_put_hex(&hex, sum, GRANT_BYTES);
-	dropbox->grant = buf_take(&hex);
+	if (id == NULL)
+		return err_set(err, -EINVAL,
+		    "clientId: is missing: the app key of your app in Dropbox's app console");
+	if (refresh != NULL) {
+		sha256(sum, refresh, strlen(refresh));
+		buf_put_hex(&hex, sum, GRANT_BYTES);
+		dropbox->grant = buf_take(&hex);
+	}
 	return oauth_open_refresh(
-	    &dropbox->oauth, url == NULL ? made : url, id, secret, refresh, err);
+	    &dropbox->oauth, url == NULL ? dropbox_oauth.token_url : url, id, secret, refresh, err);
 }
 
 static int
@@ -197,6 +181,8 @@ dropbox_identity(const struct account *account, const char *path)
 	const struct dropbox_account *dropbox = account->data;
 	CLEANUP(cleanup_free) char *full = dropbox_path(dropbox, path);
 
+	if (dropbox->grant == NULL)
+		return NULL;
 	for (char *c = full; *c != '\0'; c++)
 		*c = (char)(*c & 0x80 ? *c : tolower(*c));
 	return xasprintf("dropbox://%s/%s/%s%s", dropbox->service, dropbox->grant,

@@ -10,12 +10,13 @@ struct dropbox_account {
 	struct oauth oauth; /* first: see oauth.h */
 	struct endpoint api, content;
 	char *service; /* the same for all accounts of one Dropbox */
-	char *grant; /* tells the refresh token from others, and does not betray it */
+	char *grant; /* tells the refresh token from others, and does not betray it; or NULL */
 	char *namespace; /* id; NULL: the user's own */
 	char *root; /* canonical path of the folder that is the account's top; "" is all */
 };
 
 extern const struct cloud_field dropbox_fields[];
+extern const struct oauth_service dropbox_oauth;
 int dropbox_open(struct account *, const json_t *credentials, struct err *);
 void dropbox_close(struct account *);
 

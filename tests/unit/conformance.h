@@ -29,6 +29,8 @@ struct subject {
 	const char *const
 	    *no_names; /* -EILSEQ, though paths can have them; ended by a NULL; or NULL
 			*/
+	int64_t
+	    mtime_unit; /* ns: times are kept in multiples of it, from 1970 on; 0: all of a time */
 	unsigned put_hashes_untold; /* HASH_BIT()s that only the tests' server does not tell */
 	/* set by open */
 	struct account *account;
@@ -44,6 +46,7 @@ size_t conformance_cases_len(void);
 /* Each ended by a NULL. */
 extern const struct conformance_case conformance_azure_cases[];
 extern const struct conformance_case conformance_gcs_cases[];
+extern const struct conformance_case conformance_dropbox_cases[];
 extern const struct conformance_case conformance_s3_cases[];
 extern const struct conformance_case conformance_upload_cases[]; /* of drivers that have uploads */
 size_t conformance_upload_cases_len(void);
@@ -87,4 +90,5 @@ void expect_text(struct subject *, const char *path, const char *text);
 void make_directory(struct subject *, const char *path);
 
 bool can(const struct subject *, enum cloud_feature);
+int64_t kept_mtime(const struct subject *, int64_t mtime_ns); /* what becomes of a time */
 struct entry entry_none(void); /* an initialiser */

@@ -60,7 +60,8 @@ flow_init(struct flow *flow, struct cloud_op *op)
 {
 	bool put = op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_PART;
 
-	flow->hash = hash_new(HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C) | HASH_BIT(HASH_CRC64));
+	flow->hash = hash_new(HASH_BIT(HASH_MD5) | HASH_BIT(HASH_CRC32C) | HASH_BIT(HASH_CRC64) |
+	    HASH_BIT(HASH_DROPBOX));
 	flow->ring = op->ring = ring_new(RING_SIZE, RING_CHUNK);
 	flow->wake = event_new(loop_base(loop), -1, 0, put ? flow_feed : flow_drain, flow);
 	if (put) {
@@ -252,4 +253,10 @@ entry_none(void)
 
 	entry_init(&entry);
 	return entry;
+}
+
+int64_t
+kept_mtime(const struct subject *s, int64_t mtime_ns)
+{
+	return s->mtime_unit > 0 ? mtime_ns / s->mtime_unit * s->mtime_unit : mtime_ns;
 }

@@ -20,6 +20,7 @@ tests_unit_test_conformance_SOURCES = \
 	tests/unit/conformance_azure.c \
 	tests/unit/conformance_cases.c \
 	tests/unit/conformance_gcs.c \
+	tests/unit/conformance_dropbox.c \
 	tests/unit/conformance_ops.c \
 	tests/unit/conformance_s3.c \
 	tests/unit/conformance_upload.c \
