@@ -12,6 +12,7 @@
 //   POST /-/forget-sessions   upload sessions are older than a week
 //   POST /-/reset-cursors     cursors of lists are not valid any more
 //   POST /-/quota             {"allocated"}: bytes of each user
+//   POST /-/damage            the next piece of a session is kept with another content
 //   GET  /-/state             adds "sessions" (under way), "bytes" (received in appends), "tokens" (granted)
 //
 // What it does not do: sharing, locks, properties, media, Paper and other files that are exported, search, deleted entries
@@ -24,10 +25,10 @@ import { serve, body, json, range } from './lib.mjs';
 const BLOCK = 4 << 20, REQUEST_MAX = 150 << 20, FILE_MAX = 2 ** 41 - 2 ** 22, LIFE_S = 14400;
 const app = { id: 'fake-app-key', secret: 'fake-app-secret' };
 
-let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted;
+let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted, damaging;
 
 function reset() {
-	[count, epoch, appended, granted] = [0, 1, 0, 0];
+	[count, epoch, appended, granted, damaging] = [0, 1, 0, 0, false];
 	namespaces = new Map(['1001', '1002', '2001'].map((id) => [id, { id, nodes: new Map() }]));
 	users = ['1', '2'].map((n) => ({ id: `dbid:fake${n.padStart(36, '0')}`, mail: `user${n}@example.com`, home: `100${n}`,
 		allocated: 2 ** 41, namespaces: [`100${n}`, '2001'] }));
@@ -221,7 +222,11 @@ function append(session, arg, bytes, wrap) {
 	if (concurrent && bytes.length % BLOCK !== 0 && !arg.close) throw error(`${wrap}concurrent_session_invalid_data_size`);
 	if (!concurrent && offset !== length(session)) throw error(`${wrap}incorrect_offset`, { correct_offset: length(session) });
 	if (offset + bytes.length > FILE_MAX) throw error(`${wrap}too_large`);
-	if (bytes.length > 0) session.pieces.set(offset, bytes);
+	if (bytes.length > 0) {
+		if (damaging) bytes[0] ^= 1;
+		damaging = false;
+		session.pieces.set(offset, bytes);
+	}
 	session.closed ||= arg.close === true;
 	if (arg.close) session.end = offset + bytes.length;
 	appended += bytes.length;
@@ -534,6 +539,7 @@ serve(handle, {
 		'/-/revoke': ({ refreshToken }) => { grants.delete(refreshToken); },
 		'/-/forget-sessions': () => sessions.clear(),
 		'/-/reset-cursors': () => { epoch++; },
+		'/-/damage': () => { damaging = true; },
 		'/-/quota': ({ allocated }) => { for (const user of users) user.allocated = allocated; },
 	},
 });

@@ -1,0 +1,322 @@
+#!/usr/bin/env bats
+# Dropbox (a fake of it: tests/fakes/dropbox.mjs), as a person would use it: the mount, copies and moves, names in any case,
+# uploads in sessions that nobody can ask and kill -9 in the middle of them, tokens that expire, and refusals.
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup()
+{
+	home_make
+	mkdir "$home/from" "$home/back"
+	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/dropbox.mjs" 3>&- 4>&-; }
+	read -r -t 30 fake <&"${FAKE[0]}"
+	start
+	skyferry account add from local "$home/from" >/dev/null
+	skyferry account add back local "$home/back" >/dev/null
+	add dropbox refreshToken
+}
+
+teardown()
+{
+	home_remove
+	[ -z "${fake:-}" ] || kill "$(field pid)"
+}
+
+field() { jq -r ".$1" <<<"$fake"; }
+
+start()
+{
+	daemon_start --set transfer.backoff=100ms --set transfer.backoff_max=1s --set transfer.retries=20
+}
+
+# add NAME TOKEN [FIELD...]: an account of that person of the fake's.
+add()
+{
+	SKYFERRY_CREDENTIAL_REFRESH_TOKEN=$(field "$2") SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(field clientSecret) \
+	    skyferry account add "$1" dropbox "endpoint=$(field endpoint)" "tokenEndpoint=$(field endpoint)$(field tokenPath)" \
+	    "clientId=$(field clientId)" "${@:3}" >/dev/null
+}
+
+# control PATH [JSON]
+control() { curl -sS --fail-with-body "$(field endpoint)/-/$1" ${2:+-d "$2"}; }
+
+# told FILTER: of what the fake has seen.
+told() { control state | jq -r "$1"; }
+
+# fault MATCH STATUS TAGS [MORE]: requests are refused as Dropbox would.
+fault()
+{
+	control faults "$(jq -n --arg match "$1" --arg status "$2" --arg tags "$3" --argjson more "${4:-{\}}" \
+	    '[{match: $match, status: ($status | tonumber), body: ({error_summary: $tags,
+	    error: ($tags | split("/") | reverse | reduce .[] as $t (null; {".tag": $t} + if . == null then {} else {($t): .} end))}
+	    | tojson)} + $more]')" >/dev/null
+}
+
+# The daemon ends by itself, at a crash point.
+dies()
+{
+	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
+}
+
+# last FILTER: of the newest transfer.
+last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
+
+@test "cp -r of a real tree to Dropbox and back through the mount is the same, and mv moves" {
+	cp -rL /usr/share/doc/libc6 /usr/share/doc/bats /usr/share/doc/curl "$home/from/" 2>/dev/null || true
+	mkdir "$home/from/empty"
+	content 2 100000 >"$home/from/here"
+	touch -d '2001-02-03 04:05:06.789' "$home/from/here"
+	mount_start
+	cp -r "$mounts/from/." "$mounts/dropbox/"
+	settled
+	cp -r "$mounts/dropbox/." "$mounts/back/"
+	settled
+	diff -r "$home/from" "$home/back"
+	mv "$mounts/from/here" "$mounts/dropbox/there"
+	settled
+	[ ! -e "$home/from/here" ]
+	mv "$mounts/dropbox/there" "$mounts/back/again"
+	settled
+	content 2 100000 | cmp - "$home/back/again"
+	[ "$(stat -c %y "$home/back/again" | cut -c 1-23)" = "2001-02-03 04:05:06.000" ] # seconds are kept
+	run ! skyferry ls dropbox:there
+	mount_stop
+}
+
+@test "names that need care arrive as they are, those that Dropbox has not are refused" {
+	for name in 'with space' 'ümläut-日本-🐟' "quote'd \"name\"" '100%' 'a+b&c=d?e#f' $'new\nline' 'ends in a dot.'; do
+		printf '%s' "$name" >"$home/from/$name"
+	done
+	skyferry cp -q -r from: dropbox:d
+	skyferry cp -q -r dropbox:d back:
+	diff -r "$home/from" "$home/back/d"
+	for name in 'back\slash' 'ends in a blank '; do
+		echo x >"$home/from/$name"
+		run ! skyferry cp "from:$name" dropbox:
+		[[ $output == *"Dropbox has no names"* ]]
+	done
+	echo x >"$home/from/desktop.ini"
+	run ! skyferry cp from:desktop.ini dropbox:
+	[[ $output == *disallowed_name* ]]
+	[ "$(skyferry ls dropbox: | wc -l)" = 1 ]
+}
+
+@test "a name in another case is the same file; a rename to another case is one" {
+	echo one >"$home/from/f"
+	skyferry cp -q from:f dropbox:File
+	echo two >"$home/from/f"
+	skyferry cp -q from:f dropbox:FILE
+	[ "$(skyferry ls dropbox:)" = File ]
+	skyferry cp -q dropbox:file back:f
+	[ "$(cat "$home/back/f")" = two ]
+	run ! skyferry mv dropbox:File dropbox:file # by the command it would be a copy onto itself, and a removal
+	skyferry cp -q dropbox:file back:f
+	[ "$(cat "$home/back/f")" = two ]
+	mount_start
+	mv "$mounts/dropbox/File" "$mounts/dropbox/file"
+	settled
+	[ "$(skyferry ls dropbox:)" = file ]
+	skyferry cp -q dropbox:file back:f
+	[ "$(cat "$home/back/f")" = two ]
+	mount_stop
+}
+
+@test "within Dropbox, and between people of one app, nothing passes through the daemon" {
+	content 3 3000000 >"$home/from/f"
+	skyferry cp -q from:f dropbox:one
+	skyferry cp -q dropbox:one dropbox:two
+	last '.route == "native" and (.verified | test("dropbox"))'
+	skyferry cp -q from:f dropbox:two # there is something to be replaced
+	echo other >"$home/from/g"
+	skyferry cp -q from:g dropbox:one
+	skyferry cp -q dropbox:one dropbox:two
+	last '.route == "native"'
+	add other otherRefreshToken
+	skyferry cp -q dropbox:two other:three
+	last '.route == "native"'
+	skyferry cp -q other:three back:
+	cmp "$home/from/g" "$home/back/three"
+	mount_start
+	mkdir "$mounts/dropbox/dir"
+	mv "$mounts/dropbox/one" "$mounts/dropbox/dir/one"
+	mv "$mounts/dropbox/dir" "$mounts/dropbox/renamed"
+	settled
+	[ "$(skyferry ls dropbox:renamed)" = one ]
+	[ "$(told '.requests["POST /2/files/move_v2"]')" -ge 2 ]
+	mount_stop
+}
+
+@test "one person's Dropbox by two accounts: a move to itself removes nothing" {
+	add same pkceRefreshToken
+	echo only >"$home/from/f"
+	skyferry cp -q from:f dropbox:f
+	run ! skyferry mv dropbox:f same:f
+	[[ $output == *"the source itself"* ]]
+	# Where the service does not copy, its answer to the write tells.
+	fault copy_reference/get 409 path/access_restricted
+	run ! skyferry mv dropbox:f same:f
+	[[ $output == *"the same object"* ]]
+	[ "$(told '.unplayed | length')" = 0 ]
+	skyferry cp -q dropbox:f back:f
+	cmp "$home/from/f" "$home/back/f"
+}
+
+@test "a folder or a team's namespace as an account" {
+	echo x >"$home/from/f"
+	skyferry cp -q from:f dropbox:top/sub/f
+	add sub refreshToken rootFolder=/Top/sub
+	[ "$(skyferry ls sub:)" = f ]
+	skyferry cp -q from:f sub:g
+	[ "$(skyferry ls dropbox:top/sub | wc -l)" = 2 ]
+	add team refreshToken "namespace=$(field teamNamespace)"
+	add others otherRefreshToken "namespace=$(field teamNamespace)"
+	skyferry cp -q from:f team:shared
+	[ "$(skyferry ls others:)" = shared ]
+	run ! skyferry ls dropbox:shared
+	run ! add stranger refreshToken namespace=1002
+	[[ $output == *no_permission* ]]
+}
+
+@test "kill -9 at every crash point of an upload in a session: it goes on inside the file" {
+	local point pass before
+	content 5 20000000 >"$home/from/f" # five parts, some of them at once
+	for point in $(sed -n 's/^[[:space:]]*"\(upload\.[a-z_]*\)".*/\1/p' "$BATS_TEST_DIRNAME/../../src/crash.c"); do
+		for pass in 1 4; do
+			[ "$pass" = 1 ] || [ "$point" = upload.after_part ] || continue
+			echo "# $point:$pass"
+			daemon_stop
+			SKYFERRY_CRASH=$point:$pass start
+			before=$(told .bytes)
+			id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"dropbox",
+			    "destinationPath":"'"$point-$pass"'"}' | jq -r .id)
+			dies || { echo "$point: the daemon never came there"; return 1; }
+			start
+			skyferry transfer wait "$id" --timeout 60
+			last '.verified | test("dropbox")'
+			# At the most the parts that were under way, which nobody had noted, come twice.
+			[ $(($(told .bytes) - before)) -le $((20000000 + 4 * 4194304)) ]
+			case $point-$pass in
+			*part-4) [ $(($(told .bytes) - before)) -lt $((2 * 20000000 - 2 * 4194304)) ] ;;
+			*commit*) [ $(($(told .bytes) - before)) = 20000000 ] ;;
+			esac
+		done
+	done
+	skyferry cp -q -r dropbox: back:all
+	for got in "$home"/back/all/*; do
+		cmp "$home/from/f" "$got"
+	done
+	[ "$(ls "$home/back/all" | wc -l)" = 6 ]
+}
+
+@test "a session that is gone after a restart begins again, once" {
+	content 6 20000000 >"$home/from/f"
+	daemon_stop
+	SKYFERRY_CRASH=upload.after_part:3 start
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"dropbox",
+	    "destinationPath":"f"}' | jq -r .id)
+	dies
+	control forget-sessions
+	start
+	skyferry transfer wait "$id" --timeout 60
+	[ "$(told '.requests["POST /2/files/upload_session/start"]')" = 2 ]
+	skyferry cp -q dropbox:f back:
+	cmp "$home/from/f" "$home/back/f"
+}
+
+@test "lost answers, damaged parts and cut connections: what arrives is what was sent" {
+	content 7 20000000 >"$home/from/f"
+	control faults '[{"match": "append_v2", "lost": true, "times": 2, "after": 1}, {"match": "session/finish", "lost": true}]'
+	skyferry cp -q from:f dropbox:f
+	last '.verified | test("dropbox")'
+	[ "$(told '.unplayed | length')" = 0 ]
+	control faults '[{"match": "files/download", "cut": 3000000, "times": 2}]'
+	skyferry cp -q dropbox:f back:
+	cmp "$home/from/f" "$home/back/f"
+	control damage # the next part is kept with another content
+	skyferry cp -q from:f dropbox:g
+	skyferry cp -q dropbox:g back:
+	cmp "$home/from/f" "$home/back/g"
+}
+
+@test "asked to slow down: it waits, as long as it is told" {
+	echo x >"$home/from/f"
+	fault 'files/upload$' 429 too_many_requests '{"headers": {"Retry-After": "1"}, "times": 2}'
+	skyferry cp -q from:f dropbox:f
+	fault 'files/delete_v2' 409 path_write/too_many_write_operations '{"times": 2}'
+	skyferry rm dropbox:f
+	[ "$(told '.unplayed | length')" = 0 ]
+	[ -z "$(skyferry ls dropbox:)" ]
+}
+
+@test "tokens expire: one new one for all that is under way" {
+	content 8 20000000 >"$home/from/f"
+	for i in {1..10}; do echo "$i" >"$home/from/small$i"; done
+	before=$(told .tokens)
+	control expire
+	skyferry cp -q -r from: dropbox:all
+	[ $(($(told .tokens) - before)) -lt 8 ] # one a loop, not one a file
+	# In the middle of an upload.
+	fault append_v2 401 expired_access_token '{"after": 2}'
+	skyferry cp -q from:f dropbox:again
+	[ "$(told '.unplayed | length')" = 0 ]
+	skyferry cp -q -r dropbox:all back:
+	diff -r "$home/from" "$home/back/all"
+	skyferry cp -q dropbox:again back:
+	cmp "$home/from/f" "$home/back/again"
+}
+
+@test "a grant that is taken back holds the account; signing in again goes on" {
+	echo x >"$home/from/f"
+	control revoke '{"refreshToken": "'"$(field refreshToken)"'"}'
+	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"dropbox","destinationPath":"f"}'
+	for _ in {1..100}; do
+		api GET /api/accounts/dropbox | jq -e .held >/dev/null && break
+		read -r -t 0.1 <> <(:) || true
+	done
+	api GET /api/accounts/dropbox | jq -e '.held and (.message | test("signed in again"))'
+	api PUT /api/accounts/dropbox "$(jq '{credentials: {endpoint, tokenEndpoint: (.endpoint + .tokenPath), clientId,
+	    refreshToken: .pkceRefreshToken}}' <<<"$fake")" >/dev/null
+	settled
+	skyferry cp -q dropbox:f back:
+	cmp "$home/from/f" "$home/back/f"
+}
+
+@test "refusals are said in Dropbox's words" {
+	echo x >"$home/from/f"
+	control quota '{"allocated": 1}'
+	run ! skyferry cp from:f dropbox:f
+	[[ $output == *insufficient_space* ]]
+	control quota '{"allocated": 1000000}'
+	skyferry cp -q from:f dropbox:f
+	fault files/download 409 path/restricted_content
+	run ! skyferry cp dropbox:f back:
+	[[ $output == *"for legal reasons"* ]]
+	fault 'files/upload$' 401 missing_scope
+	run ! skyferry cp from:f dropbox:g
+	[[ $output == *"app console"* ]]
+}
+
+@test "rmdir leaves what is not empty, though Dropbox would remove all of it" {
+	echo x >"$home/from/f"
+	skyferry cp -q from:f dropbox:d/f
+	mount_start
+	run ! rmdir "$mounts/dropbox/d"
+	api POST /api/changes '{"kind":"rmdir","accountId":"dropbox","path":"d"}' >"$home/change"
+	run ! skyferry transfer wait "$(jq -r .id "$home/change")" --timeout 60
+	[ "$(skyferry ls dropbox:d)" = f ]
+	rm "$mounts/dropbox/d/f"
+	rmdir "$mounts/dropbox/d"
+	settled
+	[ -z "$(skyferry ls dropbox:)" ]
+	mount_stop
+}
+
+@test "a list whose cursor is not valid any more begins again" {
+	mkdir "$home/from/many"
+	(cd "$home/from/many" && seq 2100 | xargs touch)
+	skyferry cp -q -r from:many dropbox:
+	fault list_folder/continue 409 reset
+	skyferry ls dropbox:many >"$home/listed"
+	diff <(sort "$home/listed") <(ls "$home/from/many" | sort)
+	[ "$(told '.unplayed | length')" = 0 ]
+}
