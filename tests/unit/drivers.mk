@@ -5,6 +5,8 @@ unit_programs += \
 	tests/unit/test_conformance \
 	tests/unit/test_gcs \
 	tests/unit/test_gcs_sign \
+	tests/unit/test_dropbox \
+	tests/unit/test_dropbox_move \
 	tests/unit/test_local \
 	tests/unit/test_memory \
 	tests/unit/test_s3 \
@@ -44,6 +46,16 @@ tests_unit_test_gcs_sign_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/test_gcs_sign.c
 tests_unit_test_gcs_sign_LDADD = $(UNIT_LIBS)
+tests_unit_test_dropbox_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/dropbox_bench.h \
+	tests/unit/test_dropbox.c
+tests_unit_test_dropbox_LDADD = $(UNIT_LIBS)
+tests_unit_test_dropbox_move_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/dropbox_bench.h \
+	tests/unit/test_dropbox_move.c
+tests_unit_test_dropbox_move_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_ops.c \
