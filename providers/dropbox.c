@@ -148,6 +148,15 @@ put_mkdir(struct http_request *req, const struct cloud_op *op)
 	dropbox_rpc(req, dropbox, "files/create_folder_v2", arg);
 }
 
+/* Nothing says that it leads to the revision for ever: it is not pinned. */
+static void
+put_link(struct http_request *req, const struct cloud_op *op)
+{
+	const struct dropbox_account *dropbox = op->account->data;
+
+	dropbox_rpc(req, dropbox, "files/get_temporary_link", dropbox_path_arg(dropbox, op->path));
+}
+
 static bool
 op_makes(const struct cloud_op *op)
 {
@@ -155,6 +164,7 @@ op_makes(const struct cloud_op *op)
 	case CLOUD_LIST:
 	case CLOUD_STAT:
 	case CLOUD_READ:
+	case CLOUD_LINK:
 	case CLOUD_REMOVE:
 	case CLOUD_RMDIR:
 	case CLOUD_MOVE: return false;
@@ -208,6 +218,7 @@ dropbox_request(struct cloud_op *op, struct cloud_request *request, struct err *
 	case CLOUD_STAT: put_stat(req, op); break;
 	case CLOUD_READ: put_read(req, op); break;
 	case CLOUD_PUT: return put_write(req, op, err);
+	case CLOUD_LINK: put_link(req, op); break;
 	case CLOUD_REMOVE: put_remove(req, op); break;
 	case CLOUD_RMDIR: put_rmdir(req, op); break;
 	case CLOUD_MKDIR: put_mkdir(req, op); break;
@@ -403,6 +414,31 @@ put_response(struct cloud_op *op, const struct dropbox_result *result, struct er
 }
 
 static enum cloud_step
+link_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
+{
+	enum cloud_step step;
+	const char *link;
+	json_t *answer;
+
+	if (result->code != 0)
+		return dropbox_failed(result, err);
+	answer = dropbox_parse(op, result->res, err);
+	if (answer == NULL)
+		return CLOUD_STEP_FAIL;
+	link = dropbox_text(answer, "link");
+	if (*link == '\0')
+		step = object_refuse(err, -EPROTO, op->path, "the service gives no link to it");
+	else if (dropbox_take(op, json_object_get(answer, "metadata"), err) != 0)
+		step = CLOUD_STEP_FAIL;
+	else
+		step = check_pinned(op, op->version, err);
+	if (step == CLOUD_STEP_DONE)
+		op->link = xstrdup(link);
+	json_decref(answer);
+	return step;
+}
+
+static enum cloud_step
 remove_asked(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	struct dropbox_op *dropbox = op->data;
@@ -514,6 +550,7 @@ dropbox_response(struct cloud_op *op, const struct http_response *res, struct er
 	case CLOUD_STAT: return stat_response(op, &result, err);
 	case CLOUD_READ: return read_response(op, &result, err);
 	case CLOUD_PUT: return put_response(op, &result, err);
+	case CLOUD_LINK: return link_response(op, &result, err);
 	case CLOUD_REMOVE: return remove_response(op, &result, err);
 	case CLOUD_RMDIR: return rmdir_response(op, &result, err);
 	case CLOUD_MKDIR: return mkdir_response(&result, err);
@@ -539,8 +576,9 @@ const struct cloud_driver dropbox_driver = {
     .name = "dropbox",
     .title = "Dropbox",
     .transport = CLOUD_HTTP,
-    .features = CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR | CLOUD_HAS_DIRECTORIES |
-	CLOUD_KEEPS_MTIME | CLOUD_CHECKS_PUT | CLOUD_UPLOADS_UNTOLD | CLOUD_VERSIONS_UNIQUE,
+    .features = CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR |
+	CLOUD_HAS_DIRECTORIES | CLOUD_KEEPS_MTIME | CLOUD_CHECKS_PUT | CLOUD_UPLOADS_UNTOLD |
+	CLOUD_VERSIONS_UNIQUE,
     .limits = {.put_max = DROPBOX_PUT_MAX,
 	.part_min = DROPBOX_BLOCK,
 	.part_max = DROPBOX_PART_MAX,

@@ -78,12 +78,12 @@ enum cloud_feature {
 	CLOUD_CHECKS_PUT =
 	    1 << 8, /* PUT: the cloud refuses content that is not what put.digests says */
 	CLOUD_UPLOADS_UNTOLD =
-	    1 << 9, /* an upload cannot be asked for its parts: STATUS tells only whether it is
+	    1 << 11, /* an upload cannot be asked for its parts: STATUS tells only whether it is
 		       there, and parts that were answered for are there.  The cloud says nothing of
 		       their content either: the caller makes the SHA-256 of what it sent their tag,
 		       in hex.  The part with the end of the file is sent when all others are there
 		       */
-	CLOUD_VERSIONS_UNIQUE = 1 << 10, /* no two objects ever have one version */
+	CLOUD_VERSIONS_UNIQUE = 1 << 12, /* no two objects ever have one version */
 };
 
 enum cloud_step {

@@ -507,6 +507,26 @@ test_directories(void **state)
 }
 
 static void
+test_link(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	bench_op(&b, CLOUD_LINK, "f");
+	b.op.version = xstrdup(REV);
+	expect_rpc(&b, "files/get_temporary_link", "{\"path\":\"/f\"}");
+	expect_failure(&b, -EACCES, 409, "{\"error\":{\".tag\":\"email_not_verified\"}}");
+	expect_failure(&b, -EPROTO, 200, "{\"metadata\":" A_FILE "}");
+	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"metadata\":" A_FILE ",\"link\":\"https://x/y\"}");
+	assert_string_equal(b.op.link, "https://x/y");
+	assert_false(b.op.is_pinned);
+	mem_wipe_free(TAKE(b.op.link));
+	xstrset(&b.op.version, OTHER);
+	expect_failure(&b, -ESTALE, 200, "{\"metadata\":" A_FILE ",\"link\":\"https://x/y\"}");
+	bench_close(&b);
+}
+
+static void
 test_usage(void **state)
 {
 	struct bench b;
@@ -548,6 +568,7 @@ main(void)
 	    cmocka_unit_test(test_put),
 	    cmocka_unit_test(test_remove),
 	    cmocka_unit_test(test_directories),
+	    cmocka_unit_test(test_link),
 	    cmocka_unit_test(test_usage),
 	};
 
