@@ -579,6 +579,115 @@ a_commit_that_misses_a_part(void **state)
 	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
 }
 
+/* -- a cloud that tells nothing of an upload's parts (CLOUD_UPLOADS_UNTOLD) */
+
+#define BLOCK  (4 * MIB)
+#define BLOCKS 4 /* of SIZE */
+
+static struct cloud_driver untold;
+static char untold_tags[BLOCKS + 1][CLOUD_TAG_MAX]; /* what the server calls them */
+static unsigned untold_sent;
+
+/* The caller's tags are the SHA-256 of what it sent; the server wants its own. */
+static void
+untold_check_commit(struct cloud_op *op)
+{
+	CLEANUP(cleanup_free) unsigned char *content = xmalloc(SIZE);
+	struct hash *hash = hash_new(HASH_BIT(HASH_DROPBOX));
+	unsigned char theirs[32], ours[32];
+	struct digests whole;
+
+	fixture_fill(content, 31, 0, SIZE);
+	hash_update(hash, content, SIZE);
+	hash_final(hash, &whole);
+	hash_free(hash);
+	assert_true(digests_equal(&op->put.digests, &whole, HASH_DROPBOX));
+	for (size_t i = 0; i < op->parts.len; i++) {
+		struct upload_part *part = &op->parts.items[i];
+
+		sha256(ours, content + i * BLOCK, part->length);
+		assert_int_equal(hex_decode(theirs, sizeof theirs, part->tag), 32);
+		assert_memory_equal(ours, theirs, sizeof ours);
+		memcpy(part->tag, untold_tags[part->number], sizeof part->tag);
+	}
+}
+
+static enum cloud_step
+untold_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	if (op->kind == CLOUD_UPLOAD_PART) {
+		assert_int_equal(op->offset, (op->part.number - 1) * BLOCK);
+		for (unsigned i = 1; op->part.number == BLOCKS && i < BLOCKS; i++)
+			assert_true(untold_tags[i][0] != '\0'); /* the last comes last */
+		untold_sent++;
+	}
+	if (op->kind == CLOUD_UPLOAD_COMMIT)
+		untold_check_commit(op);
+	return memory_driver.request(op, request, err);
+}
+
+static enum cloud_step
+untold_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	enum cloud_step step = memory_driver.response(op, res, err);
+
+	if (step == CLOUD_STEP_DONE && op->kind == CLOUD_UPLOAD_PART) {
+		memcpy(untold_tags[op->part.number], op->part.tag, sizeof op->part.tag);
+		op->part.tag[0] = '\0';
+	}
+	if (op->kind == CLOUD_UPLOAD_STATUS)
+		upload_parts_fini(&op->parts);
+	return step;
+}
+
+static void
+make_untold(void)
+{
+	untold = memory_driver;
+	untold.features |= CLOUD_UPLOADS_UNTOLD;
+	untold.limits.part_size = BLOCK;
+	untold.request = untold_request;
+	untold.response = untold_response;
+	fixture_replace(1, &untold);
+	memset(untold_tags, 0, sizeof untold_tags);
+	untold_sent = 0;
+	fixture_put(MEMORY_A, "large", 31, SIZE);
+}
+
+/* What was answered for is there, says the checkpoint. */
+static void
+parts_that_nobody_tells_of(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+
+	make_untold();
+	run_and_cut(c, 2);
+	untold_sent = 0;
+	assert_int_equal(fixture_run(c), 0);
+	assert_int_equal(untold_sent, BLOCKS - 2);
+	fixture_expect(MEMORY_B, "dst/large", 31, SIZE);
+	change_free(c);
+}
+
+static void
+refuse_the_untold_commit(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind == CHECKPOINT_PART && f->checkpoint->parts.len == BLOCKS && refusals > 0)
+		memory_fault(SERVER, "POST", refusals--, 400, 0, 0);
+}
+
+/* And when it is not, nobody can say which: all anew, once. */
+static void
+a_commit_that_misses_a_part_that_nobody_tells_of(void **state)
+{
+	make_untold();
+	fx.on_note = refuse_the_untold_commit;
+	refusals = 1;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	assert_int_equal(untold_sent, 2 * BLOCKS);
+	fixture_expect(MEMORY_B, "dst/large", 31, SIZE);
+}
+
 static void
 remove_the_source(struct fixture *f)
 {
@@ -705,6 +814,8 @@ main(void)
 	    CASE(a_cancelled_one_is_swept),
 	    CASE(an_upload_that_the_cloud_forgets),
 	    CASE(a_commit_that_misses_a_part),
+	    CASE(parts_that_nobody_tells_of),
+	    CASE(a_commit_that_misses_a_part_that_nobody_tells_of),
 	    CASE(a_source_that_goes_away),
 	    CASE(within_the_memory),
 	    CASE(crc_of_parts),
