@@ -6,6 +6,7 @@
 //
 // It prints also: tokenPath, clientId, clientSecret, refreshToken and otherRefreshToken (of two users of one app),
 // pkceRefreshToken (the first user's, without a secret), teamNamespace (which both may enter).
+// /oauth2/authorize is a person who agrees at once: it sends the browser back with a code.
 // Control requests beside those of lib.mjs:
 //   POST /-/expire            all access tokens have expired
 //   POST /-/revoke            {"refreshToken"}: the grant is gone, and its access tokens
@@ -25,7 +26,7 @@ import { serve, body, json, range } from './lib.mjs';
 const BLOCK = 4 << 20, REQUEST_MAX = 150 << 20, FILE_MAX = 2 ** 41 - 2 ** 22, LIFE_S = 14400;
 const app = { id: 'fake-app-key', secret: 'fake-app-secret' };
 
-let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted, damaging;
+let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted, damaging, codes;
 
 function reset() {
 	[count, epoch, appended, granted, damaging] = [0, 1, 0, 0, false];
@@ -35,7 +36,7 @@ function reset() {
 	grants = new Map([['fake-refresh-1', { user: users[0] }], ['fake-refresh-2', { user: users[1] }],
 		['fake-refresh-pkce', { user: users[0], pkce: true }]]);
 	tokens = new Map();
-	[sessions, references, links, jobs] = [new Map(), new Map(), new Map(), new Map()];
+	[sessions, references, links, jobs, codes] = [new Map(), new Map(), new Map(), new Map(), new Map()];
 }
 reset();
 
@@ -434,18 +435,48 @@ const routes = {
 
 /* Access */
 
-function grantToken(req, form) {
-	const basic = /^Basic (.*)$/.exec(req.headers.authorization ?? '');
-	const [id, secret] = basic ? Buffer.from(basic[1], 'base64').toString().split(':').map(decodeURIComponent) : [form.get('client_id'), form.get('client_secret')];
-	const grant = grants.get(form.get('refresh_token'));
-	if (form.get('grant_type') !== 'refresh_token') throw new Answer(400, { error: 'unsupported_grant_type', error_description: 'only "refresh_token" is faked' });
-	if (id !== app.id) throw new Answer(400, { error: 'invalid_client_id', error_description: `Invalid client_id: "${id}"` });
-	if (!grant) throw new Answer(400, { error: 'invalid_grant', error_description: 'refresh token is invalid or revoked' });
-	if ((secret ?? null) !== null ? secret !== app.secret : !grant.pkce) throw new Answer(400, { error: 'invalid_client', error_description: 'Invalid client_id or client_secret' });
+/** The page where a person agrees; as "OAuth guide" has it, with PKCE. */
+function authorize(res, query) {
+	if (query.get('client_id') !== app.id) throw textual(400, `Invalid client_id: "${query.get('client_id')}"`);
+	if (query.get('response_type') !== 'code' || query.get('code_challenge_method') !== 'S256') throw textual(400, 'only codes with PKCE are faked');
+	const code = unique('fake-code-'), back = new URL(query.get('redirect_uri'));
+	codes.set(code, { challenge: query.get('code_challenge'), redirect: query.get('redirect_uri'), offline: query.get('token_access_type') === 'offline',
+		scope: query.get('scope') });
+	back.searchParams.set('code', code);
+	back.searchParams.set('state', query.get('state'));
+	res.writeHead(302, { Location: back.href, 'Content-Length': 0 });
+	return res.end();
+}
+
+/** The code, once, for a token, and a refresh token if that was asked for. */
+function takeCode(form) {
+	const code = codes.get(form.get('code')), invalid = (why) => new Answer(400, { error: 'invalid_grant', error_description: why });
+	codes.delete(form.get('code'));
+	if (!code) throw invalid("code doesn't exist or has expired");
+	if (form.get('redirect_uri') !== code.redirect) throw invalid('redirect_uri mismatch');
+	if (sha256(form.get('code_verifier') ?? '').toString('base64url') !== code.challenge) throw invalid('invalid code verifier');
+	const refresh = unique('fake-refresh-code-');
+	grants.set(refresh, { user: users[0], pkce: true });
+	return { ...newToken(grants.get(refresh)), scope: code.scope, uid: '1', account_id: users[0].id, ...(code.offline && { refresh_token: refresh }) };
+}
+
+function newToken(grant) {
 	const token = unique('sl.fake-', 20);
 	granted++;
 	tokens.set(token, { grant, until: Date.now() + LIFE_S * 1000 });
 	return { access_token: token, token_type: 'bearer', expires_in: LIFE_S };
+}
+
+function grantToken(req, form) {
+	const basic = /^Basic (.*)$/.exec(req.headers.authorization ?? '');
+	const [id, secret] = basic ? Buffer.from(basic[1], 'base64').toString().split(':').map(decodeURIComponent) : [form.get('client_id'), form.get('client_secret')];
+	const grant = grants.get(form.get('refresh_token'));
+	if (form.get('grant_type') === 'authorization_code' && id === app.id) return takeCode(form);
+	if (form.get('grant_type') !== 'refresh_token') throw new Answer(400, { error: 'unsupported_grant_type', error_description: 'only codes and refresh tokens are faked' });
+	if (id !== app.id) throw new Answer(400, { error: 'invalid_client_id', error_description: `Invalid client_id: "${id}"` });
+	if (!grant) throw new Answer(400, { error: 'invalid_grant', error_description: 'refresh token is invalid or revoked' });
+	if ((secret ?? null) !== null ? secret !== app.secret : !grant.pkce) throw new Answer(400, { error: 'invalid_client', error_description: 'Invalid client_id or client_secret' });
+	return newToken(grant);
 }
 
 const unauthorized = (tag, fields = {}) => new Answer(401, { error_summary: `${tag}/..`, error: { '.tag': tag, ...fields } });
@@ -518,6 +549,7 @@ async function handle(req, res, url) {
 	try {
 		const bytes = await body(req);
 		if (/^(\/1)?\/oauth2\/token$/.test(url.pathname)) return json(res, 200, grantToken(req, new URLSearchParams([...url.searchParams, ...new URLSearchParams(bytes.toString())])));
+		if (url.pathname === '/oauth2/authorize') return authorize(res, url.searchParams);
 		const link = links.get(/^\/fake-link\/(.*)$/.exec(url.pathname)?.[1]);
 		if (link && link.until > Date.now()) return content(req, res, link.node, {});
 		return await call(req, res, url, bytes);

@@ -281,6 +281,34 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	cmp "$home/from/f" "$home/back/f"
 }
 
+@test "signing in with a browser: with PKCE, and no secret" {
+	local back
+	skyferry account add --no-test visited dropbox "endpoint=$(field endpoint)" "clientId=$(field clientId)" \
+	    "tokenEndpoint=$(field endpoint)$(field tokenPath)" "authorizeEndpoint=$(field endpoint)/oauth2/authorize"
+	run ! skyferry ls visited:
+	back=$(curl -sS -o /dev/null -w '%{redirect_url}' "$(api POST /api/accounts/visited/oauth/start | jq -r .url)")
+	api GET "/api/oauth/callback?${back#*\?}" | jq -e '.name == "visited"'
+	echo x >"$home/from/f"
+	skyferry cp -q from:f visited:f
+	[ "$(skyferry ls dropbox:)" = f ]
+}
+
+@test "a cloud that can reads a link to the file by itself" {
+	local azure other
+	exec {other}< <(exec node "$BATS_TEST_DIRNAME/../fakes/azure.mjs" < <(timeout 120 tail -f /dev/null) 3>&- 4>&-)
+	read -r -t 30 azure <&"$other"
+	daemon_stop
+	daemon_start --set transfer.backoff=100ms --set pull.private=yes
+	SKYFERRY_CREDENTIAL_ACCOUNT_KEY=a2V5 skyferry account add --no-test azure azure \
+	    "endpoint=$(jq -r .endpoint <<<"$azure")/account" accountName=account container=fake >/dev/null
+	content 9 3000000 >"$home/from/f"
+	skyferry cp -q from:f dropbox:f
+	skyferry cp -q dropbox:f azure:f
+	kill "$(jq .pid <<<"$azure")"
+	last '.route == "pull"'
+	[ "$(told '[.requests | to_entries[] | select(.key | test("fake-link")) | .value] | add')" -ge 1 ]
+}
+
 @test "refusals are said in Dropbox's words" {
 	echo x >"$home/from/f"
 	control quota '{"allocated": 1}'
