@@ -275,7 +275,7 @@ static void
 take_entries(struct cloud_op *op, const json_t *answer)
 {
 	const json_t *entries = json_object_get(answer, "entries"), *one;
-	bool marker;
+	bool marker = false;
 	size_t i;
 
 	json_array_foreach (entries, i, one) {

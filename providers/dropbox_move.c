@@ -450,6 +450,17 @@ made_good(struct cloud_op *op, const struct dropbox_result *result, struct err *
 	return CLOUD_STEP_FAIL;
 }
 
+/* What a wrong copy had taken the place of comes back. */
+static enum cloud_step
+undo_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
+{
+	const struct dropbox_op *dropbox = op->data;
+
+	return result->code == 0 && dropbox->target.rev[0] != '\0'
+	    ? dropbox_next(op, DROPBOX_RESTORE)
+	    : made_good(op, result, err);
+}
+
 enum cloud_step
 dropbox_move_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
@@ -463,8 +474,8 @@ dropbox_move_response(struct cloud_op *op, const struct dropbox_result *result, 
 	case DROPBOX_CLEAR: return clear_response(op, result, err);
 	case DROPBOX_ASIDE: return aside_response(op, result, err);
 	case DROPBOX_RESTORE:
-	case DROPBOX_BACK:
-	case DROPBOX_UNDO: return made_good(op, result, err);
+	case DROPBOX_BACK: return made_good(op, result, err);
+	case DROPBOX_UNDO: return undo_response(op, result, err);
 	default: return act_response(op, result, err);
 	}
 }

@@ -97,6 +97,20 @@ test_copy_onto(void **state)
 	expect_step(&b, CLOUD_STEP_RETRY, 503, "");
 	expect_failure(&b, -EDQUOT, 200, TARGET_FILE);
 
+	/* So does a copy that is not what was asked for. */
+	begin(&b, CLOUD_COPY);
+	asked(&b, "files/copy_v2", A_FILE);
+	met(&b, "file");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, TARGET_FILE);
+	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/to\",\"parent_rev\":\"" OTHER "\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, THERE);
+	expect_rpc(&b, "files/copy_v2", MOVE_ARG);
+	expect_step(&b, CLOUD_STEP_NEXT, 200, "{\"metadata\":" FILE_OF("3", "to", REV, "00") "}");
+	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/to\",\"parent_rev\":\"" REV "\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, THERE);
+	expect_rpc(&b, "files/restore", "{\"path\":\"/to\",\"rev\":\"" OTHER "\"}");
+	expect_failure(&b, -ESTALE, 200, TARGET_FILE);
+
 	begin(&b, CLOUD_COPY);
 	b.op.put.no_replace = true;
 	asked(&b, "files/copy_v2", A_FILE);
