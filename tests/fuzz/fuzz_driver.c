@@ -37,6 +37,7 @@ static const struct {
     {"azure", "{\"accountName\":\"account\",\"accountKey\":\"a2V5\",\"container\":\"container\"}",
 	"0123456789abcdef012345"},
     {"gcs", "{\"bucket\":\"bucket\"}", "upload"},
+    {"dropbox", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}", "100 session"},
 };
 
 static const char *const ops[CLOUD_OP_KINDS] = {
