@@ -69,6 +69,8 @@ static const struct {
     {"invalid_access_token", -EKEYEXPIRED, NULL},
     {"missing_scope", -EACCES,
 	"the app lacks this permission: tick it in Dropbox's app console, then allow the app again"},
+    {"user_suspended", -EACCES, NULL},
+    {"route_access_denied", -EACCES, NULL},
     {"invalid_root", -ENOENT, "the team's namespaces have changed: see the field namespace"},
     {"no_permission", -EACCES, NULL},
 };

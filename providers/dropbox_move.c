@@ -276,6 +276,9 @@ acted(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 	json_decref(metadata);
 	if (code != 0)
 		return CLOUD_STEP_FAIL;
+	if (made.is_folder != dropbox->source.is_folder) /* none of ours to be undone */
+		return object_refuse(
+		    err, -EPROTO, target_path(op), "the service has made something else of it");
 	if (op->kind == CLOUD_COPY && strcmp(made.hash, dropbox->source.hash) != 0) {
 		err_set(&why, -ESTALE, "'%s' changed while it was copied", op->path2);
 		return fail_after(op, DROPBOX_UNDO, &why);

@@ -190,6 +190,8 @@ test_errors(void **state)
 	    {"expired_access_token", -EKEYEXPIRED},
 	    {"invalid_access_token", -EKEYEXPIRED},
 	    {"missing_scope", -EACCES},
+	    {"user_suspended", -EACCES},
+	    {"route_access_denied", -EACCES},
 	    {"invalid_root", -ENOENT},
 	    {"no_permission", -EACCES},
 	    {"something_new", -EPROTO},

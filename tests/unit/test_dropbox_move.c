@@ -52,6 +52,7 @@ test_copy(void **state)
 	assert_string_equal(b.op.entry.path, "to");
 	assert_string_equal(b.op.entry.version, OTHER);
 
+	expect_failure(&b, -EPROTO, 200, "{\"metadata\":" FOLDER("9", "to") "}");
 	/* Another content: the source has changed meanwhile.  It does not stay. */
 	expect_step(&b, CLOUD_STEP_NEXT, 200, "{\"metadata\":" TARGET_FILE "}");
 	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/to\",\"parent_rev\":\"" OTHER "\"}");
