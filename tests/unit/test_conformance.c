@@ -402,6 +402,8 @@ static struct subject subjects[] = {
 	.keeps_type = true,
 	.copies_whole = true,
 	.no_names = gcs_no_names,
+    },
+    {
 	.name = "dropbox",
 	.extras = conformance_dropbox_cases,
 	.open = open_dropbox,
