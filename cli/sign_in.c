@@ -22,6 +22,7 @@ struct sign_in {
 	char *id; /* the account's */
 	char *state;
 	bool changed; /* the account has */
+	char *failed; /* why a visit came to nothing */
 };
 
 bool
@@ -72,6 +73,8 @@ sign_in_on_event(void *arg, const char *event, json_t *data)
 	if (strcmp(event, "account") != 0 || strcmp(json_str(data, "id"), s->id) != 0)
 		return;
 	s->changed = true;
+	if (strcmp(json_str(data, "event"), "sign-in failed") == 0)
+		xstrset(&s->failed, json_str(data, "message"));
 	cli_wake(s->cli);
 }
 
@@ -99,6 +102,8 @@ sign_in_wait(struct sign_in *s, struct follow *f, struct err *err)
 			*err = *follow_failed(f);
 			return err->code;
 		}
+		if (s->failed != NULL)
+			return err_set(err, -EACCES, "%s", s->failed);
 		/* After a lost connection what happened meanwhile was missed. */
 		if ((s->changed || follow_take_fresh(f)) && sign_in_check(s, err) == 0)
 			return 0;
@@ -198,5 +203,6 @@ sign_in_run(struct cli *cli, const char *name, bool browser, struct err *err)
 	json_decref(start);
 	free(s.id);
 	free(s.state);
+	free(s.failed);
 	return code;
 }

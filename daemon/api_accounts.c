@@ -1,6 +1,7 @@
 #include "daemon/accounts.h"
 #include "daemon/api.h"
 #include "daemon/check.h"
+#include "daemon/events.h"
 #include "daemon/sign_in.h"
 #include "daemon/view.h"
 #include "providers/providers.h"
@@ -374,6 +375,16 @@ api_oauth_start(struct call *c)
 		call_fail(c, code, &err);
 }
 
+/* Whoever waits for it elsewhere is told too. */
+static void
+oauth_fail(struct call *c, int code, const struct err *err)
+{
+	const struct account_write *w = c->data;
+
+	events_sign_in_failed(c->daemon->events, w->record, err_text(err));
+	call_fail(c, code, err);
+}
+
 /* The account as it is now, and its credentials with the new token. */
 static void
 oauth_on_exchanged(void *arg, int code, const char *refresh_token, const struct err *why)
@@ -398,7 +409,7 @@ oauth_on_exchanged(void *arg, int code, const char *refresh_token, const struct 
 	}
 	account_credentials_free(credentials);
 	if (code != 0)
-		call_fail(c, code, &err);
+		oauth_fail(c, code, &err);
 }
 
 static void
@@ -447,14 +458,15 @@ api_oauth_callback(struct call *c)
 	if ((record = oauth_end(c, visit)) == NULL)
 		return;
 	if (code == NULL || *code == '\0') {
-		call_failf(c, -EACCES, "'%s' was not signed in: the cloud says %s", record->name,
+		err_set(&err, -EACCES, "'%s' was not signed in: the cloud says %s", record->name,
 		    words != NULL         ? words
 			: refusal != NULL ? refusal
 					  : "nothing");
+		oauth_fail(c, err.code, &err);
 		return;
 	}
 	if (accounts_credentials(c->daemon->accounts, record, &credentials, &err) != 0) {
-		call_fail(c, err.code, &err);
+		oauth_fail(c, err.code, &err);
 		return;
 	}
 	c->stop = oauth_stop;

@@ -295,6 +295,20 @@ events_account(struct events *e, const char *user_id, const char *account_id, co
 	channel_publish(ch, EVENTS_ACCOUNT, "account", NULL, data);
 }
 
+void
+events_sign_in_failed(struct events *e, const struct account_record *record, const char *why)
+{
+	struct channel *ch = channel_get(e, record->user_id);
+	json_t *data = json_object();
+
+	ch->seq++;
+	field_set_str(data, "id", record->id);
+	field_set_str(data, "name", record->name);
+	field_set_str(data, "event", "sign-in failed");
+	field_set_str(data, "message", why);
+	channel_publish(ch, EVENTS_ACCOUNT, "account", NULL, data);
+}
+
 uint64_t
 events_seq(const struct events *e, const char *user_id)
 {

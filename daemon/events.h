@@ -16,6 +16,8 @@ void events_change(struct events *, const struct change *);
 void events_progress(struct events *, const struct change *, const struct queue_progress *);
 /* Would one of this change be told now? */
 bool events_progress_is_due(const struct events *, const char *change_id);
+/* Somebody tried to sign in to it, and why nothing came of that. */
+void events_sign_in_failed(struct events *, const struct account_record *, const char *why);
 void events_account(struct events *, const char *user_id, const char *account_id, const char *name,
     const char *event);
 uint64_t events_seq(const struct events *, const char *user_id);

@@ -39,12 +39,6 @@ const struct cloud_field dropbox_fields[] = {
 	.help = "URL of a server that stands for all of Dropbox's; for tests",
     },
     {
-	.name = "tokenEndpoint",
-	.title = "Token endpoint",
-	.help =
-	    "URL that grants access tokens; default: Dropbox's, or the endpoint's /oauth2/token",
-    },
-    {
 	.name = "ca",
 	.title = "Certificate authority",
 	.help = "Absolute path of a PEM file to verify the service with, in place of the system's",

@@ -6,7 +6,7 @@
 //
 // It prints also: tokenPath, clientId, clientSecret, refreshToken and otherRefreshToken (of two users of one app),
 // pkceRefreshToken (the first user's, without a secret), teamNamespace (which both may enter).
-// /oauth2/authorize is a person who agrees at once: it sends the browser back with a code.
+// Tokens of another provider are good as lib.mjs's --introspect says.  /oauth2/authorize is a person who agrees at once: it sends the browser back with a code.
 // Control requests beside those of lib.mjs:
 //   POST /-/expire            all access tokens have expired
 //   POST /-/revoke            {"refreshToken"}: the grant is gone, and its access tokens
@@ -21,7 +21,7 @@
 // strict: nothing can be appended to a session once it is closed; renaming to another case is a conflict.  A name's case
 // is folded as JavaScript does.
 import crypto from 'node:crypto';
-import { serve, body, json, range } from './lib.mjs';
+import { serve, body, json, range, introspected } from './lib.mjs';
 
 const BLOCK = 4 << 20, REQUEST_MAX = 150 << 20, FILE_MAX = 2 ** 41 - 2 ** 22, LIFE_S = 14400;
 const app = { id: 'fake-app-key', secret: 'fake-app-secret' };
@@ -481,9 +481,9 @@ function grantToken(req, form) {
 
 const unauthorized = (tag, fields = {}) => new Answer(401, { error_summary: `${tag}/..`, error: { '.tag': tag, ...fields } });
 
-function access(req) {
+async function access(req) {
 	const bearer = /^Bearer (.+)$/.exec(req.headers.authorization ?? '');
-	const token = bearer && tokens.get(bearer[1]);
+	const token = bearer && (tokens.get(bearer[1]) ?? ((await introspected(bearer[1])) && { grant: grants.get('fake-refresh-1'), until: Infinity }));
 	if (!bearer) throw textual(401, 'The given OAuth 2 access token is malformed.');
 	if (!token || ![...grants.values()].includes(token.grant)) throw unauthorized('invalid_access_token');
 	if (token.until <= Date.now()) throw unauthorized('expired_access_token');
@@ -526,7 +526,7 @@ async function call(req, res, url, bytes) {
 	if (style === 'upload' && type !== 'application/octet-stream') throw textual(400, `Error in call to API function "${name}": Bad HTTP "Content-Type" header: "${type}"`);
 	if (style === 'rpc' && bytes.length > 0 && !type.startsWith('application/json')) throw textual(400, `Error in call to API function "${name}": Bad HTTP "Content-Type" header: "${type}"`);
 	if (style !== 'rpc' && (header === undefined || /[\x00-\x1f\x7f\ufffd]/.test(header))) throw textual(400, `Error in call to API function "${name}": HTTP header "Dropbox-API-Arg": could not decode input as JSON`);
-	const at = { ...access(req), base: `${req.socket.encrypted ? 'https' : 'http'}://${req.headers.host}` };
+	const at = { ...(await access(req)), base: `${req.socket.encrypted ? 'https' : 'http'}://${req.headers.host}` };
 	const arg = checkArg(name, fields, parse(name, style === 'rpc' ? bytes.toString() : header));
 	const result = answer(at, arg, bytes);
 	if (style !== 'download') return json(res, 200, result);

@@ -11,6 +11,7 @@
 //                    carried out, and then the connection is reset; `cut`: the answer ends after so many bytes.
 //   GET  /-/state    {"requests":{"METHOD /path":N},"unplayed":[FAULT]} and what the fake adds
 //   POST /-/reset    everything is forgotten
+// With --introspect URL --client ID --secret S, a fake that asks introspected() takes another provider's tokens.
 import http from 'node:http';
 import https from 'node:https';
 import fs from 'node:fs';
@@ -45,6 +46,14 @@ export function range(header, size) {
 	const from = found[1] === '' ? Math.max(0, size - Number(found[2])) : Number(found[1]);
 	const to = found[1] === '' || found[2] === '' ? size : Math.min(size, Number(found[2]) + 1);
 	return from >= size || to <= from ? undefined : [from, to];
+}
+
+/** With --introspect URL --client ID --secret S: does that provider say that this is a good token (RFC 7662)? */
+export async function introspected(token) {
+	if (!arg('--introspect')) return false;
+	const form = new URLSearchParams({ token, client_id: arg('--client'), client_secret: arg('--secret') });
+	const answer = await fetch(arg('--introspect'), { method: 'POST', body: form });
+	return answer.ok && (await answer.json()).active === true;
 }
 
 /**

@@ -1,12 +1,12 @@
 // oidc.mjs PACKAGE_DIR PORT: oidc-provider, a certified OAuth 2.0 and OpenID provider, on 127.0.0.1; its state is in memory.
-// One client; a person signs in with any name.  Access tokens live for OIDC_TTL seconds.  Any path under /api/oauth of a
+// Its scopes are those of Dropbox (OIDC_SCOPES: others).  One client; a person signs in with any name.  Access tokens live for OIDC_TTL seconds.  Any path under /api/oauth of a
 // loopback address is a good redirect, as the clouds allow for apps on a person's machine (RFC 8252, 7.3).
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [dir, port] = process.argv.slice(2);
 const { Provider } = await import(pathToFileURL(path.join(dir, 'lib/index.js')).href);
-const scopes = (process.env.OIDC_SCOPES ?? 'files').split(' ');
+const scopes = (process.env.OIDC_SCOPES ?? 'account_info.read files.metadata.read files.metadata.write files.content.read files.content.write').split(' ');
 const day = 86400;
 const provider = new Provider(`http://127.0.0.1:${port}`, {
 	clients: [{

@@ -1,0 +1,167 @@
+#!/usr/bin/env bats
+# Signing in with a real OAuth provider (SKYFERRY_TEST_OAUTH: what tests/servers/start-oidc.sh prints), and a person with a
+# browser (browser.py).  Its access tokens are for the fake of Dropbox, which asks the provider whether they are good.
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup_file()
+{
+	[ -n "${SKYFERRY_TEST_OAUTH:-}" ] || skip "SKYFERRY_TEST_OAUTH is not set"
+	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/dropbox.mjs" --introspect "$(provider introspect)" \
+	    --client "$(provider client)" --secret "$(provider secret)" 3>&- 4>&-; }
+	read -r -t 30 fake <&"${FAKE[0]}"
+	export fake
+}
+
+teardown_file()
+{
+	[ -z "${fake:-}" ] || kill "$(jq .pid <<<"$fake")"
+}
+
+setup()
+{
+	home_make
+	mkdir "$home/from" "$home/to"
+	url=$(jq -r .endpoint <<<"$fake")
+	curl -sS -X POST "$url/-/reset" >/dev/null
+	# Without a TCP port there would be nowhere for a browser to come back to.
+	daemon_start --set api.listen=127.0.0.1:0 --set transfer.backoff=50ms --set transfer.backoff_max=200ms --set account.recheck=1h
+	api POST /api/accounts "{\"name\":\"from\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/from\"}}" >/dev/null
+}
+
+teardown()
+{
+	home_remove
+}
+
+provider()
+{
+	jq -r ".$1" <<<"$SKYFERRY_TEST_OAUTH"
+}
+
+# add ARGUMENT...: an account that nobody has signed in to, of the provider.
+add()
+{
+	SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(provider secret) skyferry account add "$@" dropbox "endpoint=$url" \
+	    "clientId=$(provider client)" "tokenEndpoint=$(provider token)" "authorizeEndpoint=$(provider authorize)?prompt=consent" </dev/null
+}
+
+browser()
+{
+	"$BATS_TEST_DIRNAME/../servers/browser.py" "$@"
+}
+
+# begun: the address of the page, of the sign-in that the program in "$home/said" waits for.
+begun()
+{
+	timeout 30 tail -n +1 -f "$home/said" | grep -m 1 -o 'http://127[^ ]*/auth?.*'
+}
+
+is_ok()
+{
+	api GET "/api/accounts/$1" | jq -e '.status == "ok" and (.held | not)'
+}
+
+@test "account add opens a browser, and the person who signs in with it is all that is needed" {
+	cat >"$home/browser" <<-SCRIPT
+		#!/bin/sh
+		exec "$BATS_TEST_DIRNAME/../servers/browser.py" "\$1" >"$home/seen"
+	SCRIPT
+	chmod +x "$home/browser"
+	BROWSER=$home/browser add mine >"$home/said" 2>&1 || { cat "$home/said"; false; }
+	grep -q 'mine: signed in' "$home/said"
+	grep -q 'mine: works' "$home/said"
+	grep -q 'Signed in' "$home/seen"
+	is_ok mine
+	echo x >"$home/from/f"
+	skyferry cp -q from:f mine:f
+	[ "$(skyferry ls mine:)" = f ]
+}
+
+@test "without a browser the address is printed, and that of the page it ends at is asked for" {
+	local page
+	mkfifo "$home/paste"
+	SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(provider secret) skyferry account add mine --no-browser dropbox "endpoint=$url" \
+	    "clientId=$(provider client)" "tokenEndpoint=$(provider token)" \
+	    "authorizeEndpoint=$(provider authorize)?prompt=consent" <"$home/paste" >"$home/said" 2>&1 3>&- &
+	exec 6>"$home/paste"
+	page=$(begun)
+	browser --stop "$page" >&6
+	exec 6>&-
+	wait $! || { cat "$home/said"; false; }
+	is_ok mine
+}
+
+@test "an account that nobody has signed in to holds its transfers until somebody does" {
+	local id start
+	add --no-test mine
+	api GET /api/accounts/mine | jq -e '.status == "error" and .held and (.message | test("sign-in mine"))'
+	run ! skyferry ls mine:
+	[[ $output == *"skyferry account sign-in mine"* ]]
+	echo x >"$home/from/f"
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"mine","destinationPath":"f"}' | jq -r .id)
+	start=$(api POST /api/accounts/mine/oauth/start)
+	browser "$(jq -r .url <<<"$start")" | grep 'Signed in'
+	skyferry transfer wait "$id" --timeout 60
+	# Its state is used up.
+	run api GET "/api/oauth/callback?code=x&state=$(jq -r .state <<<"$start")"
+	[[ $output == *"begin again"* ]]
+	# And no secret was told.
+	run ! grep -rE "$(provider secret)|refresh_token|code=" "$log" "$home/state/skyferry/store"
+}
+
+@test "a revoked grant: transfers wait instead of failing, and go on when somebody has signed in again" {
+	local id token
+	add --no-test mine
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	is_ok mine
+	token=$(api GET /api/accounts/mine/credentials | jq -r .credentials.refreshToken)
+	curl -sS --fail "$(provider revoke)" -d token="$token" -d client_id="$(provider client)" -d client_secret="$(provider secret)"
+	echo x >"$home/from/f"
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"mine","destinationPath":"f"}' | jq -r .id)
+	timeout 60 sh -c "until curl -sS --unix-socket '$socket' http://skyferry/api/accounts/mine | jq -e .held >/dev/null; do :; done"
+	api GET /api/accounts/mine | jq -e '.message | test("must be signed in again: skyferry account sign-in mine")'
+	api GET "/api/transfers/$id" | jq -e '.status == "queued"'
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	skyferry transfer wait "$id" --timeout 60
+	is_ok mine
+}
+
+@test "access tokens that expire under way are renewed: an upload goes on" {
+	local before
+	add --no-test mine
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	content 1 30000000 >"$home/from/large"
+	# Every token that is used is soon refused, as one whose clock the cloud sees otherwise.
+	curl -sS -X POST "$url/-/faults" -d '[{"match":"POST /2/files/upload","after":1,"times":3,"status":401,
+	    "body":"{\"error_summary\":\"expired_access_token/..\",\"error\":{\".tag\":\"expired_access_token\"}}","headers":{"Content-Type":"application/json"}}]' >/dev/null
+	skyferry cp -q from:large mine:large
+	skyferry cp -q mine:large from:back
+	cmp "$home/from/large" "$home/from/back"
+}
+
+@test "a person who refuses is told so, and one who never comes back is not waited for" {
+	local state
+	add --no-test mine
+	state=$(api POST /api/accounts/mine/oauth/start | jq -r .state)
+	run api GET "/api/oauth/callback?error=access_denied&error_description=No%20%3Cb%3Ethanks&state=$state"
+	[[ $output == *"was not signed in: the cloud says No <b>thanks"* ]]
+	state=$(api POST /api/accounts/mine/oauth/start | jq -r .state)
+	run curl -sS --unix-socket "$socket" -H 'Accept: text/html' "http://skyferry/api/oauth/callback?error=access_denied&error_description=No%20%3Cb%3Ethanks&state=$state"
+	[[ $output == *"No &lt;b&gt;thanks"* ]]
+	run api GET "/api/oauth/callback?code=x&state=$(printf '0%.0s' {1..64})"
+	[[ $output == *"not known"* ]]
+	run api POST /api/accounts/from/oauth/start
+	[[ $output == *"nobody signs in to an account of 'local'"* ]]
+	# Nor does the command line wait.
+	run -1 skyferry account sign-in mine --no-browser <<<""
+	[[ $output == *"is empty"* ]]
+	cat >"$home/browser" <<-SCRIPT
+		#!/bin/sh
+		state=\${1##*state=}
+		curl -sS --unix-socket "$socket" "http://skyferry/api/oauth/callback?error=access_denied&state=\${state%%&*}"
+	SCRIPT
+	chmod +x "$home/browser"
+	BROWSER=$home/browser run -1 timeout 60 skyferry account sign-in mine
+	[[ $output == *"was not signed in: the cloud says access_denied"* ]]
+}
