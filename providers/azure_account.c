@@ -1,5 +1,6 @@
 #include "providers/azure_account.h"
 #include "providers/credential.h"
+#include "providers/object.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -328,20 +329,8 @@ azure_close(struct account *account)
 bool
 azure_locate(struct azure_place *out, const struct azure_account *azure, const char *path)
 {
-	size_t len;
-
-	if (azure->container != NULL) {
-		snprintf(out->container, sizeof out->container, "%s", azure->container);
-		out->key = path;
-		return true;
-	}
-	len = strcspn(path, "/");
-	if (len > 0 && !container_is_valid(path, len))
-		return false;
-	memcpy(out->container, path, len);
-	out->container[len] = '\0';
-	out->key = path[len] == '/' ? path + len + 1 : path + len;
-	return true;
+	return object_locate(out->container, sizeof out->container, &out->key, azure->container,
+	    path, container_is_valid);
 }
 
 bool

@@ -1,5 +1,6 @@
 #include "providers/gcs_account.h"
 #include "providers/credential.h"
+#include "providers/object.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,20 +191,8 @@ gcs_close(struct account *account)
 bool
 gcs_locate(struct gcs_place *out, const struct gcs_account *gcs, const char *path)
 {
-	size_t len;
-
-	if (gcs->bucket != NULL) {
-		snprintf(out->bucket, sizeof out->bucket, "%s", gcs->bucket);
-		out->key = path;
-		return true;
-	}
-	len = strcspn(path, "/");
-	if (len > 0 && !bucket_is_valid(path, len))
-		return false;
-	memcpy(out->bucket, path, len);
-	out->bucket[len] = '\0';
-	out->key = path[len] == '/' ? path + len + 1 : path + len;
-	return true;
+	return object_locate(
+	    out->bucket, sizeof out->bucket, &out->key, gcs->bucket, path, bucket_is_valid);
 }
 
 bool

@@ -53,6 +53,26 @@ object_garbled(const struct cloud_op *op, const struct err *why, struct err *err
 }
 
 bool
+object_locate(char *bucket, size_t size, const char **key, const char *only, const char *path,
+    bool (*is_valid)(const char *name, size_t len))
+{
+	size_t len;
+
+	if (only != NULL) {
+		snprintf(bucket, size, "%s", only);
+		*key = path;
+		return true;
+	}
+	len = strcspn(path, "/");
+	if (len >= size || (len > 0 && !is_valid(path, len)))
+		return false;
+	memcpy(bucket, path, len);
+	bucket[len] = '\0';
+	*key = path[len] == '/' ? path + len + 1 : path + len;
+	return true;
+}
+
+bool
 object_is_header_value(const char *text)
 {
 	for (; *text != '\0'; text++) {

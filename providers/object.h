@@ -16,6 +16,11 @@ enum cloud_step object_refuse(struct err *, int code, const char *path, const ch
 enum cloud_step object_bad_answer(const struct cloud_op *, const struct err *why, struct err *);
 /* A page of a list that cannot be read, and of which nothing was taken: it is asked for again. */
 enum cloud_step object_garbled(const struct cloud_op *, const struct err *why, struct err *);
+/* Where a path is: in the bucket `only`, or, if that is NULL, in the one that its first component
+   names; *key is inside the path.  Bucket "": the top; key "": a bucket.  False if the first
+   component cannot be a bucket's name. */
+bool object_locate(char *bucket, size_t size, const char **key, const char *only, const char *path,
+    bool (*is_valid)(const char *name, size_t len));
 /* From a caller: it must not be able to add a header of its own. */
 bool object_is_header_value(const char *text);
 /* Does a write say anything of what it writes?  A copy that does not keeps what its source has. */

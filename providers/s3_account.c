@@ -1,5 +1,6 @@
 #include "providers/s3_account.h"
 #include "providers/credential.h"
+#include "providers/object.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -355,18 +356,6 @@ s3_learn_region(struct s3_account *s3, const char *region)
 bool
 s3_locate(struct s3_place *out, const struct s3_account *s3, const char *path)
 {
-	size_t len;
-
-	if (s3->bucket != NULL) {
-		snprintf(out->bucket, sizeof out->bucket, "%s", s3->bucket);
-		out->key = path;
-		return true;
-	}
-	len = strcspn(path, "/");
-	if (len > 0 && !bucket_is_valid(path, len))
-		return false;
-	memcpy(out->bucket, path, len);
-	out->bucket[len] = '\0';
-	out->key = path[len] == '/' ? path + len + 1 : path + len;
-	return true;
+	return object_locate(
+	    out->bucket, sizeof out->bucket, &out->key, s3->bucket, path, bucket_is_valid);
 }
