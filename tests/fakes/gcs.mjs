@@ -8,6 +8,8 @@
 // It does not know: versions that are not current, holds and retention, ACLs and IAM beyond the above, encryption keys,
 // compose, XML lists of buckets and objects, x-goog-copy-source, signed URLs with headers, batches, notifications, HMAC keys.
 //
+// /o/oauth2/v2/auth is a person who agrees at once.
+//
 // Its line has, beyond lib.mjs's: "serviceAccount" and "stranger" (key files; of two projects), "client" {clientId,
 // clientSecret, refreshToken} of a person who may what the service account may, "project".
 // Control requests:
@@ -81,9 +83,10 @@ function account(name, project) {
 const ours = account('ferry', 'sky-project'), stranger = account('stranger', 'other-project');
 const client = { clientId: 'client.apps.googleusercontent.com', clientSecret: 'client-secret', refreshToken: '1//refresh' };
 
-let tokens, grants, buckets, uploads, sessions, rewrites, revoked, life, lastGeneration;
+let tokens, codes, grants, buckets, uploads, sessions, rewrites, revoked, life, lastGeneration;
 function reset() {
 	tokens = new Map();
+	codes = new Map();
 	buckets = new Map();
 	uploads = new Map(); // XML: {bucket, name, parts, attributes}
 	sessions = new Map(); // JSON, resumable: {bucket, name, bytes, attributes}
@@ -113,15 +116,37 @@ function judgeAssertion(assertion, host) {
 	return { project: who.project, name: says.iss };
 }
 
+/** A person who agrees at once: the browser is sent back with a code. */
+function authorize(res, query) {
+	const code = `4/${crypto.randomBytes(16).toString('base64url')}`, back = new URL(query.get('redirect_uri'));
+	if (query.get('client_id') !== client.clientId || query.get('response_type') !== 'code' || !/devstorage/.test(query.get('scope') ?? ''))
+		return json(res, 400, { error: 'invalid_request' });
+	codes.set(code, { redirect: back.href, challenge: query.get('code_challenge'), offline: query.get('access_type') === 'offline' });
+	back.searchParams.set('code', code);
+	back.searchParams.set('state', query.get('state'));
+	return res.writeHead(302, { Location: back.href, 'Content-Length': 0 }).end();
+}
+
+/** Is the code the one that was given for this? */
+function judgeCode(form) {
+	const given = codes.get(form.get('code'));
+	codes.delete(form.get('code'));
+	return given && given.redirect === new URL(form.get('redirect_uri')).href && (given.challenge === null ||
+	    given.challenge === crypto.createHash('sha256').update(form.get('code_verifier') ?? '').digest('base64url')) ? given : null;
+}
+
 async function token(req, res) {
 	const form = new URLSearchParams((await body(req)).toString());
 	const refuse = (error, words) => json(res, 400, { error, error_description: words });
 	let who = { project: ours.project, name: 'person@example.com' };
 	if (revoked) return refuse('invalid_grant', 'Token has been expired or revoked.');
-	if (form.get('grant_type') === 'refresh_token') {
+	let more = {};
+	if (form.get('grant_type') === 'refresh_token' || form.get('grant_type') === 'authorization_code') {
 		if (form.get('client_id') !== client.clientId || form.get('client_secret') !== client.clientSecret)
 			return json(res, 401, { error: 'invalid_client', error_description: 'Unauthorized' });
-		if (form.get('refresh_token') !== client.refreshToken) return refuse('invalid_grant', 'Bad Request');
+		const given = form.get('grant_type') === 'authorization_code' ? judgeCode(form) : form.get('refresh_token') === client.refreshToken && {};
+		if (!given) return refuse('invalid_grant', 'Bad Request');
+		if (given.offline) more = { refresh_token: client.refreshToken };
 	} else if (form.get('grant_type') === 'urn:ietf:params:oauth:grant-type:jwt-bearer') {
 		try {
 			who = judgeAssertion(form.get('assertion') ?? '', req.headers.host);
@@ -132,7 +157,7 @@ async function token(req, res) {
 	const value = `ya29.${crypto.randomBytes(24).toString('base64url')}`;
 	tokens.set(value, { ...who, until: Date.now() + life * 1000 });
 	grants++;
-	return json(res, 200, { access_token: value, expires_in: life, token_type: 'Bearer' });
+	return json(res, 200, { access_token: value, expires_in: life, token_type: 'Bearer', ...more });
 }
 
 /** Who signed the URL ("V4 signing process"), or throws. */
@@ -644,6 +669,7 @@ async function handle(req, res, url) {
 	const path = url.pathname, host = req.headers.host ?? '';
 	const ask = { req, res, path, query: url.searchParams, origin: `${req.socket.encrypted ? 'https' : 'http'}://${host}` };
 	const api = /^\/(?:(upload|download)\/)?storage\/v1\/b(?:\/(.*))?$/.exec(path);
+	if (path === '/o/oauth2/v2/auth') return authorize(res, url.searchParams);
 	if (path === '/token' || path === '/oauth2/v4/token') return token(req, res);
 	try {
 		ask.who = caller(req);

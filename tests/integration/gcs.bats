@@ -285,6 +285,34 @@ dies()
 	run ! grep -q 'PRIVATE KEY' "$home/shown"
 }
 
+@test "signing in with a browser" {
+	local there
+	SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(field client.clientSecret) skyferry account add --no-test visited gcs "endpoint=$url" \
+	    "tokenEndpoint=$url/token" "authorizeEndpoint=$url/o/oauth2/v2/auth" bucket=box "clientId=$(field client.clientId)" >/dev/null
+	run ! skyferry ls visited:
+	there=$(curl -sS -o /dev/null -w '%{redirect_url}' "$(api POST /api/accounts/visited/oauth/start | jq -r .url)")
+	api GET "/api/oauth/callback?${there#*\?}" | jq -e '.name == "visited"'
+	echo x >"$home/from/f"
+	skyferry cp -q from:f visited:f
+	[ "$(skyferry ls gcs:)" = f ]
+}
+
+@test "a cloud that can reads a link to the file by itself" {
+	local azure other
+	exec {other}< <(exec node "$BATS_TEST_DIRNAME/../fakes/azure.mjs" < <(timeout 120 tail -f /dev/null) 3>&- 4>&-)
+	read -r -t 30 azure <&"$other"
+	daemon_stop
+	start --set pull.private=yes
+	SKYFERRY_CREDENTIAL_ACCOUNT_KEY=a2V5 skyferry account add --no-test azure azure \
+	    "endpoint=$(jq -r .endpoint <<<"$azure")/account" accountName=account container=fake >/dev/null
+	content 9 3000000 >"$home/from/f"
+	skyferry cp -q from:f 'gcs:f ü+'
+	skyferry cp -q 'gcs:f ü+' azure:f
+	kill "$(jq .pid <<<"$azure")"
+	api GET '/api/transfers?limit=1' | jq -e '.transfers[0].route == "pull"'
+	has '[.requests | to_entries[] | select(.key | startswith("GET /box/f")).value] | add >= 1'
+}
+
 @test "what others stored compressed is copied as it is stored" {
 	token=$(curl -sS --fail -d grant_type=refresh_token -d "client_id=$(field client.clientId)" -d "client_secret=$(field client.clientSecret)" \
 	    --data-urlencode "refresh_token=$(field client.refreshToken)" "$url/token" | jq -r .access_token)
