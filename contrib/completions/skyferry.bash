@@ -6,7 +6,7 @@
 _skyferry_commands()
 {
 	command skyferry --help 2>/dev/null |
-	    sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z]*\)\{0,1\}\)  *.*$/\1/p' | sed 's/ *$//'
+	    sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z-]*\)\{0,1\}\)  *.*$/\1/p' | sed 's/ *$//'
 }
 
 # The options of a command (none: the global ones).
