@@ -1,8 +1,8 @@
 /*
  * Every driver through the same cases, by the real runner: memory and local always, s3 when
  * SKYFERRY_TEST_S3 holds what tests/servers/start-radosgw.sh prints, azure when SKYFERRY_TEST_AZURE
- * holds what start-azurite.sh prints, gcs, gdrive and dropbox when SKYFERRY_TEST_GCS and so on hold what
- * their fakes in tests/fakes print.  A new driver gets one entry in `subjects`.
+ * holds what start-azurite.sh prints, gcs, gdrive and dropbox when SKYFERRY_TEST_GCS and so on hold
+ * what their fakes in tests/fakes print.  A new driver gets one entry in `subjects`.
  */
 #include "providers/providers.h"
 #include "src/clock.h"
