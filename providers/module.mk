@@ -24,6 +24,12 @@ libproviders_a_SOURCES = \
 	providers/gcs_request.c providers/gcs_request.h \
 	providers/gcs_sign.c providers/gcs_sign.h \
 	providers/gcs_upload.c \
+	providers/gdrive.c providers/gdrive_private.h \
+	providers/gdrive_account.c providers/gdrive_account.h \
+	providers/gdrive_file.c providers/gdrive_file.h \
+	providers/gdrive_request.c \
+	providers/gdrive_upload.c \
+	providers/gdrive_walk.c \
 	providers/listing.c providers/listing.h \
 	providers/local.c \
 	providers/memory.c \

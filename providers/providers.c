@@ -8,6 +8,7 @@ static const struct cloud_driver *const drivers[] = {
     &azure_driver,
     &gcs_driver,
     &dropbox_driver,
+    &gdrive_driver,
 };
 
 const struct cloud_driver *

@@ -16,4 +16,4 @@ const char *provider_choose(const char *name, const json_t *credentials);
 enum cloud_step provider_failed(const struct err *);
 
 extern const struct cloud_driver memory_driver, local_driver, s3_driver, azure_driver, gcs_driver,
-    dropbox_driver;
+    dropbox_driver, gdrive_driver;
