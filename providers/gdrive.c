@@ -39,8 +39,8 @@ gdrive_was_made(struct cloud_op *op, const struct gdrive_walk *walk, const struc
 {
 	const char *path = gdrive_walk_path(op, walk);
 
-	gdrive_place_put(op->account->data, path, strlen(path), node->id, node->is_directory,
-	    op->now_ms);
+	gdrive_place_put(
+	    op->account->data, path, strlen(path), node->id, node->is_directory, op->now_ms);
 }
 
 static void
@@ -98,8 +98,7 @@ put_list(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -ENOENT, op->path, "no such directory");
 	if (!walk->node.is_directory)
 		return object_refuse(err, -ENOTDIR, op->path, "is not a directory");
-	gdrive_ask_list(
-	    req, op->account->data, walk->node.id, "", gdrive->next, GDRIVE_PAGE_MAX);
+	gdrive_ask_list(req, op->account->data, walk->node.id, "", gdrive->next, GDRIVE_PAGE_MAX);
 	return CLOUD_STEP_SEND;
 }
 
@@ -127,8 +126,8 @@ put_read(struct cloud_op *op, struct http_request *req, struct err *err)
 	    (node->size == 0 && op->offset > 0))
 		return CLOUD_STEP_DONE;
 	if (node->is_pinned && !gdrive->unpinned)
-		gdrive_ask(req, drive, "GET", "/drive/v3/files/%s/revisions/%s", node->id,
-		    node->version);
+		gdrive_ask(
+		    req, drive, "GET", "/drive/v3/files/%s/revisions/%s", node->id, node->version);
 	else
 		gdrive_ask(req, drive, "GET", "/drive/v3/files/%s", node->id);
 	gdrive_param(req, "alt", "media");
@@ -196,9 +195,9 @@ put_mkdir(struct cloud_op *op, struct http_request *req, struct err *err)
 		return CLOUD_STEP_SEND;
 	gdrive_ask(req, op->account->data, "POST", "/drive/v3/files");
 	gdrive_param_file(req);
-	gdrive_body(req, json_pack("{s:s, s:s, s:s, s:[s]}", "id", gdrive->id, "name",
-			     gdrive_walk_name(op, walk), "mimeType", GDRIVE_FOLDER, "parents",
-			     walk->dir));
+	gdrive_body(req,
+	    json_pack("{s:s, s:s, s:s, s:[s]}", "id", gdrive->id, "name",
+		gdrive_walk_name(op, walk), "mimeType", GDRIVE_FOLDER, "parents", walk->dir));
 	return CLOUD_STEP_SEND;
 }
 
@@ -225,8 +224,7 @@ ask_copy(struct cloud_op *op, struct http_request *req)
 {
 	const struct gdrive_walk *to = gdrive_walk(op), *from = other_walk(op);
 	const struct gdrive_op *gdrive = op->data;
-	int64_t mtime =
-	    op->put.mtime_ns != ENTRY_NO_TIME ? op->put.mtime_ns : from->node.mtime_ns;
+	int64_t mtime = op->put.mtime_ns != ENTRY_NO_TIME ? op->put.mtime_ns : from->node.mtime_ns;
 	json_t *made = json_pack("{s:s, s:s, s:[s], s:{s:n}}", "id", gdrive->id, "name",
 	    gdrive_walk_name(op, to), "parents", to->dir, "appProperties", GDRIVE_UPLOAD);
 
@@ -360,8 +358,8 @@ gdrive_begin(struct cloud_op *op, struct err *err)
 		return object_refuse(
 		    err, -EINVAL, op->path, "a directory cannot be moved into itself");
 	walk->changes = true;
-	walk->makes = op->kind == CLOUD_PUT || op->kind == CLOUD_COPY ||
-	    op->kind == CLOUD_MKDIR || op->kind == CLOUD_UPLOAD_BEGIN;
+	walk->makes = op->kind == CLOUD_PUT || op->kind == CLOUD_COPY || op->kind == CLOUD_MKDIR ||
+	    op->kind == CLOUD_UPLOAD_BEGIN;
 	other->changes = other->makes = op->kind == CLOUD_MOVE;
 	return CLOUD_STEP_SEND;
 }
@@ -478,8 +476,7 @@ list_take(struct cloud_op *op, const json_t *file, const struct gdrive_node *nod
 	entry = entry_list_add(&op->list);
 	gdrive_entry_read(entry, path, file, node);
 	free(entry->path);
-	entry->path =
-	    xasprintf("%s%c%s%c%s", path, LIST_MARK, node->created, LIST_MARK, node->id);
+	entry->path = xasprintf("%s%c%s%c%s", path, LIST_MARK, node->created, LIST_MARK, node->id);
 }
 
 /* Cuts the two off; they stay valid as long as the entry's path. */
@@ -506,9 +503,8 @@ list_compare(const void *a, const void *b)
 	const struct list_name *one = a, *two = b;
 	int order = strcmp(one->entry->path, two->entry->path);
 
-	return order != 0
-	    ? order
-	    : gdrive_node_compare(one->created, one->id, two->created, two->id);
+	return order != 0 ? order
+			  : gdrive_node_compare(one->created, one->id, two->created, two->id);
 }
 
 /* The oldest keeps the name. */
@@ -528,8 +524,8 @@ list_finish(struct cloud_op *op)
 	for (size_t i = 0; i < list->len; i++) {
 		path = names[i].entry->path;
 		if (first != NULL && strcmp(first, path) == 0) {
-			CLEANUP(cleanup_free) char *twin =
-			    gdrive_name_of_twin(path_name(path), names[i].id);
+			CLEANUP(cleanup_free)
+			char *twin = gdrive_name_of_twin(path_name(path), names[i].id);
 
 			names[i].entry->path = path_child(op->path, twin);
 			free(path);
@@ -647,7 +643,8 @@ move_response(struct cloud_op *op, const struct http_response *res, struct err *
 	return CLOUD_STEP_DONE;
 }
 
-/* An id is in use: it was made, and the answer lost, or somebody of us makes it too.  What is it? */
+/* An id is in use: it was made, and the answer lost, or somebody of us makes it too.  What is it?
+ */
 static enum cloud_step
 mkdir_again(struct cloud_op *op, const struct err *why, struct err *err)
 {
@@ -713,8 +710,7 @@ gdrive_forgive(struct cloud_op *op, int code, const struct err *why, struct err 
 			return CLOUD_STEP_FAIL;
 		gdrive->unpinned = true;
 		return CLOUD_STEP_NEXT;
-	case CLOUD_MKDIR:
-		return code == -EEXIST ? mkdir_again(op, why, err) : CLOUD_STEP_FAIL;
+	case CLOUD_MKDIR: return code == -EEXIST ? mkdir_again(op, why, err) : CLOUD_STEP_FAIL;
 	case CLOUD_COPY:
 		if (gdrive->step == COPY_COPY && code == -EEXIST)
 			return gdrive_next(op, COPY_CHECK);

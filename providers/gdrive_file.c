@@ -39,7 +39,8 @@ version_read(struct gdrive_node *out, const json_t *file)
 	} else if (*md5 != '\0' && gdrive_is_id(md5)) {
 		snprintf(out->version, sizeof out->version, "md5-%s", md5);
 	} else {
-		snprintf(out->version, sizeof out->version, "at-%s", file_text(file, "modifiedTime"));
+		snprintf(
+		    out->version, sizeof out->version, "at-%s", file_text(file, "modifiedTime"));
 	}
 }
 
@@ -47,10 +48,8 @@ int
 gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *err)
 {
 	const char *id = file_text(file, "id"), *type = file_text(file, "mimeType");
-	const char *parent =
-	    json_string_value(json_array_get(json_object_get(file, "parents"), 0));
-	const char *upload =
-	    file_text(json_object_get(file, "appProperties"), GDRIVE_UPLOAD);
+	const char *parent = json_string_value(json_array_get(json_object_get(file, "parents"), 0));
+	const char *upload = file_text(json_object_get(file, "appProperties"), GDRIVE_UPLOAD);
 	int64_t mtime;
 
 	*out = (struct gdrive_node){.mtime_ns = ENTRY_NO_TIME};
@@ -65,8 +64,8 @@ gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *err)
 	if (clock_parse_ns(&mtime, file_text(file, "modifiedTime")) == 0)
 		out->mtime_ns = mtime;
 	out->size = object_size(file_text(file, "size"));
-	out->has_bytes = out->size != UINT64_MAX &&
-	    strncmp(type, GDRIVE_APPS, strlen(GDRIVE_APPS)) != 0;
+	out->has_bytes =
+	    out->size != UINT64_MAX && strncmp(type, GDRIVE_APPS, strlen(GDRIVE_APPS)) != 0;
 	if (!out->has_bytes) {
 		out->size = 0;
 		return 0;
@@ -141,8 +140,8 @@ gdrive_name_of_twin(const char *name, const char *id)
 {
 	size_t stem = name_stem(name), len = strlen(id);
 
-	return xasprintf("%.*s (%s)%s", (int)stem, name, len > TAIL ? id + len - TAIL : id,
-	    name + stem);
+	return xasprintf(
+	    "%.*s (%s)%s", (int)stem, name, len > TAIL ? id + len - TAIL : id, name + stem);
 }
 
 char *
@@ -238,8 +237,9 @@ gdrive_check(const struct cloud_op *op, const struct http_response *res, struct 
 	if (res->status >= 200 && res->status < 300)
 		return 0;
 	answer = res->body.len == 0 ? NULL : json_loadb(res->body.data, res->body.len, 0, NULL);
-	reason = file_text(json_array_get(json_object_get(json_object_get(answer, "error"),
-				 "errors"), 0), "reason");
+	reason = file_text(
+	    json_array_get(json_object_get(json_object_get(answer, "error"), "errors"), 0),
+	    "reason");
 	message = file_text(json_object_get(answer, "error"), "message");
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
 		if (strcmp(reasons[i].reason, reason) == 0) {
@@ -248,9 +248,8 @@ gdrive_check(const struct cloud_op *op, const struct http_response *res, struct 
 		}
 	}
 	err_set(err, code, "cannot %s '%s': Google Drive says %d%s%s%s%s%s%s%s", object_doing(op),
-	    op->path, res->status, *reason == '\0' ? "" : " ", reason,
-	    *message == '\0' ? "" : ": ", message, hint == NULL ? "" : " (",
-	    hint == NULL ? "" : hint, hint == NULL ? "" : ")");
+	    op->path, res->status, *reason == '\0' ? "" : " ", reason, *message == '\0' ? "" : ": ",
+	    message, hint == NULL ? "" : " (", hint == NULL ? "" : hint, hint == NULL ? "" : ")");
 	json_decref(answer);
 	return code;
 }

@@ -2,9 +2,9 @@
  * gdrive_file: what Drive says of a file ("files" resource), and what it is called here.
  *
  * Drive's names are no names of a file system: several files of a directory may have the same one,
- * and it may contain '/'.  A '/' is shown as U+FF0F.  Of files with one name the oldest (by the time
- * they were made, then by id) has it; the others have the end of their id behind it:
- * "name (d3ZkLk1a).txt".  Such a name leads to that file for ever, whatever becomes of the others.
+ * and it may contain '/'.  A '/' is shown as U+FF0F.  Of files with one name the oldest (by the
+ * time they were made, then by id) has it; the others have the end of their id behind it: "name
+ * (d3ZkLk1a).txt".  Such a name leads to that file for ever, whatever becomes of the others.
  */
 #pragma once
 #include "providers/gdrive_account.h"
@@ -36,11 +36,12 @@ struct gdrive_node {
 /* -EPROTO: it is not what a file is. */
 int gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *);
 /* The entry at a path. */
-void gdrive_entry_read(struct entry *out, const char *path, const json_t *file,
-    const struct gdrive_node *);
+void gdrive_entry_read(
+    struct entry *out, const char *path, const json_t *file, const struct gdrive_node *);
 /* The name as it is shown; NULL: no path can express it.  Caller frees. */
 char *gdrive_name(const json_t *file);
-/* Is a file of this name, with this id, shown as `shown`, alone (1) or with others (2)?  0: never. */
+/* Is a file of this name, with this id, shown as `shown`, alone (1) or with others (2)?  0: never.
+ */
 int gdrive_name_is(const char *name, const char *id, const char *shown);
 /* The name of one that is not the oldest.  Caller frees. */
 char *gdrive_name_of_twin(const char *name, const char *id);

@@ -1,6 +1,6 @@
 /*
- * gdrive_private: what the files of the gdrive driver share: gdrive.c (the ops), gdrive_walk.c (from
- * paths to ids), gdrive_upload.c (sessions), gdrive_request.c.  Nobody else includes it.
+ * gdrive_private: what the files of the gdrive driver share: gdrive.c (the ops), gdrive_walk.c
+ * (from paths to ids), gdrive_upload.c (sessions), gdrive_request.c.  Nobody else includes it.
  *
  * An op first walks its paths (one, or two of a move or copy), which makes what is missing above
  * what it is going to write; then its own steps follow.
@@ -88,8 +88,8 @@ int gdrive_answer_next(char next[GDRIVE_NEXT_MAX], bool *more, const json_t *ans
 enum gdrive_ask gdrive_walk_plan(struct cloud_op *, struct gdrive_walk **);
 void gdrive_walk_request(struct cloud_op *, struct gdrive_walk *, struct http_request *);
 /* NEXT, or what ends the op. */
-enum cloud_step
-gdrive_walk_response(struct cloud_op *, struct gdrive_walk *, const struct http_response *, struct err *);
+enum cloud_step gdrive_walk_response(
+    struct cloud_op *, struct gdrive_walk *, const struct http_response *, struct err *);
 void gdrive_walk_again(struct gdrive_walk *); /* from the start */
 /* The last component of the path that it walks. */
 const char *gdrive_walk_name(const struct cloud_op *, const struct gdrive_walk *);

@@ -92,8 +92,9 @@ gdrive_time(int64_t ns)
 json_t *
 gdrive_answer(const struct cloud_op *op, const struct http_response *res, struct err *err)
 {
-	json_t *json =
-	    res->body.len == 0 ? NULL : json_loadb(res->body.data, res->body.len, JSON_ALLOW_NUL, NULL);
+	json_t *json = res->body.len == 0
+	    ? NULL
+	    : json_loadb(res->body.data, res->body.len, JSON_ALLOW_NUL, NULL);
 
 	if (!json_is_object(json)) {
 		err_set(err, -EPROTO, "cannot %s '%s': the answer is no JSON", object_doing(op),

@@ -7,9 +7,9 @@
  * sent count.  Whether bytes that it has may be sent again is not documented: they are not; the
  * ring's are dropped.
  *
- * COMMIT must be what makes the file.  So the end of the last part, at most 256 KiB, stays in memory
- * until then.  If that is lost COMMIT says that a part is missing, and the last part is sent again,
- * of which nothing but the end is.
+ * COMMIT must be what makes the file.  So the end of the last part, at most 256 KiB, stays in
+ * memory until then.  If that is lost COMMIT says that a part is missing, and the last part is sent
+ * again, of which nothing but the end is.
  *
  * What a session has written has the name of the upload among the file's appProperties: so a COMMIT
  * whose answer was lost is found to have happened.  All writes replace or remove it.
@@ -166,8 +166,7 @@ put_begin(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
 	if (walk->has && op->put.no_replace)
 		return object_refuse(err, -EEXIST, op->path, "exists already");
-	gdrive->asks_ids =
-	    !walk->has && !gdrive_take_id(op, walk->dir, gdrive_walk_name(op, walk));
+	gdrive->asks_ids = !walk->has && !gdrive_take_id(op, walk->dir, gdrive_walk_name(op, walk));
 	if (gdrive->asks_ids)
 		gdrive_ask_ids(op, req);
 	else
@@ -210,8 +209,8 @@ put_part_bytes(struct cloud_op *op, struct cloud_request *request, const struct 
 	struct gdrive_op *gdrive = op->data;
 
 	if (from < op->offset) {
-		err_set(err, -ENOENT, "'%s': the session has not what comes before part %u", op->path,
-		    op->part.number);
+		err_set(err, -ENOENT, "'%s': the session has not what comes before part %u",
+		    op->path, op->part.number);
 		return CLOUD_STEP_FAIL;
 	}
 	if (end == op->offset) { /* all of it is kept */
@@ -351,8 +350,8 @@ gdrive_upload_request(struct cloud_op *op, struct cloud_request *request, struct
 
 /* Answers */
 
-/* What a session says: 308 and what it has, or (`made`) the file that it has written; -ENOENT: it is
-   not known any more. */
+/* What a session says: 308 and what it has, or (`made`) the file that it has written; -ENOENT: it
+   is not known any more. */
 static int
 session_read(uint64_t *there, bool *made, const struct cloud_op *op,
     const struct http_response *res, struct err *err)
@@ -369,7 +368,8 @@ session_read(uint64_t *there, bool *made, const struct cloud_op *op,
 	if (range == NULL)
 		return 0;
 	if (strncmp(range, "bytes=0-", 8) != 0 || (last = object_size(range + 8)) == UINT64_MAX)
-		return err_set(err, -EPROTO, "'%s': the session does not say what it has", op->path);
+		return err_set(
+		    err, -EPROTO, "'%s': the session does not say what it has", op->path);
 	*there = last + 1;
 	return 0;
 }
@@ -459,8 +459,8 @@ put_response(struct cloud_op *op, const struct http_response *res, struct err *e
 }
 
 static enum cloud_step
-part_response(struct cloud_op *op, const struct upload *up, const struct http_response *res,
-    struct err *err)
+part_response(
+    struct cloud_op *op, const struct upload *up, const struct http_response *res, struct err *err)
 {
 	struct gdrive_account *drive = op->account->data;
 	struct gdrive_op *gdrive = op->data;
@@ -499,8 +499,8 @@ part_response(struct cloud_op *op, const struct upload *up, const struct http_re
 }
 
 static enum cloud_step
-status_response(struct cloud_op *op, const struct upload *up, const struct http_response *res,
-    struct err *err)
+status_response(
+    struct cloud_op *op, const struct upload *up, const struct http_response *res, struct err *err)
 {
 	struct gdrive_session *session;
 	uint64_t there, parts = upload_parts(up);
@@ -525,8 +525,8 @@ status_response(struct cloud_op *op, const struct upload *up, const struct http_
 
 /* What was written lies in the trash if somebody has removed the file meanwhile: it comes out. */
 static enum cloud_step
-commit_response(struct cloud_op *op, const struct upload *up, const struct http_response *res,
-    struct err *err)
+commit_response(
+    struct cloud_op *op, const struct upload *up, const struct http_response *res, struct err *err)
 {
 	struct gdrive_account *drive = op->account->data;
 	struct gdrive_op *gdrive = op->data;

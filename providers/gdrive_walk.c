@@ -87,7 +87,8 @@ walk_is_root(struct gdrive_walk *walk, const char *id)
 
 /* Is what lies at the component so well known that nobody need be asked? */
 static bool
-walk_believes(const struct cloud_op *op, const struct gdrive_walk *walk, const struct gdrive_place *p)
+walk_believes(
+    const struct cloud_op *op, const struct gdrive_walk *walk, const struct gdrive_place *p)
 {
 	uint64_t fresh = walk->changes ? FRESH_CHANGE_MS : FRESH_MS;
 
@@ -259,9 +260,10 @@ ask_root(struct cloud_op *op, const struct gdrive_walk *walk, struct http_reques
 {
 	const struct gdrive_account *drive = walk_account(op, walk);
 
-	ask_file(op, req, drive->folder != NULL ? drive->folder
-		: drive->drive != NULL		? drive->drive
-						: "root");
+	ask_file(op, req,
+	    drive->folder != NULL      ? drive->folder
+		: drive->drive != NULL ? drive->drive
+				       : "root");
 }
 
 static void
@@ -272,8 +274,9 @@ ask_make(struct cloud_op *op, const struct gdrive_walk *walk, struct http_reques
 
 	gdrive_ask(req, op->account->data, "POST", "/drive/v3/files");
 	gdrive_param_file(req);
-	gdrive_body(req, json_pack("{s:s, s:s, s:s, s:[s]}", "id", gdrive->id, "name", name,
-			     "mimeType", GDRIVE_FOLDER, "parents", walk->dir));
+	gdrive_body(req,
+	    json_pack("{s:s, s:s, s:s, s:[s]}", "id", gdrive->id, "name", name, "mimeType",
+		GDRIVE_FOLDER, "parents", walk->dir));
 }
 
 void
@@ -314,8 +317,8 @@ walk_take_entry(struct cloud_op *op, const struct gdrive_walk *walk, const json_
 }
 
 static enum cloud_step
-walk_found(struct cloud_op *op, struct gdrive_walk *walk, const struct gdrive_node *node,
-    struct err *err)
+walk_found(
+    struct cloud_op *op, struct gdrive_walk *walk, const struct gdrive_node *node, struct err *err)
 {
 	size_t end = walk_end(op, walk);
 
@@ -334,8 +337,8 @@ walk_found(struct cloud_op *op, struct gdrive_walk *walk, const struct gdrive_no
 }
 
 static enum cloud_step
-root_response(struct cloud_op *op, struct gdrive_walk *walk, const struct gdrive_node *node,
-    struct err *err)
+root_response(
+    struct cloud_op *op, struct gdrive_walk *walk, const struct gdrive_node *node, struct err *err)
 {
 	struct gdrive_account *drive = walk_account(op, walk);
 
@@ -366,8 +369,7 @@ walk_fits(struct cloud_op *op, const struct gdrive_walk *walk, const json_t *fil
 static enum cloud_step
 walk_misses(struct cloud_op *op, struct gdrive_walk *walk, struct err *err)
 {
-	gdrive_place_drop(
-	    walk_account(op, walk), gdrive_walk_path(op, walk), walk_end(op, walk));
+	gdrive_place_drop(walk_account(op, walk), gdrive_walk_path(op, walk), walk_end(op, walk));
 	if (walk->ask == ASK_NEW) {
 		walk->asked_new = true;
 		return CLOUD_STEP_NEXT;
@@ -384,8 +386,7 @@ walk_misses(struct cloud_op *op, struct gdrive_walk *walk, struct err *err)
 }
 
 static bool
-names_better(
-    const struct gdrive_node *a, int a_how, const struct gdrive_node *b, int b_how)
+names_better(const struct gdrive_node *a, int a_how, const struct gdrive_node *b, int b_how)
 {
 	if (a_how != b_how)
 		return a_how < b_how;

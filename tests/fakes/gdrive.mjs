@@ -2,7 +2,7 @@
 // "Search for files and folders", "Resolve errors"): files, folders, Google Docs (empty), shared drives, revisions,
 // resumable uploads, exports, and the token endpoint of OAuth 2.0.
 //
-// Its token endpoint is /token.  It prints {"endpoint","pid","clientId","clientSecret","refreshToken","token"}; `token` never expires.
+// It prints {"endpoint","pid","tokenPath","clientId","clientSecret","refreshToken","token"}; `token` never expires.
 //
 //   POST /-/expire        every access token but `token` is refused from now on
 //   POST /-/revoke        the refresh token is revoked; /-/grant takes that back
@@ -522,7 +522,5 @@ serve(handle, {
 		files: [...files.values()].map((f) => ({ id: f.id, name: f.name, parents: f.parents, trashed: f.trashed, mimeType: f.mimeType, revisions: f.revisions.length,
 			...(f.revisions.length > 0 && { size: f.revisions.at(-1).content.length, sha256: hash('sha256', f.revisions.at(-1).content) }) })),
 	}),
-	get hello() {
-		return { clientId: client.id, clientSecret: client.secret, refreshToken: client.refresh, token: forever };
-	},
+	hello: { tokenPath: '/token', clientId: client.id, clientSecret: client.secret, refreshToken: client.refresh, token: forever },
 });

@@ -25,6 +25,8 @@ struct subject {
 	size_t many_parts; /* of one upload: more than a page */
 	bool keeps_type, has_usage;
 	bool copies_whole; /* COPY takes any size: there is no COPY_PART */
+	bool unlisted; /* nobody can tell which uploads are under way */
+	bool copies_anew; /* a native copy makes a new file only: -EOPNOTSUPP */
 	bool lapses; /* an upload is nothing but its parts, which vanish by themselves */
 	const char *const
 	    *no_names; /* -EILSEQ, though paths can have them; ended by a NULL; or NULL

@@ -68,6 +68,7 @@ begin_with(struct upload *u, const struct cloud_put *put)
 	int code;
 
 	op->length = u->len;
+	op->part.length = u->part_size;
 	if (put != NULL)
 		u->put = *put;
 	put_attributes(op, u);
@@ -111,6 +112,7 @@ piece_init(struct piece *piece, struct upload *u, unsigned number)
 
 	*piece = (struct piece){.upload = u, .op = upload_op(u, CLOUD_UPLOAD_PART)};
 	piece->op->part.number = number;
+	piece->op->offset = offset;
 	piece->op->length = MIN(u->part_size, u->len - offset);
 	piece->flow = (struct flow){.data = u->content + offset, .len = piece->op->length};
 	flow_init(&piece->flow, piece->op);
@@ -263,36 +265,57 @@ expect_content(struct upload *u, const struct entry *entry)
 	assert_memory_equal(got.data, u->content + u->part_size - 3, 10);
 }
 
+/* One behind the other, and none twice. */
+static void
+send_in_order(struct upload *u)
+{
+	for (unsigned number = 1; number <= PARTS; number++) {
+		must_send_part(u, number);
+		expect_status(u);
+	}
+}
+
+/* In any order, at once, and some again. */
+static void
+send_in_disorder(struct upload *u)
+{
+	static const unsigned rest[] = {5, 2, 4};
+	unsigned char first;
+
+	must_send_part(u, 3);
+	expect_status(u);
+	first = u->content[0];
+	u->content[0] ^= 1;
+	must_send_part(u, 1);
+	expect_status(u);
+	send_parts(u, rest, ARRAY_LEN(rest));
+	expect_status(u);
+	u->content[0] = first; /* replaced */
+	must_send_part(u, 1);
+	expect_status(u);
+}
+
 static void
 case_parts(struct subject *s)
 {
-	static const unsigned rest[] = {5, 2, 4};
 	const struct cloud_put put = {
 	    .mtime_ns = 1234567890123456789, .mode = 0640, .content_type = (char *)"text/x-test"};
 	CLEANUP(entry_fini) struct entry made = entry_none();
 	CLEANUP(entry_fini) struct entry entry = entry_none();
 	struct upload u;
-	unsigned char first;
 	size_t times;
 
 	make_directory(s, "upload");
 	upload_init_five(&u, s, "upload/file");
 	assert_int_equal(begin_with(&u, &put), 0);
 	expect_status(&u);
-	must_send_part(&u, 3);
-	expect_status(&u);
-	first = u.content[0];
-	u.content[0] ^= 1;
-	must_send_part(&u, 1);
-	expect_status(&u);
-	send_parts(&u, rest, ARRAY_LEN(rest));
-	expect_status(&u);
-	u.content[0] = first; /* replaced */
-	must_send_part(&u, 1);
-	expect_status(&u);
+	if (s->account->limits.in_order)
+		send_in_order(&u);
+	else
+		send_in_disorder(&u);
 	assert_int_equal(stat_entry(s, "upload/file", &entry), -ENOENT);
 	find(s, "upload/file", u.id, &times);
-	assert_int_equal(times, s->lapses ? 0 : 1);
+	assert_int_equal(times, s->lapses || s->unlisted ? 0 : 1);
 
 	if (commit_with(&u, &u.parts, false, &made) != 0)
 		fail_msg("commit: %s", s->err.msg);
@@ -302,7 +325,7 @@ case_parts(struct subject *s)
 	assert_int_equal(entry.size, u.len);
 	assert_string_equal(entry.version, made.version);
 	if (can(s, CLOUD_KEEPS_MTIME))
-		assert_int_equal(entry.mtime_ns, put.mtime_ns);
+		assert_int_equal(entry.mtime_ns, kept_mtime(s, put.mtime_ns));
 	if (can(s, CLOUD_KEEPS_MODE))
 		assert_int_equal(entry.mode, put.mode);
 	if (s->keeps_type)
@@ -323,6 +346,35 @@ case_parts(struct subject *s)
 	upload_fini(&u);
 }
 
+/* It says beforehand how large it will be: so all of it must be there. */
+static void
+case_missing_end(struct subject *s)
+{
+	CLEANUP(upload_parts_fini) struct upload_parts parts = {.items = NULL};
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+	struct upload u;
+
+	make_directory(s, "upload-missing");
+	upload_init_five(&u, s, "upload-missing/file");
+	free(put_text(s, u.path, "before"));
+	begin(&u);
+	must_send_part(&u, 1);
+	*upload_parts_add(&parts) = u.parts.items[0];
+	assert_int_equal(commit_with(&u, &parts, false, NULL), -EINVAL);
+	*upload_parts_add(&parts) = u.parts.items[0];
+	parts.items[1].number = 2;
+	assert_int_equal(commit_with(&u, &parts, false, NULL), -EINVAL);
+	assert_int_equal(send_part(&u, 3), -ENOENT); /* it would not be the next */
+	expect_text(s, u.path, "before");
+	expect_status(&u);
+	for (unsigned number = 2; number <= PARTS; number++)
+		must_send_part(&u, number);
+	if (commit_with(&u, &u.parts, false, &entry) != 0)
+		fail_msg("commit: %s", s->err.msg);
+	expect_content(&u, &entry);
+	upload_fini(&u);
+}
+
 /* Refused, and neither the upload nor what is at the path suffers. */
 static void
 case_missing_part(struct subject *s)
@@ -331,6 +383,10 @@ case_missing_part(struct subject *s)
 	CLEANUP(entry_fini) struct entry entry = entry_none();
 	struct upload u;
 
+	if (s->account->limits.in_order) {
+		case_missing_end(s);
+		return;
+	}
 	make_directory(s, "upload-missing");
 	upload_init_five(&u, s, "upload-missing/file");
 	free(put_text(s, u.path, "before"));
@@ -412,14 +468,39 @@ case_lapses(struct subject *s)
 	upload_fini(&two);
 }
 
+/* Two of one path are two. */
+static void
+case_unlisted(struct subject *s)
+{
+	struct upload one, two;
+	size_t times;
+
+	make_directory(s, "upload-unlisted");
+	upload_init(&one, s, "upload-unlisted/key", 1000, 1000);
+	upload_init(&two, s, "upload-unlisted/key", 1000, 1000);
+	begin(&one);
+	begin(&two);
+	assert_string_not_equal(one.id, two.id);
+	must_send_part(&one, 1);
+	expect_status(&one);
+	expect_status(&two);
+	assert_int_equal(find(s, one.path, one.id, &times), 0);
+	upload_parts_put(&two.parts, &one.parts.items[0]);
+	assert_int_equal(commit_with(&two, &two.parts, false, NULL), -EINVAL);
+	assert_int_equal(simple_op(&two, CLOUD_UPLOAD_ABORT), 0);
+	assert_int_equal(commit_with(&one, &one.parts, false, NULL), 0);
+	upload_fini(&one);
+	upload_fini(&two);
+}
+
 static void
 case_find(struct subject *s)
 {
 	struct upload one, two, longer;
 	size_t times;
 
-	if (s->lapses) {
-		case_lapses(s);
+	if (s->lapses || s->unlisted) {
+		(s->lapses ? case_lapses : case_unlisted)(s);
 		return;
 	}
 	make_directory(s, "upload-find");

@@ -235,6 +235,38 @@ close_gcs(struct subject *s)
 	close_bucket(s, &gcs_driver, gcs_credentials);
 }
 
+/* The top of the account is cleared at the end: rootFolder names one for the tests. */
+static int
+open_gdrive(struct subject *s)
+{
+	const char *text = getenv("SKYFERRY_TEST_GDRIVE");
+	json_t *server = text == NULL ? NULL : json_loads(text, 0, NULL);
+	static const char *const names[] = {
+	    "endpoint", "clientId", "clientSecret", "refreshToken", "rootFolder"};
+	json_t *credentials = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (json_is_string(json_object_get(server, names[i])))
+			json_object_set(credentials, names[i], json_object_get(server, names[i]));
+	}
+	if (server == NULL) {
+		json_decref(credentials);
+		return 1;
+	}
+	if (json_is_string(json_object_get(server, "tokenPath")))
+		json_object_set_new(credentials, "tokenEndpoint",
+		    json_sprintf("%s%s", json_string_value(json_object_get(server, "endpoint")),
+			json_string_value(json_object_get(server, "tokenPath"))));
+	json_decref(server);
+	return subject_open(s, &gdrive_driver, credentials);
+}
+
+static void
+close_gdrive(struct subject *s)
+{
+	remove_tree(s, "");
+}
+
 /* Faults reach uploads too. */
 static void
 lost_upload(struct subject *s)
@@ -413,6 +445,19 @@ static struct subject subjects[] = {
 	.has_usage = true,
 	.mtime_unit = 1000000000,
 	.no_names = dropbox_no_names,
+    },
+    {
+	.name = "gdrive",
+	.open = open_gdrive,
+	.close = close_gdrive,
+	.many = 1100,
+	.many_parts = 1,
+	.keeps_type = true,
+	.has_usage = true,
+	.unlisted = true,
+	.copies_whole = true,
+	.copies_anew = true,
+	.mtime_unit = 1000000,
     },
 };
 
