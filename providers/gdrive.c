@@ -831,6 +831,7 @@ const struct cloud_driver gdrive_driver = {
     .head = gdrive_head,
     .response = gdrive_response,
     .sign_in = &oauth_sign_in,
+    .oauth = &gdrive_oauth,
     .copies_from = gdrive_copies_from,
     .identity = gdrive_identity,
 };

@@ -10,26 +10,15 @@
 #define NEW_MAX    1024
 #define NEW_MS     (10 * 60 * 1000) /* longer than any list is behind */
 
+const struct oauth_service gdrive_oauth = {
+    .authorize_url = "https://accounts.google.com/o/oauth2/v2/auth",
+    .token_url = "https://oauth2.googleapis.com/token",
+    .scope = "https://www.googleapis.com/auth/drive",
+    .parameters = "access_type=offline&prompt=consent",
+};
+
 const struct cloud_field gdrive_fields[] = {
-    {
-	.name = "clientId",
-	.title = "Client id",
-	.help = "Of your own OAuth client, for desktop apps, in the Google Cloud console",
-	.required = true,
-    },
-    {
-	.name = "clientSecret",
-	.title = "Client secret",
-	.help = "Of that client",
-	.secret = true,
-    },
-    {
-	.name = "refreshToken",
-	.title = "Refresh token",
-	.help = "Granted to that client, with the scope https://www.googleapis.com/auth/drive",
-	.required = true,
-	.secret = true,
-    },
+    OAUTH_FIELDS("the Google Cloud console (a client for desktop apps)"),
     {
 	.name = "drive",
 	.title = "Shared drive",
@@ -51,12 +40,6 @@ const struct cloud_field gdrive_fields[] = {
 	.title = "Endpoint",
 	.help = "URL in front of /drive/v3 and /upload",
 	.value = "https://www.googleapis.com",
-    },
-    {
-	.name = "tokenEndpoint",
-	.title = "Token endpoint",
-	.help = "URL that grants access tokens",
-	.value = "https://oauth2.googleapis.com/token",
     },
     {
 	.name = "ca",
@@ -96,7 +79,9 @@ gdrive_open_grant(struct gdrive_account *drive, const json_t *credentials, struc
 {
 	const char *client = credential_get(gdrive_fields, credentials, "clientId");
 	const char *token = credential_get(gdrive_fields, credentials, "refreshToken");
-	CLEANUP(cleanup_free) char *all = xasprintf("%s %s", client, token);
+	const char *url = credential_get(gdrive_fields, credentials, "tokenEndpoint");
+	CLEANUP(cleanup_free)
+	char *all = xasprintf("%s %s", client == NULL ? "" : client, token == NULL ? "" : token);
 	struct buf hex = BUF_INIT(64);
 	unsigned char sum[32];
 
@@ -104,8 +89,9 @@ gdrive_open_grant(struct gdrive_account *drive, const json_t *credentials, struc
 	buf_put_hex(&hex, sum, 16);
 	drive->grant = buf_take(&hex);
 	mem_wipe(all, strlen(all));
-	return oauth_open_refresh(&drive->oauth,
-	    credential_get(gdrive_fields, credentials, "tokenEndpoint"), client,
+	if (client == NULL)
+		return err_set(err, -EINVAL, "clientId: it is needed");
+	return oauth_open_refresh(&drive->oauth, url != NULL ? url : gdrive_oauth.token_url, client,
 	    credential_get(gdrive_fields, credentials, "clientSecret"), token, err);
 }
 

@@ -45,6 +45,7 @@ struct gdrive_account {
 	struct gdrive_session sessions[GDRIVE_SESSIONS_MAX];
 };
 
+extern const struct oauth_service gdrive_oauth;
 extern const struct cloud_field gdrive_fields[];
 int gdrive_open(struct account *, const json_t *credentials, struct err *);
 void gdrive_close(struct account *);

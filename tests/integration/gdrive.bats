@@ -1,0 +1,319 @@
+#!/usr/bin/env bats
+# Google Drive (a fake of it: tests/fakes/gdrive.mjs), as a person would use it: the mount, copies and moves, names that a
+# file system has not, uploads in sessions and kill -9 in the middle of them, what others change meanwhile, and refusals.
+bats_require_minimum_version 1.5.0
+load helpers
+
+setup()
+{
+	home_make
+	mkdir "$home/from" "$home/back"
+	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/gdrive.mjs" 3>&- 4>&-; }
+	read -r -t 30 fake <&"${FAKE[0]}"
+	start
+	skyferry account add from local "$home/from" >/dev/null
+	skyferry account add back local "$home/back" >/dev/null
+	add drive
+}
+
+teardown()
+{
+	home_remove
+	[ -z "${fake:-}" ] || kill "$(field pid)"
+}
+
+field() { jq -r ".$1" <<<"$fake"; }
+
+start()
+{
+	daemon_start --set transfer.backoff=100ms --set transfer.backoff_max=1s --set transfer.retries=20 "$@"
+}
+
+# add NAME [FIELD...]: an account of the fake's.
+add()
+{
+	SKYFERRY_CREDENTIAL_REFRESH_TOKEN=$(field refreshToken) SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(field clientSecret) \
+	    skyferry account add "$1" gdrive "endpoint=$(field endpoint)" "tokenEndpoint=$(field endpoint)$(field tokenPath)" \
+	    "clientId=$(field clientId)" "${@:2}" >/dev/null
+}
+
+# control PATH [JSON]
+control() { curl -sS --fail-with-body "$(field endpoint)/-/$1" -d "${2:-}"; }
+
+# told FILTER: of what the fake has seen.
+told() { curl -sS --fail-with-body "$(field endpoint)/-/state" | jq -r "$1"; }
+
+# files NAME FILTER: of the files of that name that are not in the trash.
+files() { told "[.files[] | select(.name == \"$1\" and (.trashed | not))] | $2"; }
+
+# drive METHOD PATH [JSON]: as somebody else, with another program.
+drive()
+{
+	curl -sS --fail-with-body -X "$1" "$(field endpoint)/drive/v3/$2" -H "Authorization: Bearer $(field token)" ${3:+-d "$3"}
+}
+
+# make NAME PARENT CREATED [CONTENT]: somebody else's file; its id.
+make()
+{
+	local id
+	id=$(drive POST files "$(jq -nc --arg n "$1" --arg p "$2" --arg c "$3" '{name: $n, parents: [$p], createdTime: $c, mimeType: "text/plain"}')" | jq -r .id)
+	curl -sS --fail-with-body -X PATCH "$(field endpoint)/upload/drive/v3/files/$id?uploadType=media" \
+	    -H "Authorization: Bearer $(field token)" -H 'Content-Type: text/plain' -d "${4:-$1}" >/dev/null
+	echo "$id"
+}
+
+folder() { drive POST files "$(jq -nc --arg n "$1" --arg p "${2:-root}" '{name: $n, parents: [$p], mimeType: "application/vnd.google-apps.folder"}')" | jq -r .id; }
+
+# refused MATCH STATUS REASON [MORE]: requests are refused as Drive would.
+refused()
+{
+	control faults "$(jq -n --arg match "$1" --argjson status "$2" --arg reason "$3" --argjson more "${4:-{\}}" \
+	    '[{match: $match, status: $status, body: ({error: {code: $status, message: "a test wanted it so",
+	    errors: [{message: "a test wanted it so", domain: "usageLimits", reason: $reason}]}} | tojson)} + $more]')" >/dev/null
+}
+
+# The daemon ends by itself, at a crash point.
+dies()
+{
+	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
+}
+
+# last FILTER: of the newest transfer.
+last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
+
+@test "cp -r of a real tree to Drive and back through the mount is the same, and mv moves" {
+	cp -rL /usr/share/doc/libc6 /usr/share/doc/bats "$home/from/" 2>/dev/null || true
+	mkdir "$home/from/empty"
+	content 2 100000 >"$home/from/here"
+	touch -d '2001-02-03 04:05:06.789' "$home/from/here"
+	mount_start
+	cp -r "$mounts/from/." "$mounts/drive/"
+	settled
+	cp -r "$mounts/drive/." "$mounts/back/"
+	settled
+	diff -r "$home/from" "$home/back"
+	mv "$mounts/from/here" "$mounts/drive/there"
+	settled
+	[ ! -e "$home/from/here" ]
+	mv "$mounts/drive/there" "$mounts/drive/empty/moved"
+	mv "$mounts/drive/empty" "$mounts/drive/full"
+	settled
+	mv "$mounts/drive/full/moved" "$mounts/back/again"
+	settled
+	content 2 100000 | cmp - "$home/back/again"
+	[ "$(stat -c %y "$home/back/again" | cut -c 1-23)" = "2001-02-03 04:05:06.789" ]
+	run ! skyferry ls drive:there
+	mount_stop
+}
+
+@test "a copy within Drive is native, one onto a file that is there gives it new content" {
+	content 3 3000000 >"$home/from/f"
+	echo old >"$home/from/old"
+	skyferry cp -q from:f drive:one
+	skyferry cp -q from:old drive:two
+	id=$(files two '.[0].id')
+	skyferry cp -q drive:one drive:sub/three
+	last '.route == "native"'
+	skyferry cp -q drive:one drive:two
+	[ "$(files two '.[] | "\(.id) \(.revisions)"')" = "$id 2" ]
+	skyferry cp -q drive:two drive:sub/three back:
+	cmp "$home/from/f" "$home/back/two"
+	cmp "$home/from/f" "$home/back/three"
+}
+
+@test "a large file goes in order, in chunks of one session" {
+	content 4 40000000 >"$home/from/f" # three parts
+	skyferry cp -q from:f drive:f
+	skyferry cp -q drive:f back:
+	cmp "$home/from/f" "$home/back/f"
+	[ "$(told .received)" = 40000000 ]
+	[ "$(told '.requests["POST /upload/drive/v3/files"]')" = 1 ]
+	last '.verified != null'
+	# Somewhat more than is read in one go.
+	head -c 16777217 "$home/from/f" >"$home/from/g"
+	skyferry cp -q from:g drive:g
+	[ "$(files g '.[0].sha256')" = "$(sha256sum <"$home/from/g" | cut -d' ' -f1)" ]
+}
+
+@test "kill -9 at every crash point of an upload: it goes on inside the file, and sends nothing twice" {
+	local point pass
+	content 5 40000000 >"$home/from/f" # three parts
+	for point in $(sed -n 's/^[[:space:]]*"\(upload\.[a-z_]*\)".*/\1/p' "$BATS_TEST_DIRNAME/../../src/crash.c"); do
+		for pass in 1 3; do
+			[ "$pass" = 1 ] || [ "$point" = upload.after_part ] || continue
+			echo "# $point:$pass"
+			daemon_stop
+			control reset >/dev/null
+			SKYFERRY_CRASH=$point:$pass start
+			id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"drive",
+			    "destinationPath":"'"$point-$pass"'"}' | jq -r .id)
+			dies || { echo "$point: the daemon never came there"; return 1; }
+			# Who has the session's URL may write to it: it lies nowhere for others to read.
+			run ! grep -rqa upload_id "$state"
+			start
+			skyferry transfer wait "$id" --timeout 60
+			[ "$(files "$point-$pass" '.[] | "\(.revisions) \(.sha256)"')" = "1 $(sha256sum <"$home/from/f" | cut -d' ' -f1)" ]
+			[ "$(told .received)" = 40000000 ]
+		done
+	done
+}
+
+@test "a connection that breaks within a part, a session that is forgotten" {
+	content 6 40000000 >"$home/from/f"
+	control faults '[{"match":"PUT .*upload_id","after":1,"lost":true},{"match":"PUT .*upload_id","after":1,"status":500}]' >/dev/null
+	skyferry cp -q from:f drive:f
+	[ "$(files f '.[] | .sha256')" = "$(sha256sum <"$home/from/f" | cut -d' ' -f1)" ]
+	[ "$(told '.unplayed | length')" = 0 ]
+	daemon_stop
+	SKYFERRY_CRASH=upload.after_part:2 start
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"drive","destinationPath":"g"}' | jq -r .id)
+	dies
+	control forget >/dev/null
+	start
+	skyferry transfer wait "$id" --timeout 60
+	[ "$(files g '.[] | .sha256')" = "$(sha256sum <"$home/from/f" | cut -d' ' -f1)" ]
+}
+
+@test "answers that are lost make no twins" {
+	echo content >"$home/from/f"
+	control faults '[{"match":"POST /drive/v3/files","lost":true},{"match":"POST /upload","lost":true},{"match":"PUT .*upload_id","lost":true},
+	    {"match":"POST .*/copy","lost":true},{"match":"PATCH /drive","lost":true,"times":2}]' >/dev/null
+	skyferry mkdir drive:d
+	skyferry cp -q from:f drive:d/f
+	skyferry cp -q drive:d/f drive:d/g
+	skyferry mv -q drive:d/g drive:d/h
+	skyferry rm drive:d/f
+	[ "$(told '.unplayed | length')" = 0 ]
+	[ "$(files d length)" = 1 ]
+	[ "$(skyferry ls drive:d)" = h ]
+}
+
+@test "lists that are behind make no twins either" {
+	echo one >"$home/from/f"
+	control lag '{"names":["f","d"]}' >/dev/null
+	skyferry cp -q from:f drive:d/f
+	echo two >"$home/from/f"
+	skyferry cp -q from:f drive:d/f
+	[ "$(files d length) $(files f length)" = "1 1" ]
+	skyferry cp -q drive:d/f back:
+	[ "$(cat "$home/back/f")" = two ]
+	control lag '{"names":[]}' >/dev/null
+	[ "$(skyferry ls drive:d)" = f ]
+}
+
+@test "files of one name are all there, each under a name that stays" {
+	local d second third
+	d=$(folder d)
+	second=$(make f.txt "$d" 2002-01-01T00:00:00Z second)
+	third=$(make f.txt "$d" 2003-01-01T00:00:00Z third)
+	make f.txt "$d" 2001-01-01T00:00:00Z first
+	[ "$(skyferry ls drive:d | wc -l)" = 3 ]
+	skyferry cp -q -r drive:d back:
+	[ "$(cat "$home/back/d/f.txt")" = first ]
+	[ "$(cat "$home/back/d/f (${second: -8}).txt")" = second ]
+	[ "$(cat "$home/back/d/f (${third: -8}).txt")" = third ]
+	# What is done to one is not done to another.
+	echo new >"$home/from/new"
+	skyferry cp -q from:new "drive:d/f (${second: -8}).txt"
+	skyferry rm drive:d/f.txt
+	[ "$(skyferry ls drive:d)" = "$(printf 'f (%s).txt\nf.txt' "${third: -8}")" ]
+	skyferry cp -q "drive:d/f (${third: -8}).txt" drive:d/f.txt "drive:d/f (${second: -8}).txt" back:
+	[ "$(cat "$home/back/f (${third: -8}).txt")" = third ]
+	[ "$(cat "$home/back/f.txt")" = new ]
+	[ "$(cat "$home/back/f (${second: -8}).txt")" = new ]
+}
+
+@test "names with slashes, and documents that have no bytes" {
+	local d
+	d=$(folder d)
+	make 'a/b' "$d" 2001-01-01T00:00:00Z slash >/dev/null
+	make "it's \\ odd" "$d" 2001-01-01T00:00:00Z quotes >/dev/null
+	make '..' "$d" 2001-01-01T00:00:00Z dots >/dev/null
+	drive POST files "{\"name\":\"doc\",\"parents\":[\"$d\"],\"mimeType\":\"application/vnd.google-apps.document\"}" >/dev/null
+	skyferry cp -q 'drive:d/a／b' "drive:d/it's \\ odd" back:
+	[ "$(cat "$home/back/a／b")" = slash ]
+	[ "$(cat "$home/back/it's \\ odd")" = quotes ]
+	# The document and ".." are not shown, but told of.
+	run skyferry ls drive:d
+	[[ $output == *2* ]]
+	run ! skyferry mv -q -r drive:d back:all
+	[ "$(files doc length)" = 1 ]
+	run ! skyferry rm -r drive:d
+	[ "$(files doc length) $(files .. length)" = "1 1" ]
+}
+
+@test "what others rename and remove is found out before anything is done to it" {
+	local d e
+	echo ours >"$home/from/ours"
+	d=$(folder d)
+	e=$(folder e "$d")
+	make f "$e" 2001-01-01T00:00:00Z theirs >/dev/null
+	skyferry cp -q drive:d/e/f back:
+	drive PATCH "files/$e" '{"name":"renamed"}' >/dev/null
+	# The file of that path is gone: nothing of the renamed directory is touched.
+	read -r -t 4 <> <(:) || true # longer than a directory is believed that is written to
+	skyferry cp -q from:ours drive:d/e/f
+	skyferry cp -q drive:d/renamed/f back:theirs
+	[ "$(cat "$home/back/theirs")" = theirs ]
+	skyferry cp -q drive:d/e/f back:ours
+	cmp "$home/from/ours" "$home/back/ours"
+	[ "$(files f length)" = 2 ]
+}
+
+@test "a shared drive, a folder as the top, and removing for good" {
+	local team d
+	team=$(drive POST 'drives?requestId=1' '{"name":"team"}' | jq -r .id)
+	d=$(folder d)
+	make f "$d" 2001-01-01T00:00:00Z inner >/dev/null
+	add team "drive=$team"
+	add top "rootFolder=$d" permanentDelete=yes
+	content 7 20000000 >"$home/from/f"
+	skyferry cp -q from:f team:sub/f
+	skyferry cp -q team:sub/f back:
+	cmp "$home/from/f" "$home/back/f"
+	skyferry mv -q team:sub/f team:g
+	skyferry rm team:g
+	[ "$(told '[.files[] | select(.name == "g")][0].trashed')" = true ]
+	[ "$(skyferry ls top:)" = f ]
+	skyferry rm top:f
+	[ "$(told '[.files[] | select(.name == "f")] | length')" = 0 ]
+	run ! add wrong rootFolder=1doesNotExist
+}
+
+@test "files whose revisions may not be read are read, and a change meanwhile is noticed" {
+	content 8 500000 >"$home/from/f"
+	skyferry cp -q from:f drive:f
+	control viewer '{"names":["f"]}' >/dev/null
+	skyferry cp -q drive:f back:
+	cmp "$home/from/f" "$home/back/f"
+}
+
+@test "limits of rate pass, a full drive is told, a token that has expired is got anew" {
+	echo content >"$home/from/f"
+	refused 'GET /drive/v3/files' 403 userRateLimitExceeded '{"times":2}'
+	skyferry cp -q from:f drive:f
+	refused 'PUT .*upload_id' 429 rateLimitExceeded
+	skyferry cp -q from:f drive:g
+	refused 'POST /upload' 403 storageQuotaExceeded
+	run ! skyferry cp -q from:f drive:h
+	[[ $output == *storageQuotaExceeded* ]]
+	control expire >/dev/null
+	skyferry cp -q drive:g back:
+	cmp "$home/from/f" "$home/back/g"
+}
+
+@test "a grant that was revoked holds the account until somebody signs in again" {
+	echo content >"$home/from/f"
+	control revoke >/dev/null
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"drive","destinationPath":"f"}' | jq -r .id)
+	for _ in {1..200}; do
+		api GET /api/accounts/drive | jq -e '.held and .status == "error"' >/dev/null && break
+		read -r -t 0.05 <> <(:) || true
+	done
+	api GET /api/accounts/drive | jq -e '.held and (.message | contains("revoked"))'
+	api GET "/api/transfers/$id" | jq -e '.status == "queued" and .attempts == 0'
+	control grant >/dev/null
+	skyferry account test drive
+	skyferry transfer wait "$id" --timeout 60
+	[ "$(files f length)" = 1 ]
+}
