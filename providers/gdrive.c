@@ -131,7 +131,8 @@ put_read(struct cloud_op *op, struct http_request *req, struct err *err)
 	else
 		gdrive_ask(req, drive, "GET", "/drive/v3/files/%s", node->id);
 	gdrive_param(req, "alt", "media");
-	gdrive_param(req, "supportsAllDrives", "true");
+	if (!node->is_pinned || gdrive->unpinned)
+		gdrive_param(req, "supportsAllDrives", "true");
 	if (node->size > 0)
 		object_put_range(req, op, "Range");
 	return CLOUD_STEP_SEND;
@@ -704,14 +705,24 @@ gdrive_forgive(struct cloud_op *op, int code, const struct err *why, struct err 
 	struct gdrive_op *gdrive = op->data;
 
 	switch (op->kind) {
+	case CLOUD_LIST:
+	case CLOUD_SETATTR:
+		return code == -ENOENT && op->list.len == 0 && gdrive_look_again(op)
+		    ? CLOUD_STEP_NEXT
+		    : CLOUD_STEP_FAIL;
 	case CLOUD_READ: /* who may read the file need not be allowed to read its revisions */
 		if ((code != -EACCES && code != -ENOENT) || gdrive->unpinned ||
 		    !gdrive_walk(op)->node.is_pinned)
 			return CLOUD_STEP_FAIL;
 		gdrive->unpinned = true;
 		return CLOUD_STEP_NEXT;
-	case CLOUD_MKDIR: return code == -EEXIST ? mkdir_again(op, why, err) : CLOUD_STEP_FAIL;
+	case CLOUD_MKDIR:
+		if (code == -ENOENT && gdrive_look_again(op))
+			return CLOUD_STEP_NEXT;
+		return code == -EEXIST ? mkdir_again(op, why, err) : CLOUD_STEP_FAIL;
 	case CLOUD_COPY:
+		if (gdrive->step == COPY_COPY && code == -ENOENT && gdrive_look_again(op))
+			return CLOUD_STEP_NEXT;
 		if (gdrive->step == COPY_COPY && code == -EEXIST)
 			return gdrive_next(op, COPY_CHECK);
 		return CLOUD_STEP_FAIL;
@@ -722,6 +733,8 @@ gdrive_forgive(struct cloud_op *op, int code, const struct err *why, struct err 
 		gdrive_was_removed(op, gdrive_walk(op));
 		return CLOUD_STEP_DONE;
 	case CLOUD_MOVE:
+		if (gdrive->step == MOVE_MOVE && code == -ENOENT && gdrive_look_again(op))
+			return CLOUD_STEP_NEXT;
 		return gdrive->step == MOVE_TRASH && code == -ENOENT ? CLOUD_STEP_DONE
 								     : CLOUD_STEP_FAIL;
 	default: return CLOUD_STEP_FAIL;

@@ -53,6 +53,7 @@ struct gdrive_op {
 	unsigned ids_refused;
 	bool unpinned; /* READ: the revision may not be read */
 	bool asks_ids;
+	bool looked_again;
 	char token[GDRIVE_TOKEN_MAX]; /* names this upload */
 	char url[GDRIVE_URL_MAX]; /* of its session */
 	uint64_t skip, end; /* UPLOAD_PART */
@@ -91,6 +92,9 @@ void gdrive_walk_request(struct cloud_op *, struct gdrive_walk *, struct http_re
 enum cloud_step gdrive_walk_response(
     struct cloud_op *, struct gdrive_walk *, const struct http_response *, struct err *);
 void gdrive_walk_again(struct gdrive_walk *); /* from the start */
+/* A directory that was believed is not there: all paths are walked anew, once.  False: they were.
+ */
+bool gdrive_look_again(struct cloud_op *);
 /* The last component of the path that it walks. */
 const char *gdrive_walk_name(const struct cloud_op *, const struct gdrive_walk *);
 /* The path that it walks, and whose. */

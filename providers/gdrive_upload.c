@@ -399,6 +399,8 @@ begin_response(struct cloud_op *op, const struct http_response *res, struct err 
 
 	if (code == -EEXIST)
 		return begin_again(op, err);
+	if (code == -ENOENT && gdrive_look_again(op))
+		return CLOUD_STEP_NEXT;
 	if (code != 0)
 		return provider_failed(err);
 	if (url == NULL || strlen(url) >= sizeof gdrive->url || strpbrk(url, " \t") != NULL) {

@@ -47,6 +47,24 @@ gdrive_walk_again(struct gdrive_walk *walk)
 	*walk = (struct gdrive_walk){.changes = changes, .makes = makes, .behind = behind};
 }
 
+bool
+gdrive_look_again(struct cloud_op *op)
+{
+	struct gdrive_op *gdrive = op->data;
+	const char *paths[] = {op->path, op->path2};
+
+	if (gdrive->looked_again)
+		return false;
+	gdrive->looked_again = true;
+	gdrive->step = 0;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		if (paths[i] != NULL)
+			gdrive_place_drop(op->account->data, paths[i], strcspn(paths[i], "/"));
+		gdrive_walk_again(&gdrive->walks[i]);
+	}
+	return true;
+}
+
 static size_t
 walk_end(const struct cloud_op *op, const struct gdrive_walk *walk)
 {

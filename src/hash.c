@@ -100,6 +100,32 @@ hash_free(struct hash *h)
 	free(h);
 }
 
+static EVP_MD_CTX *
+hash_ctx_copy(const EVP_MD_CTX *from)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	int ok = ctx != NULL && EVP_MD_CTX_copy_ex(ctx, from);
+
+	assert(ok);
+	return ctx;
+}
+
+struct hash *
+hash_copy(const struct hash *from)
+{
+	struct hash *h = xcalloc(1, sizeof *h);
+	int t;
+
+	*h = *from;
+	for (t = 0; t < HASH_TYPES; t++) {
+		if (from->ctx[t] != NULL)
+			h->ctx[t] = hash_ctx_copy(from->ctx[t]);
+	}
+	if (from->block != NULL)
+		h->block = hash_ctx_copy(from->block);
+	return h;
+}
+
 static void
 hash_ctx_update(EVP_MD_CTX *ctx, const void *data, size_t len)
 {

@@ -26,6 +26,7 @@ struct digests {
 struct hash;
 struct hash *hash_new(unsigned types); /* a set of HASH_BIT()s; 0 is allowed */
 void hash_free(struct hash *);
+struct hash *hash_copy(const struct hash *); /* goes on from where it stands; caller frees */
 void hash_update(struct hash *, const void *data, size_t len);
 void hash_final(struct hash *, struct digests *out); /* once */
 

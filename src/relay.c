@@ -129,6 +129,8 @@ relay_on_bytes(void *arg, const void *buf, size_t len)
 		return;
 	}
 	hash_update(r->hash, buf, len);
+	if (r->spec.also != NULL)
+		hash_update(r->spec.also, buf, len);
 	if (wait > 0)
 		relay_pause(r, wait);
 	if (!r->put_started && relay_may_begin(r))

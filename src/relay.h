@@ -36,6 +36,7 @@ struct relay_spec {
 	struct disk_root *spool; /* for SEGMENT_SPOOL; borrowed */
 	size_t ring; /* bytes */
 	unsigned hashes; /* HASH_BIT()s to compute */
+	struct hash *also; /* takes the bytes too; borrowed until the end; NULL: none */
 	const struct digests *expected; /* what the source's cloud says; borrowed; NULL: nothing */
 	/* The only part is a whole entry of which nothing is known: now `entry` tells.  Fills in
 	   the part's segment, and returns the PUT as relay_start() takes it, with the hashes to

@@ -44,6 +44,7 @@ struct job {
 	struct relay_part *ranges;
 	size_t ranges_len;
 	struct relay *relay;
+	struct hash *whole; /* the upload's, and what of this part has come */
 	struct await copy;
 	bool ended;
 	int code;
@@ -88,6 +89,8 @@ struct upload {
 
 	unsigned compared; /* HASH_BIT()s that were compared of every part */
 	bool compared_any;
+	struct hash *whole; /* in_order: of all parts so far; NULL: some were sent before, or not
+			       through us */
 	struct digests digests;
 	struct entry entry;
 	struct upload_handler handler;
@@ -514,6 +517,7 @@ job_free(struct job *j)
 		budget_give(u->spec.memory, j->memory);
 	await_drop(&j->copy);
 	relay_free(j->relay);
+	hash_free(j->whole);
 	if (j->timer != NULL)
 		event_free(j->timer);
 	free(j->segments);
@@ -627,6 +631,10 @@ job_relay(struct job *j, struct cloud_op *op)
 	    .buckets = j->upload->spec.buckets,
 	    .buckets_len = j->upload->spec.buckets_len,
 	};
+
+	hash_free(TAKE(j->whole));
+	if (j->upload->whole != NULL)
+		spec.also = j->whole = hash_copy(j->upload->whole);
 
 	j->relay = relay_start(j->upload->runner, &spec, op, job_on_progress, job_on_done, j);
 }
@@ -783,6 +791,8 @@ job_finish(struct job *j)
 		part.has_crc32c = true;
 		part.crc32c = digests_crc32c(ours);
 	}
+	hash_free(u->whole);
+	u->whole = TAKE(j->whole);
 	crash_point("upload.after_part");
 	upload_parts_put(&u->checkpoint->parts, &part);
 	u->bytes_done += j->length;
@@ -856,6 +866,9 @@ upload_run_begin(struct upload *u)
 	u->at_once = MIN(UPLOAD_AT_ONCE_FIRST, u->at_once_max);
 	u->why = u->to->limits.in_order ? "the cloud takes them in order" : "the first ones";
 	u->round_ms = clock_mono_ms();
+	hash_free(TAKE(u->whole));
+	if (u->to->limits.in_order && u->bytes_done == 0)
+		u->whole = hash_new(u->to->hashes);
 	upload_report(u);
 }
 
@@ -898,6 +911,15 @@ upload_run_run(struct upload *u)
 }
 
 /* -- the end */
+
+/* Of parts that came one behind the other, one hash was computed over all. */
+static void
+upload_combine_order(struct upload *u)
+{
+	if (u->whole != NULL)
+		hash_final(u->whole, &u->digests);
+	hash_free(TAKE(u->whole));
+}
 
 /* So does Dropbox's hash, if the parts are its blocks, and their tags the SHA-256s. */
 static void
@@ -944,6 +966,7 @@ upload_check_whole(struct upload *u)
 {
 	int type;
 
+	upload_combine_order(u);
 	upload_combine_crc32c(u);
 	if (upload_is_untold(u))
 		upload_combine_blocks(u);
@@ -1109,6 +1132,7 @@ upload_free(struct upload *u)
 	while ((j = TAILQ_FIRST(&u->jobs)) != NULL)
 		job_free(j);
 	await_drop(&u->await);
+	hash_free(u->whole);
 	event_free(u->wake);
 	while (u->lost_len > 0)
 		free(u->lost[--u->lost_len]);

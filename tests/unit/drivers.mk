@@ -7,6 +7,7 @@ unit_programs += \
 	tests/unit/test_gcs_sign \
 	tests/unit/test_dropbox \
 	tests/unit/test_dropbox_move \
+	tests/unit/test_gdrive \
 	tests/unit/test_local \
 	tests/unit/test_memory \
 	tests/unit/test_s3 \
@@ -56,6 +57,10 @@ tests_unit_test_dropbox_move_SOURCES = \
 	tests/unit/dropbox_bench.h \
 	tests/unit/test_dropbox_move.c
 tests_unit_test_dropbox_move_LDADD = $(UNIT_LIBS)
+tests_unit_test_gdrive_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/test_gdrive.c
+tests_unit_test_gdrive_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_ops.c \

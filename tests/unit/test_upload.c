@@ -106,6 +106,7 @@ written_in_order(void **state)
 	fixture_put(MEMORY_A, "large", 7, SIZE);
 	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
 	assert_int_equal(memory_requests(SERVER, "PUT"), PARTS);
+	assert_string_equal(fx.result.verified, "size,md5,crc32c,crc32c-parts");
 	fixture_expect(MEMORY_B, "dst/large", 7, SIZE);
 }
 
@@ -120,6 +121,20 @@ written_in_order_with_failures(void **state)
 	memory_fault(SERVER, "PUT", 1, 503, 0, 0);
 	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
 	fixture_expect(MEMORY_B, "dst/large", 8, SIZE);
+}
+
+/* Of a source that tells no MD5, the destination's is compared all the same. */
+static void
+written_in_order_from_a_directory(void **state)
+{
+	fixture_account(MEMORY_B)->limits.in_order = true;
+	fixture_account(MEMORY_B)->hashes = HASH_BIT(HASH_MD5);
+	memory_keep_order(SERVER);
+	fixture_put(LOCAL_A, "large", 9, SIZE);
+	memory_fault(SERVER, "PUT", 1, 0, 1000, 0);
+	assert_int_equal(fixture_run_free(transfer(LOCAL_A, MEMORY_B)), 0);
+	assert_non_null(strstr(fx.result.verified, "size,md5"));
+	fixture_expect(MEMORY_B, "dst/large", 9, SIZE);
 }
 
 /* Parts do not end where the segments do. */
@@ -211,6 +226,20 @@ goes_on_after_a_restart(void **state)
 	assert_int_equal(memory_requests(SERVER, "PUT") - before, PARTS - 7);
 	fixture_expect(MEMORY_B, "dst/large", 6, SIZE);
 	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	change_free(c);
+}
+
+static void
+goes_on_in_order_after_a_restart(void **state)
+{
+	struct change *c = transfer(MEMORY_A, MEMORY_B);
+
+	fixture_account(MEMORY_B)->limits.in_order = true;
+	memory_keep_order(SERVER);
+	fixture_put(MEMORY_A, "large", 6, SIZE);
+	run_and_cut(c, 7);
+	assert_int_equal(fixture_run(c), 0);
+	fixture_expect(MEMORY_B, "dst/large", 6, SIZE);
 	change_free(c);
 }
 
@@ -795,9 +824,11 @@ main(void)
 	    CASE(from_a_directory),
 	    CASE(written_in_order),
 	    CASE(written_in_order_with_failures),
+	    CASE(written_in_order_from_a_directory),
 	    CASE(of_many_segments),
 	    CASE(copied_by_the_cloud),
 	    CASE(goes_on_after_a_restart),
+	    CASE(goes_on_in_order_after_a_restart),
 	    CASE(a_part_that_is_not_what_it_was),
 	    CASE(a_source_that_changed_meanwhile),
 	    CASE(a_source_that_shrank_meanwhile),

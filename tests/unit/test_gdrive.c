@@ -1,0 +1,850 @@
+/* The gdrive driver, from requests written to answers understood; no network. */
+#include "providers/gdrive_private.h"
+#include "tests/unit/driver_bench.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define GRANT   "\"clientId\":\"id\",\"clientSecret\":\"hush\",\"refreshToken\":\"hush\""
+#define ACCOUNT "{" GRANT ",\"endpoint\":\"https://host\",\"rootFolder\":\"top\"}"
+#define HOST    "https://host"
+#define FILES   HOST "/drive/v3/files"
+#define UPLOADS HOST "/upload/drive/v3/files"
+#define ONE     "?fields=" GDRIVE_FIELDS "&supportsAllDrives=true"
+#define LISTED  "?fields=nextPageToken,files(" GDRIVE_FIELDS ")&includeItemsFromAllDrives=true"
+#define IN(dir) "%27" dir "%27%20in%20parents%20and%20trashed%20%3D%20false"
+#define NAMED(dir, name)                                                                           \
+	FILES LISTED "&pageSize=1000&q=" IN(dir) "%20and%20(name%20%3D%20%27" name                 \
+						 "%27)&supportsAllDrives=true"
+#define CHILDREN(dir, size) FILES LISTED "&pageSize=" size "&q=" IN(dir) "&supportsAllDrives=true"
+#define MD5                 "900150983cd24fb0d6963f7d28e17f72"
+#define FOLDER(id, name, parent)                                                                   \
+	"{\"id\":\"" id "\",\"name\":\"" name                                                      \
+	"\",\"mimeType\":\"application/vnd.google-apps.folder\",\"parents\":[\"" parent            \
+	"\"],\"createdTime\":\"2001-01-01T00:00:00.000Z\"}"
+#define FILE_MORE(id, name, parent, created, more)                                                 \
+	"{\"id\":\"" id "\",\"name\":\"" name                                                      \
+	"\",\"mimeType\":\"text/plain\",\"parents\":[\"" parent "\"],\"createdTime\":\"" created   \
+	"\",\"modifiedTime\":\"2013-05-24T00:00:00.123Z\",\"size\":\"3\",\"md5Checksum\":\"" MD5   \
+	"\"" more "}"
+#define REVISION                  ",\"headRevisionId\":\"rev1\",\"capabilities\":{\"canReadRevisions\":true}"
+#define FILE_OF(id, name, parent) FILE_MORE(id, name, parent, "2001-01-01T00:00:00.000Z", REVISION)
+#define PAGE(files)               "{\"files\":[" files "]}"
+#define REFUSED(reason)                                                                            \
+	"{\"error\":{\"code\":1,\"message\":\"words\",\"errors\":[{\"reason\":\"" reason "\"}]}}"
+
+static void
+bench_open(struct bench *b, const char *credentials)
+{
+	bench_open_driver(b, &gdrive_driver, credentials);
+}
+
+/* The account's top is known. */
+static void
+bench_at_top(struct bench *b)
+{
+	struct gdrive_account *drive;
+
+	bench_open(b, ACCOUNT);
+	drive = b->account.data;
+	snprintf(drive->root, sizeof drive->root, "top");
+	snprintf(drive->ids[drive->ids_len++], GDRIVE_ID_MAX, "new1");
+}
+
+static enum cloud_step
+bench_request(struct bench *b)
+{
+	b->request.take = 0;
+	http_request_fini(&b->request.http);
+	http_request_init(&b->request.http);
+	return gdrive_driver.request(&b->op, &b->request, &b->err);
+}
+
+static void
+expect_body(const struct bench *b, const char *json)
+{
+	json_t *want = json_loads(json, 0, NULL);
+	json_t *have = json_loads(buf_str(&b->request.http.bytes), 0, NULL);
+
+	assert_non_null(want);
+	if (!json_equal(want, have))
+		fail_msg("not %s: %s", json, buf_str(&b->request.http.bytes));
+	json_decref(want);
+	json_decref(have);
+}
+
+static void
+find_none(struct bench *b, const char *url)
+{
+	bench_expect(b, "GET", url);
+	assert_int_equal(bench_answer(b, 200, "", PAGE("")), CLOUD_STEP_NEXT);
+}
+
+static void
+test_open(void **state)
+{
+	static const struct {
+		const char *credentials, *why; /* NULL: fine */
+	} cases[] = {
+	    {"{}", "clientId"},
+	    {"{" GRANT "}", NULL},
+	    {"{\"clientId\":\"id\"}", NULL}, /* nobody has signed in yet */
+	    {"{" GRANT ",\"drive\":\"0AB-c_d\",\"rootFolder\":\"1x\"}", NULL},
+	    {"{" GRANT ",\"drive\":\"a/b\"}", "drive"},
+	    {"{" GRANT ",\"rootFolder\":\"' or '\"}", "rootFolder"},
+	    {"{" GRANT ",\"permanentDelete\":\"maybe\"}", "permanentDelete"},
+	    {"{" GRANT ",\"endpoint\":\"host\"}", "endpoint"},
+	    {"{" GRANT ",\"tokenEndpoint\":\"http://elsewhere\"}", "tokenEndpoint"},
+	    {"{" GRANT ",\"ca\":\"ca.pem\"}", "ca"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct account account = {
+		    .driver = &gdrive_driver, .data = xcalloc(1, gdrive_driver.account_size)};
+		json_t *json = json_loads(cases[i].credentials, 0, NULL);
+		struct err err = ERR_INIT;
+		int code = gdrive_driver.open(&account, json, &err);
+
+		assert_int_equal(code, cases[i].why == NULL ? 0 : -EINVAL);
+		if (cases[i].why != NULL && strstr(err.msg, cases[i].why) == NULL)
+			fail_msg("%s: %s", cases[i].credentials, err.msg);
+		assert_null(strstr(err.msg, "hush"));
+		if (code == 0)
+			gdrive_driver.close(&account);
+		free(account.data);
+		json_decref(json);
+	}
+}
+
+/* Two accounts of one grant reach one place; it is not told what the grant is. */
+static void
+test_identity(void **state)
+{
+	struct bench one, two;
+	CLEANUP(cleanup_free) char *first = NULL;
+	CLEANUP(cleanup_free) char *second = NULL;
+
+	bench_open(&one, "{" GRANT "}");
+	bench_open(&two, "{" GRANT "}");
+	first = gdrive_driver.identity(&one.account, "a/b");
+	second = gdrive_driver.identity(&two.account, "a/b");
+	assert_string_equal(first, second);
+	assert_null(strstr(first, "hush"));
+	assert_true(gdrive_driver.copies_from(&one.account, &two.account));
+	bench_close(&two);
+	bench_open(&two, "{\"clientId\":\"id\",\"refreshToken\":\"another\"}");
+	assert_false(gdrive_driver.copies_from(&one.account, &two.account));
+	bench_close(&one);
+	bench_close(&two);
+}
+
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char *shown, *plain; /* NULL: it is no name of a twin */
+	} cases[] = {
+	    {"f (12345678).txt", "f.txt"},
+	    {"f (12345678)", "f"},
+	    {"a.b (12345678).c", "a.b.c"},
+	    {"f (1234567).txt", NULL},
+	    {" (12345678)", NULL},
+	    {"f.txt", NULL},
+	    {"f(12345678)", NULL},
+	    {".x (12345678)", ".x"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(cleanup_free) char *plain = gdrive_name_without_id(cases[i].shown);
+		CLEANUP(cleanup_free) char *twin = NULL;
+
+		if (cases[i].plain == NULL) {
+			assert_null(plain);
+			continue;
+		}
+		assert_string_equal(plain, cases[i].plain);
+		twin = gdrive_name_of_twin(plain, "0123-abc12345678");
+		assert_string_equal(twin, cases[i].shown);
+		assert_int_equal(gdrive_name_is(plain, "x12345678", cases[i].shown), 2);
+		assert_int_equal(gdrive_name_is(plain, "x12345679", cases[i].shown), 0);
+	}
+	assert_int_equal(gdrive_name_is("f", "x", "f"), 1);
+}
+
+/* The top is looked at once, to know its id; then names, quoted for the query. */
+static void
+test_stat(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, "{" GRANT ",\"endpoint\":\"https://host\"}");
+	bench_op(&b, CLOUD_STAT, "it's\\a");
+	bench_expect(&b, "GET", FILES "/root" ONE);
+	assert_int_equal(bench_answer(&b, 200, "",
+			     "{\"id\":\"top\",\"name\":\"My Drive\",\"mimeType\":"
+			     "\"application/vnd.google-apps.folder\"}"),
+	    CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", NAMED("top", "it%5C%27s%5C%5Ca"));
+	/* "=" knows no case: others are none of it. */
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		PAGE(FILE_OF("f0", "IT'S\\\\a", "top") "," FILE_OF("f1", "it's\\\\a", "top"))),
+	    CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_DONE);
+	assert_string_equal(b.op.entry.version, "rev1");
+	assert_int_equal(b.op.entry.size, 3);
+	assert_int_equal(b.op.entry.mtime_ns, INT64_C(1369353600123000000));
+	assert_int_equal(b.op.entry.digests.have, HASH_BIT(HASH_MD5));
+	assert_string_equal(b.op.entry.content_type, "text/plain");
+	bench_op(&b, CLOUD_STAT, "absent");
+	bench_expect(&b, "GET", NAMED("top", "absent"));
+	assert_int_equal(bench_answer(&b, 200, "", PAGE("")), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	bench_close(&b);
+}
+
+/* A directory is believed for a while, then asked for by its id, and looked for if it is another.
+ */
+static void
+test_places(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_STAT, "d/f");
+	bench_expect(&b, "GET", NAMED("top", "d"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FOLDER("d1", "d", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", NAMED("d1", "f"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("f1", "f", "d1"))), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_DONE);
+	/* What it was, by its id, where it was. */
+	bench_op(&b, CLOUD_STAT, "d/f");
+	bench_expect(&b, "GET", FILES "/f1" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FILE_OF("f1", "f", "d1")), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_DONE);
+	/* What is to be changed is looked for by its name; its directory is not believed long. */
+	bench_op(&b, CLOUD_REMOVE, "d/f");
+	b.op.now_ms += 5000;
+	bench_expect(&b, "GET", FILES "/d1" ONE);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FOLDER("d1", "renamed", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", NAMED("top", "d"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FOLDER("d2", "d", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", NAMED("d2", "f"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("f2", "f", "d2"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/f2" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FILE_OF("f2", "f", "d2")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PATCH", FILES "/f2" ONE);
+	expect_body(&b, "{\"trashed\":true}");
+	assert_int_equal(bench_answer(&b, 200, "", FILE_OF("f2", "f", "d2")), CLOUD_STEP_DONE);
+	bench_close(&b);
+}
+
+/* A directory that was believed, and is not there any more. */
+static void
+test_place_gone(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	gdrive_place_put(b.account.data, "gone", 4, "old", true, NOW_MS);
+	bench_op(&b, CLOUD_LIST, "gone");
+	bench_expect(&b, "GET", CHILDREN("old", "1000"));
+	assert_int_equal(bench_answer(&b, 404, "", REFUSED("notFound")), CLOUD_STEP_NEXT);
+	find_none(&b, NAMED("top", "gone"));
+	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	bench_close(&b);
+}
+
+/* A list that is behind is not acted on. */
+static void
+test_behind(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_REMOVE, "f");
+	for (int i = 0; i < 3; i++) {
+		bench_expect(&b, "GET", NAMED("top", "f"));
+		assert_int_equal(
+		    bench_answer(&b, 200, "", PAGE(FILE_OF("f1", "f", "top"))), CLOUD_STEP_NEXT);
+		bench_expect(&b, "GET", FILES "/f1" ONE);
+		assert_int_equal(bench_answer(&b, 200, "", FILE_OF("f1", "f", "elsewhere")),
+		    i < 2 ? CLOUD_STEP_NEXT : CLOUD_STEP_RETRY);
+	}
+	assert_int_equal(b.err.code, -EAGAIN);
+	bench_close(&b);
+}
+
+static const char *
+listed(const struct bench *b, size_t i)
+{
+	return i < b->op.list.len ? b->op.list.items[i].path : "";
+}
+
+static void
+test_list(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_LIST, "");
+	bench_expect(&b, "GET", CHILDREN("top", "1000"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		"{\"nextPageToken\":\"more\",\"files\":[" FILE_MORE("id-of-second", "t.x", "top",
+		    "2002-01-01T00:00:00.000Z",
+		    "") "," FILE_OF("s", "a/b", "top") "," FILE_OF("z", "nul\\u0000",
+		    "top") ","
+			   "{\"id\":\"doc\",\"name\":\"doc\",\"mimeType\":\"application/vnd.google-apps.document\"}]}"),
+	    CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET",
+	    FILES LISTED "&pageSize=1000&pageToken=more&q=" IN("top") "&supportsAllDrives=true");
+	assert_int_equal(bench_answer(&b, 200, "",
+			     PAGE(FILE_OF("first", "t.x", "top") "," FOLDER(
+				 "d", "dir", "top") "," FILE_OF("dots", "..", "top"))),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 4);
+	assert_string_equal(listed(&b, 0),
+	    "a\xef\xbc\x8f"
+	    "b");
+	assert_string_equal(listed(&b, 1), "dir");
+	assert_string_equal(listed(&b, 2), "t (f-second).x");
+	assert_string_equal(listed(&b, 3), "t.x");
+	assert_int_equal(b.op.list.hidden, 3);
+	/* Round in circles. */
+	bench_op(&b, CLOUD_LIST, "");
+	bench_expect(&b, "GET", CHILDREN("top", "1000"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", "{\"nextPageToken\":\"x\",\"files\":[]}"), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_SEND);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", "{\"nextPageToken\":\"x\",\"files\":[]}"), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EPROTO);
+	bench_close(&b);
+}
+
+/* A twin's name leads to it, and to no other. */
+static void
+test_twin(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_STAT, "t (f-second).x");
+	bench_expect(&b, "GET",
+	    FILES LISTED "&pageSize=1000&q=" IN(
+		"top") "%20and%20(name%20%3D%20%27t%20(f-second).x%27%20or%20name%20%3D%20%27t.x%27)"
+		       "&supportsAllDrives=true");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		PAGE(FILE_OF("first", "t.x", "top") "," FILE_MORE("id-of-second", "t.x", "top",
+		    "2002-01-01T00:00:00.000Z", ",\"headRevisionId\":\"r2\""))),
+	    CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_DONE);
+	assert_string_equal(b.op.entry.version, "r2");
+	bench_close(&b);
+}
+
+static void
+find_for_read(struct bench *b, const char *version, const char *file)
+{
+	bench_op(b, CLOUD_READ, "f");
+	b->op.version = xstrdup_null(version);
+	assert_int_equal(bench_request(b), CLOUD_STEP_SEND);
+	assert_int_equal(bench_answer(b, 200, "", file), CLOUD_STEP_NEXT);
+}
+
+static void
+test_read(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	find_for_read(&b, "rev1", PAGE(FILE_OF("f1", "f", "top")));
+	b.op.offset = 1;
+	b.op.length = 2;
+	bench_expect(&b, "GET", FILES "/f1/revisions/rev1?alt=media");
+	assert_string_equal(bench_header(&b, "Range"), "bytes=1-2");
+	assert_int_equal(
+	    bench_answer(&b, 206, "Content-Range: bytes 1-2/3", ""), CLOUD_STEP_STREAM);
+	assert_int_equal(gdrive_driver.response(&b.op, &b.response, &b.err), CLOUD_STEP_DONE);
+	/* Another size: it is not that file's content. */
+	assert_int_equal(bench_answer(&b, 206, "Content-Range: bytes 1-2/4", ""), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ESTALE);
+	find_for_read(&b, "rev0", FILE_OF("f1", "f", "top"));
+	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ESTALE);
+	bench_close(&b);
+}
+
+/* Who may not read the revision looks again when all has come. */
+static void
+test_read_unpinned(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	find_for_read(&b, NULL, PAGE(FILE_OF("f1", "f", "top")));
+	bench_expect(&b, "GET", FILES "/f1/revisions/rev1?alt=media");
+	assert_int_equal(
+	    bench_answer(&b, 403, "", REFUSED("insufficientFilePermissions")), CLOUD_STEP_NEXT);
+	for (int i = 0; i < 2; i++) {
+		if (i == 1)
+			find_for_read(&b, NULL,
+			    FILE_MORE("f1", "f", "top", "2001-01-01T00:00:00.000Z",
+				",\"headRevisionId\":\"rev1\""));
+		bench_expect(&b, "GET", FILES "/f1?alt=media&supportsAllDrives=true");
+		assert_int_equal(bench_answer(&b, 200, "Content-Length: 3", ""), CLOUD_STEP_STREAM);
+		assert_int_equal(
+		    gdrive_driver.response(&b.op, &b.response, &b.err), CLOUD_STEP_NEXT);
+		bench_expect(&b, "GET", FILES "/f1" ONE);
+		assert_int_equal(
+		    bench_answer(&b, 200, "",
+			i == 0 ? FILE_OF("f1", "f", "top")
+			       : FILE_MORE("f1", "f", "top", "2001-01-01T00:00:00.000Z",
+				     ",\"headRevisionId\":\"rev2\"")),
+		    i == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL);
+	}
+	assert_int_equal(b.err.code, -ESTALE);
+	bench_close(&b);
+}
+
+#define SESSION HOST "/upload/drive/v3/files?uploadType=resumable&upload_id=xyz"
+
+static void
+test_put(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_PUT, "put.txt");
+	b.op.length = 3;
+	b.op.put.mtime_ns = INT64_C(1369353600123456789);
+	find_none(&b, NAMED("top", "put.txt"));
+	bench_expect(&b, "POST", UPLOADS ONE "&uploadType=resumable");
+	expect_body(&b,
+	    "{\"id\":\"new1\",\"name\":\"put.txt\",\"parents\":[\"top\"],\"mimeType\":\"text/plain\","
+	    "\"modifiedTime\":\"2013-05-24T00:00:00.123Z\","
+	    "\"appProperties\":{\"skyferryUpload\":\"00000000000000000000000000000000\"}}");
+	assert_string_equal(bench_header(&b, "X-Upload-Content-Length"), "3");
+	/* It was made, and the answer lost: then there is a file. */
+	assert_int_equal(bench_answer(&b, 409, "", REFUSED("fileIdInUse")), CLOUD_STEP_NEXT);
+	find_none(&b, NAMED("top", "put.txt"));
+	bench_expect(&b, "GET", FILES "/new1" ONE);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FILE_OF("new1", "put.txt", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PATCH", UPLOADS "/new1" ONE "&uploadType=resumable");
+	assert_int_equal(bench_answer(&b, 200, "Location: " SESSION, ""), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PUT", SESSION);
+	assert_string_equal(bench_header(&b, "Content-Range"), "bytes 0-2/3");
+	assert_null(bench_header(&b, "Authorization"));
+	assert_int_equal(b.request.http.body, HTTP_BODY_STREAM);
+	assert_int_equal(bench_answer(&b, 200, "",
+			     FILE_MORE("new1", "put.txt", "top", "2001-01-01T00:00:00.000Z",
+				 ",\"headRevisionId\":\"r\",\"appProperties\":{\"skyferryUpload\":"
+				 "\"00000000000000000000000000000000\"}")),
+	    CLOUD_STEP_DONE);
+	assert_string_equal(b.op.entry.version, "r");
+	bench_close(&b);
+}
+
+static void
+test_put_refused(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	for (int i = 0; i < 2; i++) {
+		bench_op(&b, CLOUD_PUT, "there");
+		b.op.length = 3;
+		b.op.put.no_replace = i == 0;
+		assert_int_equal(bench_request(&b), CLOUD_STEP_SEND);
+		assert_int_equal(bench_answer(&b, 200, "",
+				     i == 0 ? PAGE(FILE_OF("f1", "there", "top"))
+					    : PAGE(FOLDER("f1", "there", "top"))),
+		    CLOUD_STEP_NEXT);
+		bench_expect(&b, "GET", FILES "/f1" ONE);
+		assert_int_equal(
+		    bench_answer(&b, 200, "",
+			i == 0 ? FILE_OF("f1", "there", "top") : FOLDER("f1", "there", "top")),
+		    CLOUD_STEP_NEXT);
+		assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+		assert_int_equal(b.err.code, i == 0 ? -EEXIST : -EISDIR);
+	}
+	bench_close(&b);
+}
+
+static void
+test_copy_and_move(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_COPY, "copy-to");
+	b.op.path2 = xstrdup("copy-from");
+	b.op.from = &b.account;
+	b.op.version = xstrdup("rev1");
+	find_none(&b, NAMED("top", "copy-to"));
+	bench_expect(&b, "GET", NAMED("top", "copy-from"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("f1", "copy-from", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "POST", FILES "/f1/copy" ONE);
+	expect_body(&b,
+	    "{\"id\":\"new1\",\"name\":\"copy-to\",\"parents\":[\"top\"],"
+	    "\"appProperties\":{\"skyferryUpload\":null},"
+	    "\"modifiedTime\":\"2013-05-24T00:00:00.123Z\"}");
+	/* It became another content meanwhile: that is not what was asked for. */
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		"{\"id\":\"new1\",\"name\":\"copy-to\",\"mimeType\":\"text/plain\",\"size\":\"4\","
+		"\"parents\":[\"top\"]}"),
+	    CLOUD_STEP_NEXT);
+	bench_expect(&b, "DELETE", FILES "/new1?supportsAllDrives=true");
+	assert_int_equal(bench_answer(&b, 204, "", ""), CLOUD_STEP_FAIL);
+
+	bench_op(&b, CLOUD_MOVE, "move-from");
+	b.op.path2 = xstrdup("move-to");
+	bench_expect(&b, "GET", NAMED("top", "move-from"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("f1", "move-from", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/f1" ONE);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FILE_OF("f1", "move-from", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", NAMED("top", "move-to"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("f2", "move-to", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/f2" ONE);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FILE_OF("f2", "move-to", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PATCH", FILES "/f1" ONE);
+	expect_body(&b, "{\"name\":\"move-to\",\"modifiedTime\":\"2013-05-24T00:00:00.123Z\"}");
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FILE_OF("f1", "move-to", "top")), CLOUD_STEP_NEXT);
+	/* What had the name goes last. */
+	bench_expect(&b, "PATCH", FILES "/f2" ONE);
+	expect_body(&b, "{\"trashed\":true}");
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FILE_OF("f2", "move-to", "top")), CLOUD_STEP_DONE);
+	bench_close(&b);
+}
+
+static void
+test_directories(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	/* What is missing above is made, and with an id, so that it is made once. */
+	bench_op(&b, CLOUD_MKDIR, "made/below");
+	find_none(&b, NAMED("top", "made"));
+	bench_expect(&b, "POST", FILES ONE);
+	expect_body(&b,
+	    "{\"id\":\"new1\",\"name\":\"made\",\"parents\":[\"top\"],"
+	    "\"mimeType\":\"application/vnd.google-apps.folder\"}");
+	assert_int_equal(bench_answer(&b, 200, "", FOLDER("new1", "made", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/new1" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FOLDER("new1", "made", "top")), CLOUD_STEP_NEXT);
+	find_none(&b, NAMED("new1", "below"));
+	bench_expect(&b, "GET", FILES "/generateIds?count=32&fields=ids");
+	assert_int_equal(bench_answer(&b, 200, "", "{\"ids\":[\"new2\"]}"), CLOUD_STEP_NEXT);
+	bench_expect(&b, "POST", FILES ONE);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FOLDER("new2", "below", "new1")), CLOUD_STEP_DONE);
+
+	bench_op(&b, CLOUD_RMDIR, "made");
+	bench_expect(&b, "GET", NAMED("top", "made"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FOLDER("new1", "made", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/new1" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FOLDER("new1", "made", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", CHILDREN("new1", "1"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", "{\"nextPageToken\":\"x\",\"files\":[]}"), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_SEND);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FOLDER("new2", "below", "new1"))), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOTEMPTY);
+	bench_close(&b);
+}
+
+static void
+test_errors(void **state)
+{
+	static const struct {
+		int status, code;
+		const char *reason, *words;
+		enum cloud_step step;
+	} cases[] = {
+	    {400, -EINVAL, "invalid", "words", CLOUD_STEP_FAIL},
+	    {401, -EKEYEXPIRED, "authError", "words", CLOUD_STEP_REFRESH},
+	    {403, -EACCES, "insufficientFilePermissions", "words", CLOUD_STEP_FAIL},
+	    {403, -EACCES, "accessNotConfigured", "enable the Google Drive API", CLOUD_STEP_FAIL},
+	    {403, -EACCES, "cannotDownloadAbusiveFile", "malware", CLOUD_STEP_FAIL},
+	    {403, -EAGAIN, "rateLimitExceeded", "words", CLOUD_STEP_RETRY},
+	    {403, -EAGAIN, "userRateLimitExceeded", "words", CLOUD_STEP_RETRY},
+	    {403, -EAGAIN, "dailyLimitExceeded", "words", CLOUD_STEP_RETRY},
+	    {403, -EDQUOT, "storageQuotaExceeded", "words", CLOUD_STEP_FAIL},
+	    {403, -EDQUOT, "teamDriveFileLimitExceeded", "words", CLOUD_STEP_FAIL},
+	    {403, -EDQUOT, "numChildrenInNonRootLimitExceeded", "500,000", CLOUD_STEP_FAIL},
+	    {404, -ENOENT, "notFound", "words", CLOUD_STEP_FAIL},
+	    {408, -ETIMEDOUT, "", "408", CLOUD_STEP_RETRY},
+	    {410, -ENOENT, "", "410", CLOUD_STEP_FAIL},
+	    {412, -ESTALE, "conditionNotMet", "words", CLOUD_STEP_FAIL},
+	    {413, -EFBIG, "", "413", CLOUD_STEP_FAIL},
+	    {429, -EAGAIN, "rateLimitExceeded", "words", CLOUD_STEP_RETRY},
+	    {500, -EIO, "backendError", "words", CLOUD_STEP_RETRY},
+	    {503, -EAGAIN, "", "503", CLOUD_STEP_RETRY},
+	    {301, -EINVAL, "", "301", CLOUD_STEP_FAIL},
+	};
+	struct bench b;
+
+	bench_at_top(&b);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(cleanup_free)
+		char *body = xasprintf(REFUSED("%s"), cases[i].reason);
+
+		bench_op(&b, CLOUD_STAT, "f");
+		bench_expect(&b, "GET", NAMED("top", "f"));
+		assert_int_equal(bench_answer(&b, cases[i].status, "",
+				     *cases[i].reason == '\0' ? "<html>" : body),
+		    cases[i].step);
+		assert_int_equal(b.err.code, cases[i].code);
+		if (strstr(b.err.msg, cases[i].words) == NULL)
+			fail_msg("%s", b.err.msg);
+	}
+	bench_op(&b, CLOUD_STAT, "f");
+	bench_expect(&b, "GET", NAMED("top", "f"));
+	assert_int_equal(bench_answer(&b, 200, "", "<html>"), CLOUD_STEP_RETRY);
+	assert_int_equal(b.err.code, -EPROTO);
+	bench_close(&b);
+}
+
+static void
+test_usage(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_USAGE, "");
+	bench_expect(&b, "GET", HOST "/drive/v3/about?fields=storageQuota");
+	assert_int_equal(
+	    bench_answer(&b, 200, "", "{\"storageQuota\":{\"limit\":\"100\",\"usage\":\"40\"}}"),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.usage.available, 60);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", "{\"storageQuota\":{\"usage\":\"40\"}}"), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EOPNOTSUPP);
+	bench_close(&b);
+}
+
+/* Uploads: of 600,000 bytes in parts of 512 KiB: the last 75,712, of which all are kept. */
+#define SIZE       600000
+#define PART_BYTES 524288
+#define TOKEN      "0123456789abcdef0123456789abcdef"
+#define UPLOAD     "1 600000 524288 " TOKEN " f1 new " SESSION
+
+static void
+upload_op(struct bench *b, enum cloud_op_kind kind, unsigned part)
+{
+	bench_op(b, kind, "up");
+	b->op.upload = xstrdup(UPLOAD);
+	b->op.length = SIZE;
+	if (part == 0)
+		return;
+	b->op.part.number = part;
+	b->op.offset = (part - 1) * (uint64_t)PART_BYTES;
+	b->op.length = part == 1 ? PART_BYTES : SIZE - PART_BYTES;
+}
+
+static void
+expect_session(struct bench *b, const char *range, uint64_t take, uint64_t length)
+{
+	b->request.take = 0;
+	bench_expect(b, "PUT", SESSION);
+	assert_string_equal(bench_header(b, "Content-Range"), range);
+	assert_null(bench_header(b, "Authorization"));
+	assert_int_equal(b->request.take, take);
+	assert_int_equal(
+	    b->request.http.body == HTTP_BODY_STREAM ? b->request.http.length : 0, length);
+}
+
+static void
+test_upload_begin(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_UPLOAD_BEGIN, "begun");
+	b.op.length = SIZE;
+	b.op.part.length = PART_BYTES;
+	find_none(&b, NAMED("top", "begun"));
+	bench_expect(&b, "POST", UPLOADS ONE "&uploadType=resumable");
+	assert_int_equal(bench_answer(&b, 200, "Location: " SESSION, ""), CLOUD_STEP_DONE);
+	assert_string_equal(
+	    b.op.upload, "1 600000 524288 00000000000000000000000000000000 new1 new " SESSION);
+	/* Elsewhere than the account: nothing is ever sent there. */
+	bench_op(&b, CLOUD_UPLOAD_PART, "begun");
+	b.op.upload = xstrdup("1 600000 524288 " TOKEN " f1 new https://elsewhere/upload");
+	b.op.part.number = 1;
+	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	bench_close(&b);
+}
+
+static void
+test_upload_parts(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	/* After a restart the session is asked; what it has is dropped. */
+	upload_op(&b, CLOUD_UPLOAD_PART, 1);
+	expect_session(&b, "bytes */600000", 0, 0);
+	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-262143", ""), CLOUD_STEP_NEXT);
+	expect_session(&b, "bytes 262144-524287/600000", 262144, 262144);
+	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-524287", ""), CLOUD_STEP_DONE);
+	assert_string_equal(b.op.part.tag, "524288");
+	/* Its end is kept for the commit. */
+	upload_op(&b, CLOUD_UPLOAD_PART, 2);
+	expect_session(&b, "bytes */600000", 75712, 0);
+	assert_int_equal(b.op.taken.max, GDRIVE_CHUNK);
+	for (int i = 0; i < 75712; i++)
+		buf_putc(&b.op.taken, 'x');
+	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-524287", ""), CLOUD_STEP_DONE);
+	assert_string_equal(b.op.part.tag, "600000");
+	upload_op(&b, CLOUD_UPLOAD_STATUS, 0);
+	expect_session(&b, "bytes */600000", 0, 0);
+	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-524287", ""), CLOUD_STEP_DONE);
+	assert_int_equal(b.op.parts.len, 2);
+	bench_close(&b);
+
+	bench_at_top(&b); /* another process: the end is lost */
+	upload_op(&b, CLOUD_UPLOAD_STATUS, 0);
+	expect_session(&b, "bytes */600000", 0, 0);
+	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-524287", ""), CLOUD_STEP_DONE);
+	assert_int_equal(b.op.parts.len, 1);
+	/* What came before is not there. */
+	upload_op(&b, CLOUD_UPLOAD_STATUS, 0);
+	expect_session(&b, "bytes */600000", 0, 0);
+	assert_int_equal(bench_answer(&b, 308, "", ""), CLOUD_STEP_DONE);
+	assert_int_equal(b.op.parts.len, 0);
+	upload_op(&b, CLOUD_UPLOAD_STATUS, 0);
+	expect_session(&b, "bytes */600000", 0, 0);
+	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	bench_close(&b);
+}
+
+static void
+upload_commit(struct bench *b, bool whole)
+{
+	static const struct upload_part parts[] = {
+	    {.number = 1, .length = PART_BYTES, .tag = "524288"},
+	    {.number = 2, .length = SIZE - PART_BYTES, .tag = "600000"},
+	};
+
+	upload_op(b, CLOUD_UPLOAD_COMMIT, 0);
+	for (size_t i = 0; i < (whole ? 2 : 1); i++)
+		*upload_parts_add(&b->op.parts) = parts[i];
+}
+
+static void
+test_upload_commit(void **state)
+{
+	static const char made[] = FILE_MORE("f1", "up", "top", "2001-01-01T00:00:00.000Z",
+	    ",\"headRevisionId\":\"r\",\"appProperties\":{\"skyferryUpload\":\"" TOKEN "\"}");
+	struct bench b;
+	struct gdrive_session *session;
+
+	bench_at_top(&b);
+	upload_commit(&b, false);
+	find_none(&b, NAMED("top", "up"));
+	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EINVAL);
+	/* The end is not here any more. */
+	upload_commit(&b, true);
+	find_none(&b, NAMED("top", "up"));
+	expect_session(&b, "bytes */600000", 0, 0);
+	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-524287", ""), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EINVAL);
+	/* It is. */
+	session = gdrive_session_get(b.account.data, TOKEN, true);
+	session->tail = (struct buf)BUF_INIT(GDRIVE_CHUNK);
+	for (int i = 0; i < 75712; i++)
+		buf_putc(&session->tail, 'x');
+	upload_commit(&b, true);
+	find_none(&b, NAMED("top", "up"));
+	expect_session(&b, "bytes 524288-599999/600000", 0, 0);
+	assert_int_equal(b.request.http.bytes.len, 75712);
+	assert_int_equal(bench_answer(&b, 200, "", made), CLOUD_STEP_DONE);
+	assert_string_equal(b.op.entry.version, "r");
+	/* The answer was lost: the file says whose it is. */
+	upload_commit(&b, true);
+	bench_expect(&b, "GET", NAMED("top", "up"));
+	assert_int_equal(bench_answer(&b, 200, "", "{\"files\":[" FILE_OF("f1", "up", "top") "]}"),
+	    CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/f1" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", made), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_DONE);
+	/* Another file has come there: it is not touched. */
+	upload_commit(&b, true);
+	bench_expect(&b, "GET", NAMED("top", "up"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("f2", "up", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/f2" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FILE_OF("f2", "up", "top")), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	bench_close(&b);
+}
+
+static void
+test_upload_abort(void **state)
+{
+	static const int gone[] = {499, 204};
+	struct bench b;
+
+	bench_at_top(&b);
+	for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
+		upload_op(&b, CLOUD_UPLOAD_ABORT, 0);
+		bench_expect(&b, "DELETE", SESSION);
+		assert_int_equal(bench_answer(&b, gone[i], "", ""), CLOUD_STEP_DONE);
+	}
+	bench_close(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_open),
+	    cmocka_unit_test(test_identity),
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_stat),
+	    cmocka_unit_test(test_places),
+	    cmocka_unit_test(test_place_gone),
+	    cmocka_unit_test(test_behind),
+	    cmocka_unit_test(test_list),
+	    cmocka_unit_test(test_twin),
+	    cmocka_unit_test(test_read),
+	    cmocka_unit_test(test_read_unpinned),
+	    cmocka_unit_test(test_put),
+	    cmocka_unit_test(test_put_refused),
+	    cmocka_unit_test(test_copy_and_move),
+	    cmocka_unit_test(test_directories),
+	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_usage),
+	    cmocka_unit_test(test_upload_begin),
+	    cmocka_unit_test(test_upload_parts),
+	    cmocka_unit_test(test_upload_commit),
+	    cmocka_unit_test(test_upload_abort),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
