@@ -13,7 +13,6 @@
  * they are not shown, but counted as hidden, so that no copy can be taken for them.
  */
 #include "providers/gdrive_private.h"
-#include "providers/listing.h"
 #include "providers/object.h"
 #include "providers/providers.h"
 #include "src/path.h"
@@ -21,86 +20,11 @@
 #include <string.h>
 
 enum { READ_MEDIA, READ_CHECK };
-enum { COPY_COPY, COPY_CHECK, COPY_UNDO };
-enum { MOVE_LIST, MOVE_MOVE, MOVE_TRASH };
 enum { RMDIR_LIST, RMDIR_TRASH };
 
 #define TWINS_MAX 3 /* times that a generated id was in use */
 
-static struct gdrive_walk *
-other_walk(const struct cloud_op *op)
-{
-	return &((struct gdrive_op *)op->data)->walks[1];
-}
-
-/* What is to be written lies there: to be asked for again. */
-static void
-gdrive_was_made(struct cloud_op *op, const struct gdrive_walk *walk, const struct gdrive_node *node)
-{
-	const char *path = gdrive_walk_path(op, walk);
-
-	gdrive_place_put(
-	    op->account->data, path, strlen(path), node->id, node->is_directory, op->now_ms);
-}
-
-static void
-gdrive_was_removed(struct cloud_op *op, const struct gdrive_walk *walk)
-{
-	const char *path = gdrive_walk_path(op, walk);
-
-	gdrive_place_drop(op->account->data, path, strlen(path));
-	gdrive_new_drop(walk->dir, gdrive_walk_name(op, walk));
-}
-
-static enum cloud_step
-refuse_version(const struct cloud_op *op, const char *path, struct err *err)
-{
-	return object_refuse(err, -ESTALE, path, "has changed: it is not that version any more");
-}
-
-static bool
-is_version(const struct cloud_op *op, const struct gdrive_node *node)
-{
-	return op->version == NULL || strcmp(op->version, node->version) == 0;
-}
-
 /* Requests */
-
-static void
-ask_change(struct cloud_op *op, struct http_request *req, const char *id, json_t *change)
-{
-	gdrive_ask(req, op->account->data, "PATCH", "/drive/v3/files/%s", id);
-	gdrive_param_file(req);
-	gdrive_body(req, change);
-}
-
-/* A folder may have got something that nobody has looked at: it goes to the trash in any case. */
-static void
-ask_remove(struct cloud_op *op, struct http_request *req, const struct gdrive_node *node)
-{
-	const struct gdrive_account *drive = op->account->data;
-
-	if (!drive->permanent || node->is_directory) {
-		ask_change(op, req, node->id, json_pack("{s:b}", "trashed", 1));
-		return;
-	}
-	gdrive_ask(req, drive, "DELETE", "/drive/v3/files/%s", node->id);
-	gdrive_param(req, "supportsAllDrives", "true");
-}
-
-static enum cloud_step
-put_list(struct cloud_op *op, struct http_request *req, struct err *err)
-{
-	const struct gdrive_walk *walk = gdrive_walk(op);
-	const struct gdrive_op *gdrive = op->data;
-
-	if (!walk->has)
-		return object_refuse(err, -ENOENT, op->path, "no such directory");
-	if (!walk->node.is_directory)
-		return object_refuse(err, -ENOTDIR, op->path, "is not a directory");
-	gdrive_ask_list(req, op->account->data, walk->node.id, "", gdrive->next, GDRIVE_PAGE_MAX);
-	return CLOUD_STEP_SEND;
-}
 
 static enum cloud_step
 put_read(struct cloud_op *op, struct http_request *req, struct err *err)
@@ -114,8 +38,8 @@ put_read(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -ENOENT, op->path, "no such file");
 	if (node->is_directory)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
-	if (!is_version(op, node))
-		return refuse_version(op, op->path, err);
+	if (!gdrive_is_version(op, node))
+		return gdrive_refuse_version(op, op->path, err);
 	if (gdrive->step == READ_CHECK) {
 		gdrive_ask(req, drive, "GET", "/drive/v3/files/%s", node->id);
 		gdrive_param_file(req);
@@ -147,9 +71,9 @@ put_remove(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -ENOENT, op->path, "no such file");
 	if (walk->node.is_directory)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
-	if (!is_version(op, &walk->node))
-		return refuse_version(op, op->path, err);
-	ask_remove(op, req, &walk->node);
+	if (!gdrive_is_version(op, &walk->node))
+		return gdrive_refuse_version(op, op->path, err);
+	gdrive_ask_remove(op, req, &walk->node);
 	return CLOUD_STEP_SEND;
 }
 
@@ -164,22 +88,10 @@ put_rmdir(struct cloud_op *op, struct http_request *req, struct err *err)
 	if (!walk->node.is_directory)
 		return object_refuse(err, -ENOTDIR, op->path, "is not a directory");
 	if (gdrive->step == RMDIR_TRASH)
-		ask_remove(op, req, &walk->node);
+		gdrive_ask_remove(op, req, &walk->node);
 	else
 		gdrive_ask_list(req, op->account->data, walk->node.id, "", gdrive->next, 1);
 	return CLOUD_STEP_SEND;
-}
-
-/* Its id, or a request for ids. */
-static bool
-has_id(struct cloud_op *op, const struct gdrive_walk *walk, struct http_request *req)
-{
-	struct gdrive_op *gdrive = op->data;
-
-	gdrive->asks_ids = !gdrive_take_id(op, walk->dir, gdrive_walk_name(op, walk));
-	if (gdrive->asks_ids)
-		gdrive_ask_ids(op, req);
-	return !gdrive->asks_ids;
 }
 
 static enum cloud_step
@@ -192,120 +104,13 @@ put_mkdir(struct cloud_op *op, struct http_request *req, struct err *err)
 		return CLOUD_STEP_DONE;
 	if (walk->has)
 		return object_refuse(err, -EEXIST, op->path, "is a file");
-	if (!has_id(op, walk, req))
+	if (!gdrive_has_id(op, walk, req))
 		return CLOUD_STEP_SEND;
 	gdrive_ask(req, op->account->data, "POST", "/drive/v3/files");
 	gdrive_param_file(req);
 	gdrive_body(req,
 	    json_pack("{s:s, s:s, s:s, s:[s]}", "id", gdrive->id, "name",
 		gdrive_walk_name(op, walk), "mimeType", GDRIVE_FOLDER, "parents", walk->dir));
-	return CLOUD_STEP_SEND;
-}
-
-/* What a copy or move must not do, before anything is asked. */
-static enum cloud_step
-check_pair(const struct cloud_op *op, const struct gdrive_walk *from, const char *from_path,
-    const struct gdrive_walk *to, const char *to_path, struct err *err)
-{
-	if (!from->has)
-		return object_refuse(err, -ENOENT, from_path, "no such file or directory");
-	if (!is_version(op, &from->node))
-		return refuse_version(op, from_path, err);
-	if (to->has && op->put.no_replace && strcmp(to->node.id, from->node.id) != 0)
-		return object_refuse(err, -EEXIST, to_path, "exists already");
-	if (to->has && to->node.is_directory && !from->node.is_directory)
-		return object_refuse(err, -EISDIR, to_path, "is a directory");
-	if (to->has && !to->node.is_directory && from->node.is_directory)
-		return object_refuse(err, -ENOTDIR, to_path, "is not a directory");
-	return CLOUD_STEP_SEND;
-}
-
-static void
-ask_copy(struct cloud_op *op, struct http_request *req)
-{
-	const struct gdrive_walk *to = gdrive_walk(op), *from = other_walk(op);
-	const struct gdrive_op *gdrive = op->data;
-	int64_t mtime = op->put.mtime_ns != ENTRY_NO_TIME ? op->put.mtime_ns : from->node.mtime_ns;
-	json_t *made = json_pack("{s:s, s:s, s:[s], s:{s:n}}", "id", gdrive->id, "name",
-	    gdrive_walk_name(op, to), "parents", to->dir, "appProperties", GDRIVE_UPLOAD);
-
-	if (mtime != ENTRY_NO_TIME)
-		json_object_set_new(made, "modifiedTime", gdrive_time(mtime));
-	gdrive_ask(req, op->account->data, "POST", "/drive/v3/files/%s/copy", from->node.id);
-	gdrive_param_file(req);
-	gdrive_body(req, made);
-}
-
-static enum cloud_step
-put_copy(struct cloud_op *op, struct http_request *req, struct err *err)
-{
-	const struct gdrive_walk *to = gdrive_walk(op), *from = other_walk(op);
-	const struct gdrive_op *gdrive = op->data;
-	enum cloud_step step = check_pair(op, from, op->path2, to, op->path, err);
-
-	if (step != CLOUD_STEP_SEND)
-		return step;
-	if (from->node.is_directory)
-		return object_refuse(err, -EISDIR, op->path2, "is a directory");
-	if (to->has)
-		return object_refuse(err, -EOPNOTSUPP, op->path,
-		    "Google Drive copies into new files only, not onto one that is there");
-	switch (gdrive->step) {
-	case COPY_COPY:
-		if (has_id(op, to, req))
-			ask_copy(op, req);
-		break;
-	case COPY_CHECK:
-		gdrive_ask(req, op->account->data, "GET", "/drive/v3/files/%s", gdrive->id);
-		gdrive_param_file(req);
-		break;
-	default:
-		gdrive_ask(req, op->account->data, "DELETE", "/drive/v3/files/%s", gdrive->id);
-		gdrive_param(req, "supportsAllDrives", "true");
-		break;
-	}
-	return CLOUD_STEP_SEND;
-}
-
-/* Its time stays what it is. */
-static void
-ask_move(struct cloud_op *op, struct http_request *req)
-{
-	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
-	json_t *change = json_pack("{s:s}", "name", gdrive_walk_name(op, to));
-
-	if (!from->node.is_directory && from->node.mtime_ns != ENTRY_NO_TIME)
-		json_object_set_new(change, "modifiedTime", gdrive_time(from->node.mtime_ns));
-	gdrive_ask(req, op->account->data, "PATCH", "/drive/v3/files/%s", from->node.id);
-	if (strcmp(from->dir, to->dir) != 0) {
-		gdrive_param(req, "addParents", to->dir);
-		gdrive_param(req, "removeParents", from->dir);
-	}
-	gdrive_param_file(req);
-	gdrive_body(req, change);
-}
-
-/* What is there already goes when the other has its name: nothing can be lost in between. */
-static enum cloud_step
-put_move(struct cloud_op *op, struct http_request *req, struct err *err)
-{
-	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
-	struct gdrive_op *gdrive = op->data;
-	enum cloud_step step = check_pair(op, from, op->path, to, op->path2, err);
-
-	if (step != CLOUD_STEP_SEND)
-		return step;
-	if (to->has && strcmp(to->node.id, from->node.id) == 0)
-		return CLOUD_STEP_DONE;
-	if (gdrive->step == MOVE_LIST && !(to->has && to->node.is_directory))
-		gdrive->step = MOVE_MOVE;
-	switch (gdrive->step) {
-	case MOVE_LIST:
-		gdrive_ask_list(req, op->account->data, to->node.id, "", gdrive->next, 1);
-		break;
-	case MOVE_MOVE: ask_move(op, req); break;
-	default: ask_remove(op, req, &to->node); break;
-	}
 	return CLOUD_STEP_SEND;
 }
 
@@ -318,7 +123,7 @@ put_setattr(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -ENOENT, op->path, "no such file or directory");
 	if (op->put.mtime_ns == ENTRY_NO_TIME)
 		return CLOUD_STEP_DONE;
-	ask_change(op, req, walk->node.id,
+	gdrive_ask_change(op, req, walk->node.id,
 	    json_pack("{s:o}", "modifiedTime", gdrive_time(op->put.mtime_ns)));
 	return CLOUD_STEP_SEND;
 }
@@ -371,14 +176,14 @@ gdrive_put_request(struct cloud_op *op, struct cloud_request *request, struct er
 	struct http_request *req = &request->http;
 
 	switch (op->kind) {
-	case CLOUD_LIST: return put_list(op, req, err);
+	case CLOUD_LIST: return gdrive_put_list(op, req, err);
 	case CLOUD_STAT:
 		return gdrive_walk(op)->has
 		    ? CLOUD_STEP_DONE
 		    : object_refuse(err, -ENOENT, op->path, "no such file or directory");
 	case CLOUD_READ: return put_read(op, req, err);
-	case CLOUD_COPY: return put_copy(op, req, err);
-	case CLOUD_MOVE: return put_move(op, req, err);
+	case CLOUD_COPY: return gdrive_put_copy(op, req, err);
+	case CLOUD_MOVE: return gdrive_put_move(op, req, err);
 	case CLOUD_REMOVE: return put_remove(op, req, err);
 	case CLOUD_RMDIR: return put_rmdir(op, req, err);
 	case CLOUD_MKDIR: return put_mkdir(op, req, err);
@@ -453,116 +258,10 @@ gdrive_head(struct cloud_op *op, const struct http_response *res, struct err *er
 	if (object_check_range(op, res, &size, err) != 0)
 		return CLOUD_STEP_FAIL;
 	if (size != op->entry.size) {
-		refuse_version(op, op->path, err);
+		gdrive_refuse_version(op, op->path, err);
 		return CLOUD_STEP_FAIL;
 	}
 	return CLOUD_STEP_STREAM;
-}
-
-/* Twins are told apart when all are there: until then an entry's path has behind it when the file
-   was made, and its id. */
-#define LIST_MARK '\x01'
-
-static void
-list_take(struct cloud_op *op, const json_t *file, const struct gdrive_node *node)
-{
-	CLEANUP(cleanup_free) char *name = gdrive_name(file);
-	CLEANUP(cleanup_free) char *path = name == NULL ? NULL : path_child(op->path, name);
-	struct entry *entry;
-
-	if (path == NULL || !path_is_canonical(path) || (!node->is_directory && !node->has_bytes)) {
-		op->list.hidden++;
-		return;
-	}
-	entry = entry_list_add(&op->list);
-	gdrive_entry_read(entry, path, file, node);
-	free(entry->path);
-	entry->path = xasprintf("%s%c%s%c%s", path, LIST_MARK, node->created, LIST_MARK, node->id);
-}
-
-/* Cuts the two off; they stay valid as long as the entry's path. */
-static void
-list_split(char *path, const char **created, const char **id)
-{
-	char *at = strrchr(path, LIST_MARK);
-
-	*id = at + 1;
-	*at = '\0';
-	at = strrchr(path, LIST_MARK);
-	*created = at + 1;
-	*at = '\0';
-}
-
-struct list_name {
-	struct entry *entry;
-	const char *created, *id;
-};
-
-static int
-list_compare(const void *a, const void *b)
-{
-	const struct list_name *one = a, *two = b;
-	int order = strcmp(one->entry->path, two->entry->path);
-
-	return order != 0 ? order
-			  : gdrive_node_compare(one->created, one->id, two->created, two->id);
-}
-
-/* The oldest keeps the name. */
-static void
-list_finish(struct cloud_op *op)
-{
-	struct entry_list *list = &op->list;
-	struct list_name *names = xcalloc(MAX(list->len, (size_t)1), sizeof *names);
-	const char *first = NULL;
-	char *path;
-
-	for (size_t i = 0; i < list->len; i++) {
-		names[i].entry = &list->items[i];
-		list_split(list->items[i].path, &names[i].created, &names[i].id);
-	}
-	qsort(names, list->len, sizeof *names, list_compare);
-	for (size_t i = 0; i < list->len; i++) {
-		path = names[i].entry->path;
-		if (first != NULL && strcmp(first, path) == 0) {
-			CLEANUP(cleanup_free)
-			char *twin = gdrive_name_of_twin(path_name(path), names[i].id);
-
-			names[i].entry->path = path_child(op->path, twin);
-			free(path);
-		} else {
-			first = path;
-		}
-	}
-	free(names);
-	listing_finish(list);
-}
-
-static enum cloud_step
-list_response(struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	struct gdrive_op *gdrive = op->data;
-	json_t *answer = gdrive_answer(op, res, err), *file;
-	struct gdrive_node node;
-	bool more = false;
-	size_t i;
-	int code = answer == NULL ? -EPROTO : 0;
-
-	json_array_foreach (json_object_get(answer, "files"), i, file) {
-		if (code == 0)
-			code = gdrive_node_read(&node, file, err);
-		if (code == 0)
-			list_take(op, file, &node);
-	}
-	if (code == 0)
-		code = gdrive_answer_next(gdrive->next, &more, answer, err);
-	json_decref(answer);
-	if (code != 0)
-		return CLOUD_STEP_FAIL; /* a part of it was taken */
-	if (more)
-		return CLOUD_STEP_NEXT;
-	list_finish(op);
-	return CLOUD_STEP_DONE;
 }
 
 static enum cloud_step
@@ -577,71 +276,9 @@ read_response(struct cloud_op *op, const struct http_response *res, struct err *
 								 : gdrive_next(op, READ_CHECK);
 	if (gdrive_answer_file(&node, NULL, op, res, err) != 0)
 		return provider_failed(err);
-	return strcmp(node.version, walk->node.version) == 0 ? CLOUD_STEP_DONE
-							     : refuse_version(op, op->path, err);
-}
-
-/* The page behind an empty one may have what it had not. */
-static enum cloud_step
-empty_response(struct cloud_op *op, const char *path, const struct http_response *res,
-    unsigned next, struct err *err)
-{
-	struct gdrive_op *gdrive = op->data;
-	json_t *answer = gdrive_answer(op, res, err);
-	size_t found = json_array_size(json_object_get(answer, "files"));
-	bool more = false;
-	int code = answer == NULL ? -EPROTO : gdrive_answer_next(gdrive->next, &more, answer, err);
-
-	json_decref(answer);
-	if (code != 0)
-		return provider_failed(err);
-	if (found > 0)
-		return object_refuse(err, -ENOTEMPTY, path, "directory not empty");
-	return more ? CLOUD_STEP_NEXT : gdrive_next(op, next);
-}
-
-static enum cloud_step
-copy_response(struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	const struct gdrive_walk *to = gdrive_walk(op), *from = other_walk(op);
-	struct gdrive_op *gdrive = op->data;
-	struct gdrive_node node;
-	json_t *file = NULL;
-	int type;
-
-	if (gdrive->step == COPY_UNDO)
-		return object_refuse(
-		    err, -ESTALE, op->path2, "has changed while Google Drive copied it");
-	if (gdrive_answer_file(&node, &file, op, res, err) != 0)
-		return provider_failed(err);
-	gdrive_entry_read(&op->entry, op->path, file, &node);
-	json_decref(file);
-	type = digests_common(&node.digests, &from->node.digests);
-	if (node.trashed || strcmp(node.parent, to->dir) != 0)
-		return object_refuse(err, -EEXIST, op->path, "the copy was moved meanwhile");
-	if (node.size != from->node.size ||
-	    (type >= 0 && !digests_equal(&node.digests, &from->node.digests, type)))
-		return gdrive_next(op, COPY_UNDO);
-	gdrive_was_made(op, to, &node);
-	return CLOUD_STEP_DONE;
-}
-
-static enum cloud_step
-move_response(struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
-	const struct gdrive_op *gdrive = op->data;
-
-	if (gdrive->step == MOVE_LIST)
-		return empty_response(op, op->path2, res, MOVE_MOVE, err);
-	if (gdrive->step == MOVE_MOVE) {
-		gdrive_was_removed(op, from);
-		gdrive_was_removed(op, to);
-		if (to->has)
-			return gdrive_next(op, MOVE_TRASH);
-	}
-	gdrive_was_made(op, to, &from->node);
-	return CLOUD_STEP_DONE;
+	return strcmp(node.version, walk->node.version) == 0
+	    ? CLOUD_STEP_DONE
+	    : gdrive_refuse_version(op, op->path, err);
 }
 
 /* An id is in use: it was made, and the answer lost, or somebody of us makes it too.  What is it?
@@ -720,23 +357,14 @@ gdrive_forgive(struct cloud_op *op, int code, const struct err *why, struct err 
 		if (code == -ENOENT && gdrive_look_again(op))
 			return CLOUD_STEP_NEXT;
 		return code == -EEXIST ? mkdir_again(op, why, err) : CLOUD_STEP_FAIL;
-	case CLOUD_COPY:
-		if (gdrive->step == COPY_COPY && code == -ENOENT && gdrive_look_again(op))
-			return CLOUD_STEP_NEXT;
-		if (gdrive->step == COPY_COPY && code == -EEXIST)
-			return gdrive_next(op, COPY_CHECK);
-		return CLOUD_STEP_FAIL;
 	case CLOUD_REMOVE: /* it was there a moment ago: the answer to this one was lost */
 	case CLOUD_RMDIR:
 		if (code != -ENOENT)
 			return CLOUD_STEP_FAIL;
 		gdrive_was_removed(op, gdrive_walk(op));
 		return CLOUD_STEP_DONE;
-	case CLOUD_MOVE:
-		if (gdrive->step == MOVE_MOVE && code == -ENOENT && gdrive_look_again(op))
-			return CLOUD_STEP_NEXT;
-		return gdrive->step == MOVE_TRASH && code == -ENOENT ? CLOUD_STEP_DONE
-								     : CLOUD_STEP_FAIL;
+	case CLOUD_COPY:
+	case CLOUD_MOVE: return gdrive_copy_forgive(op, code);
 	default: return CLOUD_STEP_FAIL;
 	}
 }
@@ -747,15 +375,15 @@ gdrive_take_response(struct cloud_op *op, const struct http_response *res, struc
 	const struct gdrive_op *gdrive = op->data;
 
 	switch (op->kind) {
-	case CLOUD_LIST: return list_response(op, res, err);
+	case CLOUD_LIST: return gdrive_list_response(op, res, err);
 	case CLOUD_READ: return read_response(op, res, err);
-	case CLOUD_COPY: return copy_response(op, res, err);
-	case CLOUD_MOVE: return move_response(op, res, err);
+	case CLOUD_COPY: return gdrive_copy_response(op, res, err);
+	case CLOUD_MOVE: return gdrive_move_response(op, res, err);
 	case CLOUD_MKDIR: return mkdir_response(op, res, err);
 	case CLOUD_USAGE: return usage_response(op, res, err);
 	case CLOUD_RMDIR:
 		if (gdrive->step == RMDIR_LIST)
-			return empty_response(op, op->path, res, RMDIR_TRASH, err);
+			return gdrive_empty_response(op, op->path, res, RMDIR_TRASH, err);
 		gdrive_was_removed(op, gdrive_walk(op));
 		return CLOUD_STEP_DONE;
 	case CLOUD_REMOVE: gdrive_was_removed(op, gdrive_walk(op)); return CLOUD_STEP_DONE;

@@ -84,6 +84,28 @@ int gdrive_answer_file(struct gdrive_node *out, json_t **file, const struct clou
 /* The token of the page behind that of a list: false if it has none.  -EPROTO: in circles. */
 int gdrive_answer_next(char next[GDRIVE_NEXT_MAX], bool *more, const json_t *answer, struct err *);
 
+/* PATCH of a file; takes the JSON. */
+void gdrive_ask_change(struct cloud_op *, struct http_request *, const char *id, json_t *change);
+/* To the trash, or away for good. */
+void gdrive_ask_remove(struct cloud_op *, struct http_request *, const struct gdrive_node *);
+/* Op's id is what is to be made at the walk's end; false: the request asks for ids first. */
+bool gdrive_has_id(struct cloud_op *, const struct gdrive_walk *, struct http_request *);
+
+/* gdrive_list.c */
+enum cloud_step gdrive_put_list(struct cloud_op *, struct http_request *, struct err *);
+enum cloud_step gdrive_list_response(struct cloud_op *, const struct http_response *, struct err *);
+/* A page of a directory that must be empty: NEXT, with the step `next` if it is; -ENOTEMPTY. */
+enum cloud_step gdrive_empty_response(
+    struct cloud_op *, const char *path, const struct http_response *, unsigned next, struct err *);
+
+/* gdrive_copy.c */
+enum cloud_step gdrive_put_copy(struct cloud_op *, struct http_request *, struct err *);
+enum cloud_step gdrive_put_move(struct cloud_op *, struct http_request *, struct err *);
+enum cloud_step gdrive_copy_response(struct cloud_op *, const struct http_response *, struct err *);
+enum cloud_step gdrive_move_response(struct cloud_op *, const struct http_response *, struct err *);
+/* An answer that is an error by its status, but not by what the op wants; else FAIL. */
+enum cloud_step gdrive_copy_forgive(struct cloud_op *, int code);
+
 /* gdrive_walk.c */
 /* What is to be asked next.  ASK_NOTHING: both walks are over. */
 enum gdrive_ask gdrive_walk_plan(struct cloud_op *, struct gdrive_walk **);
@@ -95,6 +117,12 @@ void gdrive_walk_again(struct gdrive_walk *); /* from the start */
 /* A directory that was believed is not there: all paths are walked anew, once.  False: they were.
  */
 bool gdrive_look_again(struct cloud_op *);
+/* What lies at the end of a path now: it is remembered, or forgotten. */
+void gdrive_was_made(struct cloud_op *, const struct gdrive_walk *, const struct gdrive_node *);
+void gdrive_was_removed(struct cloud_op *, const struct gdrive_walk *);
+/* Is it what the op wants, op->version? */
+bool gdrive_is_version(const struct cloud_op *, const struct gdrive_node *);
+enum cloud_step gdrive_refuse_version(const struct cloud_op *, const char *path, struct err *);
 /* The last component of the path that it walks. */
 const char *gdrive_walk_name(const struct cloud_op *, const struct gdrive_walk *);
 /* The path that it walks, and whose. */

@@ -132,3 +132,37 @@ gdrive_answer_next(char next[GDRIVE_NEXT_MAX], bool *more, const json_t *answer,
 	snprintf(next, GDRIVE_NEXT_MAX, "%s", token);
 	return 0;
 }
+
+void
+gdrive_ask_change(struct cloud_op *op, struct http_request *req, const char *id, json_t *change)
+{
+	gdrive_ask(req, op->account->data, "PATCH", "/drive/v3/files/%s", id);
+	gdrive_param_file(req);
+	gdrive_body(req, change);
+}
+
+/* A folder may have got something that nobody has looked at: it goes to the trash in any case. */
+void
+gdrive_ask_remove(struct cloud_op *op, struct http_request *req, const struct gdrive_node *node)
+{
+	const struct gdrive_account *drive = op->account->data;
+
+	if (!drive->permanent || node->is_directory) {
+		gdrive_ask_change(op, req, node->id, json_pack("{s:b}", "trashed", 1));
+		return;
+	}
+	gdrive_ask(req, drive, "DELETE", "/drive/v3/files/%s", node->id);
+	gdrive_param(req, "supportsAllDrives", "true");
+}
+
+/* Its id, or a request for ids. */
+bool
+gdrive_has_id(struct cloud_op *op, const struct gdrive_walk *walk, struct http_request *req)
+{
+	struct gdrive_op *gdrive = op->data;
+
+	gdrive->asks_ids = !gdrive_take_id(op, walk->dir, gdrive_walk_name(op, walk));
+	if (gdrive->asks_ids)
+		gdrive_ask_ids(op, req);
+	return !gdrive->asks_ids;
+}

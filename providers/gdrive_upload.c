@@ -28,7 +28,7 @@
 
 enum { PUT_BEGIN, PUT_SEND };
 enum { PART_ASK, PART_SEND, PART_TAIL };
-enum { COMMIT_SEND, COMMIT_RESTORE };
+enum { COMMIT_LOOK, COMMIT_SEND, COMMIT_RESTORE };
 
 #define IDS_REFUSED_MAX 3
 
@@ -41,23 +41,49 @@ struct upload {
 	char url[GDRIVE_URL_MAX];
 };
 
+/* The next word of the id, and on to the one behind it. */
+static bool
+upload_word(char *out, size_t size, const char **at)
+{
+	size_t len = strcspn(*at, " ");
+
+	if (len == 0 || len >= size)
+		return false;
+	memcpy(out, *at, len);
+	out[len] = '\0';
+	*at += len;
+	*at += **at == ' ';
+	return true;
+}
+
+static bool
+upload_number(uint64_t *out, const char **at)
+{
+	char text[21];
+
+	return upload_word(text, sizeof text, at) && (*out = object_size(text)) != UINT64_MAX &&
+	    *out > 0;
+}
+
 static bool
 upload_parse(struct upload *out, const struct cloud_op *op)
 {
 	const struct gdrive_account *drive = op->account->data;
 	CLEANUP(cleanup_free)
 	char *base = xasprintf("%s%s/", drive->endpoint.scheme, drive->endpoint.host);
+	const char *at = op->upload;
 	char mode[4];
-	int read = op->upload == NULL
-	    ? 0
-	    : sscanf(op->upload, "1 %" SCNu64 " %" SCNu64 " %32s %95s %3s %2047s", &out->size,
-		  &out->part, out->token, out->file, mode, out->url);
 
-	if (read != 6 || out->size == 0 || out->part == 0 || !gdrive_is_id(out->file) ||
-	    strncmp(out->url, base, strlen(base)) != 0)
+	if (at == NULL || strncmp(at, "1 ", 2) != 0)
+		return false;
+	at += 2;
+	if (!upload_number(&out->size, &at) || !upload_number(&out->part, &at) ||
+	    !upload_word(out->token, sizeof out->token, &at) ||
+	    !upload_word(out->file, sizeof out->file, &at) ||
+	    !upload_word(mode, sizeof mode, &at) || !upload_word(out->url, sizeof out->url, &at))
 		return false;
 	out->is_new = strcmp(mode, "new") == 0;
-	return true;
+	return *at == '\0' && gdrive_is_id(out->file) && strncmp(out->url, base, strlen(base)) == 0;
 }
 
 /* Of the last part: so many bytes that what is before them is whole chunks, and at least one. */
@@ -158,7 +184,6 @@ static enum cloud_step
 put_begin(struct cloud_op *op, struct http_request *req, struct err *err)
 {
 	const struct gdrive_walk *walk = gdrive_walk(op);
-	struct gdrive_op *gdrive = op->data;
 
 	if (op->length > GDRIVE_FILE_MAX)
 		return object_refuse(err, -EFBIG, op->path, "is larger than the 5 TiB of one file");
@@ -166,10 +191,7 @@ put_begin(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
 	if (walk->has && op->put.no_replace)
 		return object_refuse(err, -EEXIST, op->path, "exists already");
-	gdrive->asks_ids = !walk->has && !gdrive_take_id(op, walk->dir, gdrive_walk_name(op, walk));
-	if (gdrive->asks_ids)
-		gdrive_ask_ids(op, req);
-	else
+	if (walk->has || gdrive_has_id(op, walk, req))
 		ask_begin(op, req);
 	return CLOUD_STEP_SEND;
 }
@@ -315,6 +337,13 @@ put_commit(struct cloud_op *op, struct http_request *req, const struct upload *u
 		return step;
 	if (!commit_is_whole(op, up))
 		return object_refuse(err, -EINVAL, op->path, "a part of the upload is not there");
+	/* The file that was to be overwritten is not there any more: where is it? */
+	if (gdrive->step == COMMIT_LOOK && !up->is_new && !gdrive_walk(op)->has) {
+		gdrive_ask(req, op->account->data, "GET", "/drive/v3/files/%s", up->file);
+		gdrive_param_file(req);
+		return CLOUD_STEP_SEND;
+	}
+	gdrive->step = COMMIT_SEND;
 	gdrive->queries = session == NULL || session->tail.len != tail;
 	if (gdrive->queries) {
 		ask_session(op, req, up->url, 0, 0, up->size);
@@ -525,6 +554,20 @@ status_response(
 	return CLOUD_STEP_DONE;
 }
 
+/* In the trash it may get the new content; moved elsewhere it is another file by now. */
+static enum cloud_step
+look_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct gdrive_node node;
+
+	if (gdrive_check(op, res, err) != 0 || gdrive_answer_file(&node, NULL, op, res, err) != 0)
+		return provider_failed(err);
+	if (node.trashed && strcmp(node.parent, gdrive_walk(op)->dir) == 0)
+		return gdrive_next(op, COMMIT_SEND);
+	return object_refuse(err, -ENOENT, op->path,
+	    "the file that was to be overwritten has been moved since the upload was begun");
+}
+
 /* What was written lies in the trash if somebody has removed the file meanwhile: it comes out. */
 static enum cloud_step
 commit_response(
@@ -537,6 +580,8 @@ commit_response(
 	uint64_t there;
 	bool made;
 
+	if (gdrive->step == COMMIT_LOOK)
+		return look_response(op, res, err);
 	if (session_read(&there, &made, op, res, err) != 0)
 		return provider_failed(err);
 	if (!made && gdrive->queries)

@@ -65,6 +65,36 @@ gdrive_look_again(struct cloud_op *op)
 	return true;
 }
 
+void
+gdrive_was_made(struct cloud_op *op, const struct gdrive_walk *walk, const struct gdrive_node *node)
+{
+	const char *path = gdrive_walk_path(op, walk);
+
+	gdrive_place_put(
+	    op->account->data, path, strlen(path), node->id, node->is_directory, op->now_ms);
+}
+
+void
+gdrive_was_removed(struct cloud_op *op, const struct gdrive_walk *walk)
+{
+	const char *path = gdrive_walk_path(op, walk);
+
+	gdrive_place_drop(op->account->data, path, strlen(path));
+	gdrive_new_drop(walk->dir, gdrive_walk_name(op, walk));
+}
+
+enum cloud_step
+gdrive_refuse_version(const struct cloud_op *op, const char *path, struct err *err)
+{
+	return object_refuse(err, -ESTALE, path, "has changed: it is not that version any more");
+}
+
+bool
+gdrive_is_version(const struct cloud_op *op, const struct gdrive_node *node)
+{
+	return op->version == NULL || strcmp(op->version, node->version) == 0;
+}
+
 static size_t
 walk_end(const struct cloud_op *op, const struct gdrive_walk *walk)
 {

@@ -26,7 +26,9 @@ libproviders_a_SOURCES = \
 	providers/gcs_upload.c \
 	providers/gdrive.c providers/gdrive_private.h \
 	providers/gdrive_account.c providers/gdrive_account.h \
+	providers/gdrive_copy.c \
 	providers/gdrive_file.c providers/gdrive_file.h \
+	providers/gdrive_list.c \
 	providers/gdrive_request.c \
 	providers/gdrive_upload.c \
 	providers/gdrive_walk.c \

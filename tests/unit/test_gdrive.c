@@ -792,6 +792,15 @@ test_upload_commit(void **state)
 	bench_expect(&b, "GET", FILES "/f1" ONE);
 	assert_int_equal(bench_answer(&b, 200, "", made), CLOUD_STEP_NEXT);
 	assert_int_equal(bench_request(&b), CLOUD_STEP_DONE);
+	/* What was to be overwritten was moved away: it is not touched either. */
+	upload_commit(&b, true);
+	free(b.op.upload);
+	b.op.upload = xstrdup("1 600000 524288 " TOKEN " f1 old " SESSION);
+	gdrive_place_drop(b.account.data, "up", 2);
+	find_none(&b, NAMED("top", "up"));
+	bench_expect(&b, "GET", FILES "/f1" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FILE_OF("f1", "up", "else")), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
 	/* Another file has come there: it is not touched. */
 	upload_commit(&b, true);
 	bench_expect(&b, "GET", NAMED("top", "up"));

@@ -1,0 +1,183 @@
+/* COPY and MOVE: what the service does by itself. */
+#include "providers/gdrive_private.h"
+#include "providers/object.h"
+#include "providers/providers.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { COPY_COPY, COPY_CHECK, COPY_UNDO };
+enum { MOVE_LIST, MOVE_MOVE, MOVE_TRASH };
+
+static struct gdrive_walk *
+other_walk(const struct cloud_op *op)
+{
+	return &((struct gdrive_op *)op->data)->walks[1];
+}
+
+/* What a copy or move must not do, before anything is asked. */
+static enum cloud_step
+check_pair(const struct cloud_op *op, const struct gdrive_walk *from, const char *from_path,
+    const struct gdrive_walk *to, const char *to_path, struct err *err)
+{
+	if (!from->has)
+		return object_refuse(err, -ENOENT, from_path, "no such file or directory");
+	if (!gdrive_is_version(op, &from->node))
+		return gdrive_refuse_version(op, from_path, err);
+	if (to->has && op->put.no_replace && strcmp(to->node.id, from->node.id) != 0)
+		return object_refuse(err, -EEXIST, to_path, "exists already");
+	if (to->has && to->node.is_directory && !from->node.is_directory)
+		return object_refuse(err, -EISDIR, to_path, "is a directory");
+	if (to->has && !to->node.is_directory && from->node.is_directory)
+		return object_refuse(err, -ENOTDIR, to_path, "is not a directory");
+	return CLOUD_STEP_SEND;
+}
+
+static void
+ask_copy(struct cloud_op *op, struct http_request *req)
+{
+	const struct gdrive_walk *to = gdrive_walk(op), *from = other_walk(op);
+	const struct gdrive_op *gdrive = op->data;
+	int64_t mtime = op->put.mtime_ns != ENTRY_NO_TIME ? op->put.mtime_ns : from->node.mtime_ns;
+	json_t *made = json_pack("{s:s, s:s, s:[s], s:{s:n}}", "id", gdrive->id, "name",
+	    gdrive_walk_name(op, to), "parents", to->dir, "appProperties", GDRIVE_UPLOAD);
+
+	if (mtime != ENTRY_NO_TIME)
+		json_object_set_new(made, "modifiedTime", gdrive_time(mtime));
+	gdrive_ask(req, op->account->data, "POST", "/drive/v3/files/%s/copy", from->node.id);
+	gdrive_param_file(req);
+	gdrive_body(req, made);
+}
+
+enum cloud_step
+gdrive_put_copy(struct cloud_op *op, struct http_request *req, struct err *err)
+{
+	const struct gdrive_walk *to = gdrive_walk(op), *from = other_walk(op);
+	const struct gdrive_op *gdrive = op->data;
+	enum cloud_step step = check_pair(op, from, op->path2, to, op->path, err);
+
+	if (step != CLOUD_STEP_SEND)
+		return step;
+	if (from->node.is_directory)
+		return object_refuse(err, -EISDIR, op->path2, "is a directory");
+	if (to->has)
+		return object_refuse(err, -EOPNOTSUPP, op->path,
+		    "Google Drive copies into new files only, not onto one that is there");
+	switch (gdrive->step) {
+	case COPY_COPY:
+		if (gdrive_has_id(op, to, req))
+			ask_copy(op, req);
+		break;
+	case COPY_CHECK:
+		gdrive_ask(req, op->account->data, "GET", "/drive/v3/files/%s", gdrive->id);
+		gdrive_param_file(req);
+		break;
+	default:
+		gdrive_ask(req, op->account->data, "DELETE", "/drive/v3/files/%s", gdrive->id);
+		gdrive_param(req, "supportsAllDrives", "true");
+		break;
+	}
+	return CLOUD_STEP_SEND;
+}
+
+/* Its time stays what it is. */
+static void
+ask_move(struct cloud_op *op, struct http_request *req)
+{
+	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
+	json_t *change = json_pack("{s:s}", "name", gdrive_walk_name(op, to));
+
+	if (!from->node.is_directory && from->node.mtime_ns != ENTRY_NO_TIME)
+		json_object_set_new(change, "modifiedTime", gdrive_time(from->node.mtime_ns));
+	gdrive_ask(req, op->account->data, "PATCH", "/drive/v3/files/%s", from->node.id);
+	if (strcmp(from->dir, to->dir) != 0) {
+		gdrive_param(req, "addParents", to->dir);
+		gdrive_param(req, "removeParents", from->dir);
+	}
+	gdrive_param_file(req);
+	gdrive_body(req, change);
+}
+
+/* What is there already goes when the other has its name: nothing can be lost in between. */
+enum cloud_step
+gdrive_put_move(struct cloud_op *op, struct http_request *req, struct err *err)
+{
+	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
+	struct gdrive_op *gdrive = op->data;
+	enum cloud_step step = check_pair(op, from, op->path, to, op->path2, err);
+
+	if (step != CLOUD_STEP_SEND)
+		return step;
+	if (to->has && strcmp(to->node.id, from->node.id) == 0)
+		return CLOUD_STEP_DONE;
+	if (gdrive->step == MOVE_LIST && !(to->has && to->node.is_directory))
+		gdrive->step = MOVE_MOVE;
+	switch (gdrive->step) {
+	case MOVE_LIST:
+		gdrive_ask_list(req, op->account->data, to->node.id, "", gdrive->next, 1);
+		break;
+	case MOVE_MOVE: ask_move(op, req); break;
+	default: gdrive_ask_remove(op, req, &to->node); break;
+	}
+	return CLOUD_STEP_SEND;
+}
+
+enum cloud_step
+gdrive_copy_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const struct gdrive_walk *to = gdrive_walk(op), *from = other_walk(op);
+	struct gdrive_op *gdrive = op->data;
+	struct gdrive_node node;
+	json_t *file = NULL;
+	int type;
+
+	if (gdrive->step == COPY_UNDO)
+		return object_refuse(
+		    err, -ESTALE, op->path2, "has changed while Google Drive copied it");
+	if (gdrive_answer_file(&node, &file, op, res, err) != 0)
+		return provider_failed(err);
+	gdrive_entry_read(&op->entry, op->path, file, &node);
+	json_decref(file);
+	type = digests_common(&node.digests, &from->node.digests);
+	if (node.trashed || strcmp(node.parent, to->dir) != 0)
+		return object_refuse(err, -EEXIST, op->path, "the copy was moved meanwhile");
+	if (node.size != from->node.size ||
+	    (type >= 0 && !digests_equal(&node.digests, &from->node.digests, type)))
+		return gdrive_next(op, COPY_UNDO);
+	gdrive_was_made(op, to, &node);
+	return CLOUD_STEP_DONE;
+}
+
+enum cloud_step
+gdrive_move_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
+	const struct gdrive_op *gdrive = op->data;
+
+	if (gdrive->step == MOVE_LIST)
+		return gdrive_empty_response(op, op->path2, res, MOVE_MOVE, err);
+	if (gdrive->step == MOVE_MOVE) {
+		gdrive_was_removed(op, from);
+		gdrive_was_removed(op, to);
+		if (to->has)
+			return gdrive_next(op, MOVE_TRASH);
+	}
+	gdrive_was_made(op, to, &from->node);
+	return CLOUD_STEP_DONE;
+}
+
+enum cloud_step
+gdrive_copy_forgive(struct cloud_op *op, int code)
+{
+	const struct gdrive_op *gdrive = op->data;
+	bool copies = op->kind == CLOUD_COPY;
+
+	if (code == -ENOENT && !copies && gdrive->step == MOVE_TRASH)
+		return CLOUD_STEP_DONE;
+	if (code == -ENOENT && gdrive->step == (copies ? COPY_COPY : MOVE_MOVE) &&
+	    gdrive_look_again(op))
+		return CLOUD_STEP_NEXT;
+	/* The id is in use: it was made, and the answer lost. */
+	if (code == -EEXIST && copies && gdrive->step == COPY_COPY)
+		return gdrive_next(op, COPY_CHECK);
+	return CLOUD_STEP_FAIL;
+}
