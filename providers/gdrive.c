@@ -246,17 +246,34 @@ walk_under_way(const struct cloud_op *op)
 	return NULL;
 }
 
+/* The revision is not sent as it should be: then the file itself, which is looked at afterwards. */
+static bool
+read_file_instead(const struct cloud_op *op)
+{
+	struct gdrive_op *gdrive = op->data;
+
+	if (gdrive->unpinned || !gdrive_walk(op)->node.is_pinned)
+		return false;
+	gdrive->unpinned = true;
+	return true;
+}
+
 static enum cloud_step
 gdrive_head(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
 	const struct gdrive_op *gdrive = op->data;
+	struct err why = ERR_INIT;
 	uint64_t size = 0;
 
 	if (op->kind != CLOUD_READ || walk_under_way(op) != NULL || gdrive->step != READ_MEDIA ||
 	    (res->status != 200 && res->status != 206))
 		return CLOUD_STEP_COLLECT;
-	if (object_check_range(op, res, &size, err) != 0)
+	if (object_check_range(op, res, &size, &why) != 0) {
+		if (read_file_instead(op))
+			return CLOUD_STEP_NEXT;
+		*err = why;
 		return CLOUD_STEP_FAIL;
+	}
 	if (size != op->entry.size) {
 		gdrive_refuse_version(op, op->path, err);
 		return CLOUD_STEP_FAIL;
@@ -339,8 +356,6 @@ usage_response(struct cloud_op *op, const struct http_response *res, struct err 
 static enum cloud_step
 gdrive_forgive(struct cloud_op *op, int code, const struct err *why, struct err *err)
 {
-	struct gdrive_op *gdrive = op->data;
-
 	switch (op->kind) {
 	case CLOUD_LIST:
 	case CLOUD_SETATTR:
@@ -348,11 +363,9 @@ gdrive_forgive(struct cloud_op *op, int code, const struct err *why, struct err 
 		    ? CLOUD_STEP_NEXT
 		    : CLOUD_STEP_FAIL;
 	case CLOUD_READ: /* who may read the file need not be allowed to read its revisions */
-		if ((code != -EACCES && code != -ENOENT) || gdrive->unpinned ||
-		    !gdrive_walk(op)->node.is_pinned)
-			return CLOUD_STEP_FAIL;
-		gdrive->unpinned = true;
-		return CLOUD_STEP_NEXT;
+		return (code == -EACCES || code == -ENOENT) && read_file_instead(op)
+		    ? CLOUD_STEP_NEXT
+		    : CLOUD_STEP_FAIL;
 	case CLOUD_MKDIR:
 		if (code == -ENOENT && gdrive_look_again(op))
 			return CLOUD_STEP_NEXT;

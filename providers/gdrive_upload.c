@@ -579,10 +579,16 @@ commit_response(
 	enum cloud_step step;
 	uint64_t there;
 	bool made;
+	int code;
 
 	if (gdrive->step == COMMIT_LOOK)
 		return look_response(op, res, err);
-	if (session_read(&there, &made, op, res, err) != 0)
+	code = session_read(&there, &made, op, res, err);
+	/* Should the trash take no new content. */
+	if (code == -EACCES && !up->is_new && !gdrive_walk(op)->has)
+		return object_refuse(err, -ENOENT, op->path,
+		    "the file that was to be overwritten has been removed since the upload was begun");
+	if (code != 0)
 		return provider_failed(err);
 	if (!made && gdrive->queries)
 		return object_refuse(

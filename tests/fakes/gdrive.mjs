@@ -67,7 +67,7 @@ function refuse(res, fault) {
 function resource(f) {
 	const last = f.revisions.at(-1);
 	return {
-		kind: 'drive#file', id: f.id, name: f.name, mimeType: f.mimeType, parents: f.parents, trashed: f.trashed, explicitlyTrashed: f.trashed,
+		kind: 'drive#file', id: f.id, name: f.name, mimeType: f.mimeType, parents: f.parents, trashed: isTrashed(f), explicitlyTrashed: f.trashed,
 		createdTime: f.createdTime, modifiedTime: f.modifiedTime, version: String(f.version), spaces: ['drive'], ownedByMe: f.driveId === undefined,
 		starred: false, description: f.description, properties: f.properties, appProperties: f.appProperties, driveId: f.driveId,
 		capabilities: { canEdit: true, canDownload: true, canReadRevisions: !viewed.includes(f.name) },

@@ -84,7 +84,8 @@ const dir = (await drive.files.create({ requestBody: { name: 'dir', parents: [to
 const moved = await drive.files.update({ fileId: copied.data.id, addParents: dir, removeParents: top, requestBody: { name: 'moved' }, fields: 'name,parents' });
 assert.deepEqual(moved.data, { name: 'moved', parents: [dir] });
 await drive.files.update({ fileId: dir, requestBody: { trashed: true } });
-assert.equal((await drive.files.get({ fileId: copied.data.id, fields: 'trashed' })).data.trashed, false);
+const inTrash = await drive.files.get({ fileId: copied.data.id, fields: 'trashed,explicitlyTrashed' });
+assert.deepEqual(inTrash.data, { trashed: true, explicitlyTrashed: false });
 assert.equal((await drive.files.list({ q: `'${top}' in parents and trashed = false and name = 'dir'` })).data.files.length, 0);
 await drive.files.delete({ fileId: other });
 await fails(404, 'notFound', drive.files.get({ fileId: other }));

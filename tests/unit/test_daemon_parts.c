@@ -1,10 +1,14 @@
 /* What the queue and the accounts decide by themselves: backoff, endpoints, the map by id. */
 #include "daemon/idmap.h"
 #include "daemon/retry.h"
+#include "daemon/upload_seal.h"
 #include "src/endpoint.h"
+#include "src/paths.h"
 #include "tests/unit/check.h"
+#include "tests/unit/scratch.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void
 backoff_doubles_up_to_a_limit(void **state)
@@ -103,6 +107,34 @@ idmaps(void **state)
 	assert_null(idmap_get(&map, "x"));
 }
 
+static void
+uploads_are_sealed(void **state)
+{
+	static const char id[] = "1 2 3 https://host/upload?upload_id=secret";
+	struct checkpoint *c = checkpoint_new();
+	char *dir = scratch_make(), *path = paths_join(dir, "master.key");
+	struct seal_key *key = NULL;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(seal_key_load(&key, path, true, &err), 0);
+	assert_int_equal(upload_seal(c, key, "change", &err), 0); /* an intent has none */
+	assert_null(c->upload);
+	c->upload = xstrdup(id);
+	assert_int_equal(upload_unseal(c, key, "change", &err), 0); /* of an older version */
+	assert_string_equal(c->upload, id);
+	assert_int_equal(upload_seal(c, key, "change", &err), 0);
+	assert_null(strstr(c->upload, "secret"));
+	assert_int_equal(upload_unseal(c, key, "another", &err), -EBADMSG);
+	assert_int_equal(upload_unseal(c, key, "change", &err), 0);
+	assert_string_equal(c->upload, id);
+	xstrset(&c->upload, "sealed ?");
+	assert_int_equal(upload_unseal(c, key, "change", &err), -EBADMSG);
+	seal_key_free(key);
+	scratch_remove(dir);
+	free(path);
+	checkpoint_free(c);
+}
+
 int
 main(void)
 {
@@ -111,6 +143,7 @@ main(void)
 	    cmocka_unit_test(backoff_of_nothing),
 	    cmocka_unit_test(endpoints),
 	    cmocka_unit_test(idmaps),
+	    cmocka_unit_test(uploads_are_sealed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -374,6 +374,11 @@ test_read(void **state)
 	assert_int_equal(
 	    bench_answer(&b, 206, "Content-Range: bytes 1-2/3", ""), CLOUD_STEP_STREAM);
 	assert_int_equal(gdrive_driver.response(&b.op, &b.response, &b.err), CLOUD_STEP_DONE);
+	/* Where a revision is sent whole only, the file itself is read. */
+	assert_int_equal(bench_answer(&b, 200, "Content-Length: 3", ""), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/f1?alt=media&supportsAllDrives=true");
+	assert_int_equal(bench_answer(&b, 200, "Content-Length: 3", ""), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EPROTO);
 	/* Another size: it is not that file's content. */
 	assert_int_equal(bench_answer(&b, 206, "Content-Range: bytes 1-2/4", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -ESTALE);
