@@ -377,7 +377,7 @@ gdrive_forgive(struct cloud_op *op, int code, const struct err *why, struct err 
 		gdrive_was_removed(op, gdrive_walk(op));
 		return CLOUD_STEP_DONE;
 	case CLOUD_COPY:
-	case CLOUD_MOVE: return gdrive_copy_forgive(op, code);
+	case CLOUD_MOVE: return gdrive_copy_forgive(op, code, why);
 	default: return CLOUD_STEP_FAIL;
 	}
 }

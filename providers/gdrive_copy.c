@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { COPY_COPY, COPY_CHECK, COPY_UNDO };
-enum { MOVE_LIST, MOVE_MOVE, MOVE_TRASH };
+enum { MOVE_LIST, MOVE_TRASH, MOVE_MOVE, MOVE_RESTORE };
 
 static struct gdrive_walk *
 other_walk(const struct cloud_op *op)
@@ -97,7 +97,8 @@ ask_move(struct cloud_op *op, struct http_request *req)
 	gdrive_body(req, change);
 }
 
-/* What is there already goes when the other has its name: nothing can be lost in between. */
+/* What is there already goes to the trash first, and comes back if the move fails: a move that was
+   cut off can be repeated then.  Two files of one name could not be told apart. */
 enum cloud_step
 gdrive_put_move(struct cloud_op *op, struct http_request *req, struct err *err)
 {
@@ -110,13 +111,16 @@ gdrive_put_move(struct cloud_op *op, struct http_request *req, struct err *err)
 	if (to->has && strcmp(to->node.id, from->node.id) == 0)
 		return CLOUD_STEP_DONE;
 	if (gdrive->step == MOVE_LIST && !(to->has && to->node.is_directory))
-		gdrive->step = MOVE_MOVE;
+		gdrive->step = to->has ? MOVE_TRASH : MOVE_MOVE;
 	switch (gdrive->step) {
 	case MOVE_LIST:
 		gdrive_ask_list(req, op->account->data, to->node.id, "", gdrive->next, 1);
 		break;
 	case MOVE_MOVE: ask_move(op, req); break;
-	default: gdrive_ask_remove(op, req, &to->node); break;
+	default:
+		gdrive_ask_change(op, req, to->node.id,
+		    json_pack("{s:b}", "trashed", (int)(gdrive->step == MOVE_TRASH)));
+		break;
 	}
 	return CLOUD_STEP_SEND;
 }
@@ -153,31 +157,45 @@ gdrive_move_response(struct cloud_op *op, const struct http_response *res, struc
 	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
 	const struct gdrive_op *gdrive = op->data;
 
-	if (gdrive->step == MOVE_LIST)
-		return gdrive_empty_response(op, op->path2, res, MOVE_MOVE, err);
-	if (gdrive->step == MOVE_MOVE) {
-		gdrive_was_removed(op, from);
-		gdrive_was_removed(op, to);
-		if (to->has)
-			return gdrive_next(op, MOVE_TRASH);
+	switch (gdrive->step) {
+	case MOVE_LIST: return gdrive_empty_response(op, op->path2, res, MOVE_TRASH, err);
+	case MOVE_TRASH: gdrive_was_removed(op, to); return gdrive_next(op, MOVE_MOVE);
+	case MOVE_RESTORE: *err = gdrive->why; return CLOUD_STEP_FAIL;
+	default: break;
 	}
+	gdrive_was_removed(op, from);
+	gdrive_was_removed(op, to);
 	gdrive_was_made(op, to, &from->node);
 	return CLOUD_STEP_DONE;
 }
 
+static enum cloud_step
+move_forgive(struct cloud_op *op, int code, const struct err *why)
+{
+	struct gdrive_op *gdrive = op->data;
+	bool trashed = other_walk(op)->has;
+
+	if (gdrive->step == MOVE_TRASH && code == -ENOENT)
+		return gdrive_next(op, MOVE_MOVE);
+	if (gdrive->step != MOVE_MOVE || err_is_transient(code) || code == -EKEYEXPIRED)
+		return CLOUD_STEP_FAIL;
+	if (!trashed)
+		return code == -ENOENT && gdrive_look_again(op) ? CLOUD_STEP_NEXT : CLOUD_STEP_FAIL;
+	gdrive->why = *why;
+	return gdrive_next(op, MOVE_RESTORE);
+}
+
 enum cloud_step
-gdrive_copy_forgive(struct cloud_op *op, int code)
+gdrive_copy_forgive(struct cloud_op *op, int code, const struct err *why)
 {
 	const struct gdrive_op *gdrive = op->data;
-	bool copies = op->kind == CLOUD_COPY;
 
-	if (code == -ENOENT && !copies && gdrive->step == MOVE_TRASH)
-		return CLOUD_STEP_DONE;
-	if (code == -ENOENT && gdrive->step == (copies ? COPY_COPY : MOVE_MOVE) &&
-	    gdrive_look_again(op))
+	if (op->kind == CLOUD_MOVE)
+		return move_forgive(op, code, why);
+	if (gdrive->step != COPY_COPY)
+		return CLOUD_STEP_FAIL;
+	if (code == -ENOENT && gdrive_look_again(op))
 		return CLOUD_STEP_NEXT;
 	/* The id is in use: it was made, and the answer lost. */
-	if (code == -EEXIST && copies && gdrive->step == COPY_COPY)
-		return gdrive_next(op, COPY_CHECK);
-	return CLOUD_STEP_FAIL;
+	return code == -EEXIST ? gdrive_next(op, COPY_CHECK) : CLOUD_STEP_FAIL;
 }

@@ -58,7 +58,7 @@ struct gdrive_op {
 	char url[GDRIVE_URL_MAX]; /* of its session */
 	uint64_t skip, end; /* UPLOAD_PART */
 	bool queries; /* it asks the session what is there */
-	int failed; /* what it ends with when the step is done */
+	struct err why; /* MOVE: failed so, and ends with it when what was there is back */
 	char next[GDRIVE_NEXT_MAX]; /* of a list */
 };
 
@@ -104,7 +104,7 @@ enum cloud_step gdrive_put_move(struct cloud_op *, struct http_request *, struct
 enum cloud_step gdrive_copy_response(struct cloud_op *, const struct http_response *, struct err *);
 enum cloud_step gdrive_move_response(struct cloud_op *, const struct http_response *, struct err *);
 /* An answer that is an error by its status, but not by what the op wants; else FAIL. */
-enum cloud_step gdrive_copy_forgive(struct cloud_op *, int code);
+enum cloud_step gdrive_copy_forgive(struct cloud_op *, int code, const struct err *why);
 
 /* gdrive_walk.c */
 /* What is to be asked next.  ASK_NOTHING: both walks are over. */

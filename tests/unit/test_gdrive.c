@@ -527,15 +527,22 @@ test_copy_and_move(void **state)
 	bench_expect(&b, "GET", FILES "/f2" ONE);
 	assert_int_equal(
 	    bench_answer(&b, 200, "", FILE_OF("f2", "move-to", "top")), CLOUD_STEP_NEXT);
-	bench_expect(&b, "PATCH", FILES "/f1" ONE);
-	expect_body(&b, "{\"name\":\"move-to\",\"modifiedTime\":\"2013-05-24T00:00:00.123Z\"}");
-	assert_int_equal(
-	    bench_answer(&b, 200, "", FILE_OF("f1", "move-to", "top")), CLOUD_STEP_NEXT);
-	/* What had the name goes last. */
+	/* What has the name goes to the trash, and comes back if the other cannot come. */
 	bench_expect(&b, "PATCH", FILES "/f2" ONE);
 	expect_body(&b, "{\"trashed\":true}");
 	assert_int_equal(
-	    bench_answer(&b, 200, "", FILE_OF("f2", "move-to", "top")), CLOUD_STEP_DONE);
+	    bench_answer(&b, 200, "", FILE_OF("f2", "move-to", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PATCH", FILES "/f1" ONE);
+	expect_body(&b, "{\"name\":\"move-to\",\"modifiedTime\":\"2013-05-24T00:00:00.123Z\"}");
+	assert_int_equal(bench_answer(&b, 503, "", ""), CLOUD_STEP_RETRY);
+	bench_expect(&b, "PATCH", FILES "/f1" ONE);
+	assert_int_equal(
+	    bench_answer(&b, 403, "", REFUSED("insufficientFilePermissions")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PATCH", FILES "/f2" ONE);
+	expect_body(&b, "{\"trashed\":false}");
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FILE_OF("f2", "move-to", "top")), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EACCES);
 	bench_close(&b);
 }
 
