@@ -57,7 +57,8 @@ gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *err)
 		return err_set(err, -EPROTO, "the answer describes no file");
 	snprintf(out->id, sizeof out->id, "%s", id);
 	snprintf(out->parent, sizeof out->parent, "%s", parent == NULL ? "" : parent);
-	snprintf(out->created, sizeof out->created, "%s", file_text(file, "createdTime"));
+	if (object_is_header_value(file_text(file, "createdTime")))
+		snprintf(out->created, sizeof out->created, "%s", file_text(file, "createdTime"));
 	snprintf(out->upload, sizeof out->upload, "%s", upload);
 	out->trashed = json_is_true(json_object_get(file, "trashed"));
 	out->is_directory = strcmp(type, GDRIVE_FOLDER) == 0;

@@ -220,6 +220,8 @@ function create(meta, content, params, copied) {
 	if (parents.length !== 1) throw new Fault(403, 'multipleParentsNotSupported', 'A file has exactly one parent.');
 	const parent = find(parents[0], params);
 	if (parent.mimeType !== FOLDER) throw new Fault(403, 'parentNotAFolder', 'The specified parent is not a folder.');
+	if (meta.id !== undefined && meta.mimeType?.startsWith('application/vnd.google-apps.') && meta.mimeType !== FOLDER)
+		throw new Fault(400, 'invalid', 'Generated ids are not for documents of Google.');
 	const f = { ...folder(claim(meta.id), meta.name ?? 'Untitled', [parent.id], parent.driveId), mimeType: 'application/octet-stream', ...copied };
 	if (meta.createdTime) f.createdTime = stamp(meta.createdTime);
 	apply(f, meta);

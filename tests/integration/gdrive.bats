@@ -189,6 +189,18 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	[ "$(skyferry ls drive:d)" = h ]
 }
 
+@test "many at once into directories that are not there yet: each is made once" {
+	local i
+	for i in {1..24}; do
+		echo "$i" >"$home/from/$i"
+		api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"'"$i"'","destinationAccountId":"drive","destinationPath":"new/deep/'"$i"'"}' >/dev/null
+	done
+	skyferry transfer wait --all --timeout 60
+	[ "$(files new length) $(files deep length)" = "1 1" ]
+	skyferry cp -q -r drive:new/deep back:
+	diff -r "$home/from" "$home/back/deep"
+}
+
 @test "lists that are behind make no twins either" {
 	echo one >"$home/from/f"
 	control lag '{"names":["f","d"]}' >/dev/null
