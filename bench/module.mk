@@ -1,6 +1,6 @@
 # Benchmarks: built by `make bench`, run by bench/run; not part of the tests.
 bench_programs = bench/bench_store bench/creates bench/origin bench/relay_curl
-EXTRA_PROGRAMS = $(bench_programs)
+EXTRA_PROGRAMS += $(bench_programs)
 bench_bench_store_SOURCES = bench/bench_store.c
 bench_bench_store_LDADD = libdaemon.a $(SKY_LIBS) $(LMDB_LIBS)
 bench_creates_SOURCES = bench/creates.c
