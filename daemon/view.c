@@ -226,6 +226,7 @@ view_entry(const struct entry *e)
 	field_set_str(out, "contentType", e->content_type);
 	if (e->digests.have != 0)
 		field_set(out, "hashes", digests_to_json(&e->digests));
+	field_set(out, "metadata", json_deep_copy(e->metadata));
 	return out;
 }
 

@@ -517,8 +517,8 @@ const struct cloud_driver azure_driver = {
     .name = "azure",
     .title = "Azure Blob Storage",
     .transport = CLOUD_HTTP,
-    .features = CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_CAN_PULL | CLOUD_KEEPS_MTIME |
-	CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+    .features = CLOUD_CAN_COPY | CLOUD_KEEPS_METADATA | CLOUD_CAN_LINK | CLOUD_CAN_PULL |
+	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
     .limits = {.put_max = AZURE_PUT_MAX,
 	.part_min = AZURE_PART_MIN,
 	.part_max = AZURE_BLOCK_MAX,

@@ -224,6 +224,7 @@ azure_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t 
 	entry->version = etag == NULL ? NULL : object_version(etag);
 	entry->content_type = xstrdup_null(http_header_get(&res->headers, "Content-Type"));
 	entry->mode = object_mode(http_header_get(&res->headers, "x-ms-meta-mode"));
+	object_take_metadata(entry, &res->headers, "x-ms-meta-");
 	if (mtime == NULL || clock_parse_ns(&entry->mtime_ns, mtime) != 0)
 		entry->mtime_ns = object_modified(res);
 	/* Of a range, Content-MD5 would be that of the range. */

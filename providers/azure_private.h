@@ -10,10 +10,11 @@
 #define MIB ((uint64_t)1 << 20)
 
 /* "Scalability and performance targets for Blob Storage", for versions from 2019-12-12 on. */
-#define AZURE_PUT_MAX    (5000 * MIB)
-#define AZURE_BLOCK_MAX  (4000 * MIB)
-#define AZURE_BLOCKS_MAX 50000
-#define AZURE_PART_SIZE  (8 * MIB) /* over 4 MiB, where "high-throughput block blobs" begin */
+#define AZURE_PUT_MAX      (5000 * MIB)
+#define AZURE_METADATA_MAX 8000 /* "Setting and retrieving metadata": 8 KiB, with what we write */
+#define AZURE_BLOCK_MAX    (4000 * MIB)
+#define AZURE_BLOCKS_MAX   50000
+#define AZURE_PART_SIZE    (8 * MIB) /* over 4 MiB, where "high-throughput block blobs" begin */
 #define AZURE_PART_MIN                                                                             \
 	((uint64_t)64 << 10) /* there is none; smaller ones cost more than they bring */
 #define AZURE_COPY_MAX                                                                             \

@@ -1,4 +1,5 @@
 #include "providers/azure_request.h"
+#include "providers/azure_private.h"
 #include "providers/content_type.h"
 #include "providers/object.h"
 #include "src/clock.h"
@@ -32,6 +33,7 @@ azure_put_attributes(struct http_request *req, const struct cloud_op *op)
 		    clock_format_ns(when, sizeof when, put->mtime_ns));
 	if (put->mode != 0)
 		http_request_header(req, "x-ms-meta-mode", "%04o", put->mode & 07777);
+	object_put_metadata(req, put, "x-ms-meta-", AZURE_METADATA_MAX, true);
 	if (azure->tier != NULL)
 		http_request_header(req, "x-ms-access-tier", "%s", azure->tier);
 }

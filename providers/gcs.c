@@ -504,8 +504,8 @@ const struct cloud_driver gcs_driver = {
     .name = "gcs",
     .title = "Google Cloud Storage",
     .transport = CLOUD_HTTP,
-    .features = CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE |
-	CLOUD_CAN_SETATTR | CLOUD_CHECKS_PUT,
+    .features = CLOUD_KEEPS_METADATA | CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME |
+	CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR | CLOUD_CHECKS_PUT,
     .limits = {.put_max = GCS_PUT_MAX,
 	.part_min = S3_PART_MIN,
 	.part_max = S3_PART_MAX,

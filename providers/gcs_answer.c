@@ -191,6 +191,7 @@ gcs_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t si
 	if (!gcs_take_mtime(entry, http_header_get(headers, "x-goog-meta-mtime"),
 		http_header_get(headers, "x-goog-meta-goog-reserved-file-mtime")))
 		entry->mtime_ns = object_modified(res);
+	object_take_metadata(entry, headers, "x-goog-meta-");
 	gcs_take_hashes(&entry->digests, res); /* of the whole, of a range too */
 }
 

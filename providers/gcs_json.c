@@ -80,7 +80,8 @@ take_object(struct entry *entry, const json_t *object, struct err *err)
 	const json_t *metadata = json_object_get(object, "metadata");
 	const char *created = text_of(object, "timeCreated");
 	const char *version = text_of(object, "generation");
-	const char *mode = text_of(metadata, "mode");
+	const char *mode = text_of(metadata, "mode"), *name;
+	json_t *value;
 
 	entry->kind = ENTRY_FILE;
 	entry->size = number_of(object, "size");
@@ -91,6 +92,10 @@ take_object(struct entry *entry, const json_t *object, struct err *err)
 	xstrset(&entry->content_type, text_of(object, "contentType"));
 	take_digest(&entry->digests, HASH_MD5, text_of(object, "md5Hash"));
 	take_digest(&entry->digests, HASH_CRC32C, text_of(object, "crc32c"));
+	json_object_foreach (json_object_get(object, "metadata"), name, value) {
+		if (json_is_string(value))
+			object_take_metadatum(entry, name, json_string_value(value));
+	}
 	entry->mode =
 	    object_mode(mode != NULL ? mode : text_of(metadata, "goog-reserved-posix-mode"));
 	if (!gcs_take_mtime(
@@ -243,8 +248,9 @@ json_t *
 gcs_json_attributes(const struct cloud_op *op)
 {
 	const struct cloud_put *put = &op->put;
-	json_t *object = json_object(), *metadata = json_object();
+	json_t *object = json_object(), *metadata = json_object(), *value;
 	char when[36], mode[5];
+	const char *name;
 
 	if (put->mtime_ns != ENTRY_NO_TIME)
 		json_object_set_new(metadata, "mtime",
@@ -252,6 +258,10 @@ gcs_json_attributes(const struct cloud_op *op)
 	snprintf(mode, sizeof mode, "%04o", put->mode & 07777);
 	if (put->mode != 0)
 		json_object_set_new(metadata, "mode", json_string(mode));
+	json_object_foreach (put->metadata, name, value) {
+		if (!object_is_own_metadatum(name))
+			json_object_set(metadata, name, value);
+	}
 	json_object_set_new(object, "metadata", metadata);
 	if (op->kind != CLOUD_SETATTR)
 		json_object_set_new(object, "contentType",

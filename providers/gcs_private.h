@@ -8,8 +8,9 @@
 #include "providers/object.h"
 #include "providers/s3_multipart.h"
 
-#define GCS_PUT_MAX   ((uint64_t)5 << 30) /* 5 TiB are taken, but begin again when they fail */
-#define GCS_PART_SIZE ((uint64_t)16 << 20)
+#define GCS_METADATA_MAX 8000 /* "Object metadata": 8 KiB, with what we write */
+#define GCS_PUT_MAX      ((uint64_t)5 << 30) /* 5 TiB are taken, but begin again when they fail */
+#define GCS_PART_SIZE    ((uint64_t)16 << 20)
 
 /* Which of the requests of an op is due: what each is, the kinds say. */
 enum gcs_step { GCS_FIRST, GCS_SECOND, GCS_THIRD, GCS_FOURTH };

@@ -1,5 +1,6 @@
 #include "providers/gcs_request.h"
 #include "providers/content_type.h"
+#include "providers/gcs_private.h"
 #include "providers/object.h"
 #include "src/clock.h"
 #include <stdlib.h>
@@ -69,6 +70,7 @@ gcs_put_attributes(struct http_request *req, const struct cloud_op *op)
 		    clock_format_ns(when, sizeof when, put->mtime_ns));
 	if (put->mode != 0)
 		http_request_header(req, "x-goog-meta-mode", "%04o", put->mode & 07777);
+	object_put_metadata(req, put, "x-goog-meta-", GCS_METADATA_MAX, false);
 	if (class != NULL)
 		http_request_header(req, "x-goog-storage-class", "%s", class);
 }

@@ -62,6 +62,12 @@ memory_put_attributes(struct cloud_op *op, struct http_request *req)
 		http_request_header(req, "X-Memory-Mtime", "%" PRId64, op->put.mtime_ns);
 	if (op->put.mode != 0)
 		http_request_header(req, "X-Memory-Mode", "%o", op->put.mode);
+	if (op->put.metadata != NULL) {
+		char *text = json_dumps(op->put.metadata, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+		http_request_header(req, "X-Memory-Metadata", "%s", text);
+		free(text);
+	}
 	if (op->put.content_type != NULL)
 		http_request_header(req, "Content-Type", "%s", op->put.content_type);
 	if (op->put.no_replace)
@@ -504,8 +510,9 @@ const struct cloud_driver memory_driver = {
     .name = "memory",
     .title = "Objects in memory (for tests)",
     .transport = CLOUD_MEMORY,
-    .features = CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR | CLOUD_HAS_DIRECTORIES |
-	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR | CLOUD_TEST_ONLY,
+    .features = CLOUD_KEEPS_METADATA | CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR |
+	CLOUD_HAS_DIRECTORIES | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR |
+	CLOUD_TEST_ONLY,
     .limits = {.put_max = (uint64_t)1 << 30,
 	.part_min = 1024,
 	.part_max = (uint64_t)1 << 30,

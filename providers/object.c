@@ -1,6 +1,7 @@
 #include "providers/object.h"
 #include "providers/providers.h"
 #include "src/clock.h"
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,93 @@ object_is_header_value(const char *text)
 bool
 object_has_attributes(const struct cloud_put *put)
 {
-	return put->mtime_ns != ENTRY_NO_TIME || put->mode != 0 || put->content_type != NULL;
+	return put->mtime_ns != ENTRY_NO_TIME || put->mode != 0 || put->content_type != NULL ||
+	    put->metadata != NULL;
+}
+
+bool
+object_is_own_metadatum(const char *name)
+{
+	/* Google's are those of its own tool; Azure's marks a directory. */
+	static const char *const own[] = {"mtime", "mode", "goog-reserved-file-mtime",
+	    "goog-reserved-posix-mode", "hdi_isfolder"};
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+		if (strcasecmp(name, own[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+object_take_metadatum(struct entry *entry, const char *name, const char *value)
+{
+	CLEANUP(cleanup_free) char *lower = xstrdup(name);
+
+	if (*name == '\0' || object_is_own_metadatum(name) || !object_is_header_value(value))
+		return;
+	for (char *c = lower; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+	if (entry->metadata == NULL)
+		entry->metadata = json_object();
+	json_object_set_new(entry->metadata, lower, json_string(value));
+}
+
+void
+object_take_metadata(struct entry *entry, const struct http_headers *headers, const char *prefix)
+{
+	const struct http_header *header;
+	size_t len = strlen(prefix);
+
+	TAILQ_FOREACH (header, headers, next) {
+		if (strncasecmp(header->name, prefix, len) == 0)
+			object_take_metadatum(entry, header->name + len, header->value);
+	}
+}
+
+/* The name as a header's rest, or NULL if it cannot be one (RFC 9110, 5.6.2).  Caller frees. */
+static char *
+metadatum_name(const char *name, bool identifiers)
+{
+	char *out = xstrdup(name);
+
+	for (char *c = out; *c != '\0'; c++) {
+		if (identifiers && (*c == '-' || *c == '.'))
+			*c = '_';
+		if (isalnum((unsigned char)*c) || *c == '_' ||
+		    (!identifiers && strchr("!#$%&'*+-.^`|~", *c) != NULL))
+			continue;
+		free(out);
+		return NULL;
+	}
+	if (*out != '\0' && !(identifiers && isdigit((unsigned char)*out)))
+		return out;
+	free(out);
+	return NULL;
+}
+
+void
+object_put_metadata(struct http_request *req, const struct cloud_put *put, const char *prefix,
+    size_t most, bool identifiers)
+{
+	const char *key;
+	json_t *item;
+
+	json_object_foreach (put->metadata, key, item) {
+		const char *value = json_string_value(item);
+		char *name = metadatum_name(key, identifiers);
+		size_t len =
+		    name == NULL || value == NULL ? SIZE_MAX : strlen(name) + strlen(value);
+
+		if (len <= most && !object_is_own_metadatum(name) &&
+		    object_is_header_value(value)) {
+			CLEANUP(cleanup_free) char *header = xasprintf("%s%s", prefix, name);
+
+			http_request_header(req, header, "%s", value);
+			most -= len;
+		}
+		free(name);
+	}
 }
 
 void

@@ -26,6 +26,19 @@ bool object_is_header_value(const char *text);
 /* Does a write say anything of what it writes?  A copy that does not keeps what its source has. */
 bool object_has_attributes(const struct cloud_put *);
 
+/* Headers that begin with prefix ("x-amz-meta-") are the entry's metadata, except mtime, mode and
+   what other programs write for those. */
+void object_take_metadata(struct entry *, const struct http_headers *, const char *prefix);
+/* The same of one name and value. */
+void object_take_metadatum(struct entry *, const char *name, const char *value);
+/* put.metadata as headers that begin with prefix: `most` bytes of names and values, and of those
+   what a header can hold.  identifiers: names are made of letters, digits and '_' only ('-' and '.'
+   become that). */
+void object_put_metadata(struct http_request *, const struct cloud_put *, const char *prefix,
+    size_t most, bool identifiers);
+/* Is it a name that we write ourselves, or others for the same? */
+bool object_is_own_metadatum(const char *name);
+
 /* READ: the range that is wanted, into the header `name`; nothing if that is all of it. */
 void object_put_range(struct http_request *, const struct cloud_op *, const char *name);
 /* READ: what the content must be a version of, or NULL: what a failed answer began with is what it

@@ -481,8 +481,8 @@ const struct cloud_driver s3_driver = {
     .name = "s3",
     .title = "Amazon S3 and compatible",
     .transport = CLOUD_HTTP,
-    .features =
-	CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+    .features = CLOUD_CAN_COPY | CLOUD_KEEPS_METADATA | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME |
+	CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
     .limits = {.put_max = S3_PUT_MAX,
 	.part_min = S3_PART_MIN,
 	.part_max = S3_PART_MAX,

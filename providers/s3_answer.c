@@ -277,6 +277,7 @@ s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t siz
 		s3_take_crc32c(
 		    &entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
 	entry->mode = object_mode(http_header_get(&res->headers, "x-amz-meta-mode"));
+	object_take_metadata(entry, &res->headers, "x-amz-meta-");
 	if (mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime))
 		entry->mtime_ns = object_modified(res);
 }

@@ -8,9 +8,10 @@
 #include "providers/s3_request.h"
 #include "providers/s3_xml.h"
 
-#define S3_PUT_MAX   ((uint64_t)5 << 30) /* PutObject: "up to 5 GB" */
-#define S3_COPY_MAX  ((uint64_t)5 << 30) /* CopyObject, UploadPartCopy: the same */
-#define S3_PART_SIZE ((uint64_t)16 << 20) /* "S3 performance guidelines": 8 to 16 MB */
+#define S3_PUT_MAX      ((uint64_t)5 << 30) /* PutObject: "up to 5 GB" */
+#define S3_METADATA_MAX 1900 /* "Working with object metadata": 2 KB, with what we write */
+#define S3_COPY_MAX     ((uint64_t)5 << 30) /* CopyObject, UploadPartCopy: the same */
+#define S3_PART_SIZE    ((uint64_t)16 << 20) /* "S3 performance guidelines": 8 to 16 MB */
 
 enum s3_step {
 	S3_FIRST,

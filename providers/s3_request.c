@@ -1,6 +1,7 @@
 #include "providers/s3_request.h"
 #include "providers/content_type.h"
 #include "providers/object.h"
+#include "providers/s3_private.h"
 #include "providers/sigv4.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ s3_put_attributes(struct http_request *req, const struct cloud_op *op)
 		    put->mtime_ns < 0 ? "-" : "", ns / NSEC, ns % NSEC);
 	if (put->mode != 0)
 		http_request_header(req, "x-amz-meta-mode", "%04o", put->mode & 07777);
+	object_put_metadata(req, put, "x-amz-meta-", S3_METADATA_MAX, false);
 }
 
 void

@@ -73,10 +73,10 @@ enum cloud_feature {
 	CLOUD_KEEPS_MODE = 1 << 5,
 	CLOUD_CAN_SETATTR = 1 << 6, /* without rewriting the content */
 	CLOUD_TEST_ONLY = 1 << 7, /* not offered to users */
-	CLOUD_CAN_LINK = 1 << 9,
-	CLOUD_CAN_PULL = 1 << 10, /* COPY and COPY_PART from a link */
 	CLOUD_CHECKS_PUT =
 	    1 << 8, /* PUT: the cloud refuses content that is not what put.digests says */
+	CLOUD_CAN_LINK = 1 << 9,
+	CLOUD_CAN_PULL = 1 << 10, /* COPY and COPY_PART from a link */
 	CLOUD_UPLOADS_UNTOLD =
 	    1 << 11, /* an upload cannot be asked for its parts: STATUS tells only whether it is
 		       there, and parts that were answered for are there.  The cloud says nothing of
@@ -84,6 +84,7 @@ enum cloud_feature {
 		       in hex.  The part with the end of the file is sent when all others are there
 		       */
 	CLOUD_VERSIONS_UNIQUE = 1 << 12, /* no two objects ever have one version */
+	CLOUD_KEEPS_METADATA = 1 << 13, /* put.metadata, as far as it has room for it */
 };
 
 enum cloud_step {
@@ -211,6 +212,8 @@ struct cloud_put {
 	int64_t mtime_ns; /* ENTRY_NO_TIME: none */
 	unsigned mode; /* 0: none */
 	char *content_type; /* NULL: the driver guesses from the name, or leaves it out */
+	json_t *metadata; /* as an entry's; what the cloud cannot hold is left out; owned, or NULL
+			   */
 	bool no_replace; /* -EEXIST if the path exists */
 	struct digests digests; /* PUT: what is known of the content beforehand; have 0: nothing */
 	char *temp_id; /* unique to the change: names temporaries and upload sessions */

@@ -46,6 +46,7 @@ cloud_op_free(struct cloud_op *op)
 	free(op->path2);
 	free(op->version);
 	free(op->put.content_type);
+	json_decref(op->put.metadata);
 	free(op->put.temp_id);
 	mem_wipe_free(op->link);
 	free(op->upload);

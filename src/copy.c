@@ -343,6 +343,8 @@ copy_op_new(const struct copy *c, enum cloud_op_kind kind)
 					     : 0;
 	if (c->source.whole)
 		op->put.digests = c->source.entry.digests;
+	if (c->preserve && c->source.whole)
+		op->put.metadata = json_deep_copy(c->source.entry.metadata);
 	if (c->content_type != NULL)
 		op->put.content_type = xstrdup(c->content_type);
 	else if (c->preserve && c->source.whole)

@@ -20,6 +20,7 @@ entry_fini(struct entry *e)
 	free(e->path);
 	free(e->version);
 	free(e->content_type);
+	json_decref(e->metadata);
 	entry_init(e);
 }
 
@@ -31,6 +32,7 @@ entry_copy(struct entry *to, const struct entry *from)
 	copy.path = xstrdup_null(from->path);
 	copy.version = xstrdup_null(from->version);
 	copy.content_type = xstrdup_null(from->content_type);
+	copy.metadata = json_deep_copy(from->metadata); /* the other may be another thread's */
 	entry_fini(to);
 	*to = copy;
 }
@@ -114,6 +116,7 @@ entry_to_json(const struct entry *e)
 	field_set_str(json, "contentType", e->content_type);
 	if (e->digests.have != 0)
 		field_set(json, "hashes", digests_to_json(&e->digests));
+	field_set(json, "metadata", json_deep_copy(e->metadata));
 	return json;
 }
 
@@ -145,6 +148,8 @@ entry_read(struct entry *e, const json_t *json, struct err *err)
 	e->kind = strcmp(kind, "directory") == 0 ? ENTRY_DIRECTORY : ENTRY_FILE;
 	e->mode = (unsigned)mode;
 	digests_from_json(&e->digests, hashes);
+	if (json_is_object(json_object_get(json, "metadata")))
+		e->metadata = json_deep_copy(json_object_get(json, "metadata"));
 	return 0;
 }
 

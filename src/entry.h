@@ -19,6 +19,8 @@ struct entry {
 	char *version; /* pins the content (an etag, a generation); opaque; NULL if unknown */
 	char *content_type; /* or NULL */
 	struct digests digests; /* what the cloud says of the content */
+	json_t *metadata; /* what its user has written to it: {"name": "value"}, names in lower
+			     case; NULL: nothing, or not told; owned */
 };
 
 void entry_init(struct entry *);

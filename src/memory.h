@@ -15,10 +15,9 @@
  *   HEAD path         the entry of a file or directory; If-Match -> 200
  *   GET path?list     {"entries": [...], "more": bool}; &after=NAME, &limit=N -> 200
  *   GET ?usage        {"total", "used", "available"} -> 200
- *   PUT path          X-Memory-Mtime (ns), X-Memory-Mode (octal), Content-Type,
- *                     If-None-Match: *; parents are made -> 201
- *   PATCH path        X-Memory-Mtime, X-Memory-Mode -> 200
- *   DELETE path       a file; ?directory: an empty directory; If-Match -> 204
+ *   PUT path          X-Memory-Mtime (ns), X-Memory-Mode (octal), X-Memory-Metadata (JSON),
+ * Content-Type, If-None-Match: *; parents are made -> 201 PATCH path        X-Memory-Mtime,
+ * X-Memory-Mode -> 200 DELETE path       a file; ?directory: an empty directory; If-Match -> 204
  *   COPY, MOVE path   Destination (encoded path), If-Match, If-None-Match: * -> 201
  *   MKCOL path        with parents; one that is there is fine -> 201
  *

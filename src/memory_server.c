@@ -283,11 +283,16 @@ memory_ask_attributes(const struct memory_ask *ask, struct entry *entry)
 {
 	const char *mtime = http_header_get(ask->headers, "X-Memory-Mtime");
 	const char *mode = http_header_get(ask->headers, "X-Memory-Mode");
+	const char *metadata = http_header_get(ask->headers, "X-Memory-Metadata");
 
 	if (mtime != NULL)
 		entry->mtime_ns = strtoll(mtime, NULL, 10);
 	if (mode != NULL)
 		entry->mode = (unsigned)strtoul(mode, NULL, 8) & 07777;
+	if (metadata != NULL) {
+		json_decref(entry->metadata);
+		entry->metadata = json_loads(metadata, 0, NULL);
+	}
 }
 
 static void
@@ -494,6 +499,7 @@ server_copy(struct memory_server *server, const struct memory_ask *ask,
 	object->entry.mtime_ns = source.mtime_ns;
 	object->entry.mode = source.mode;
 	object->entry.content_type = xstrdup_null(source.content_type);
+	object->entry.metadata = json_deep_copy(source.metadata);
 	memory_ask_attributes(ask, &object->entry);
 	memory_answer_entry(answer, 201, &object->entry);
 	memory_blob_unref(blob);

@@ -329,6 +329,38 @@ case_remove(struct subject *s)
 	assert_int_equal(simple(s, CLOUD_REMOVE, "remove/file", new), -ENOENT);
 }
 
+/* Also what a copy by the cloud is given, beside a time, or is not. */
+static void
+case_metadata(struct subject *s)
+{
+	struct content content = {.text = "x",
+	    .put = {.mtime_ns = 1000000000000000000,
+		.metadata = json_pack("{s:s,s:s}", "color", "deep blue", "maker", "a test")}};
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+	struct cloud_op *op;
+
+	if (!can(s, CLOUD_KEEPS_METADATA)) {
+		json_decref(content.put.metadata);
+		skip();
+	}
+	make_directory(s, "metadata");
+	assert_int_equal(put_content(s, "metadata/file", &content, NULL, NULL), 0);
+	assert_int_equal(stat_entry(s, "metadata/file", &entry), 0);
+	assert_true(json_equal(entry.metadata, content.put.metadata));
+	if (can(s, CLOUD_CAN_COPY)) {
+		op = cloud_op_new(s->account, CLOUD_COPY, "metadata/copy");
+		op->from = s->account;
+		op->path2 = xstrdup("metadata/file");
+		op->put.mtime_ns = 1100000000000000000;
+		op->put.metadata = json_incref(content.put.metadata);
+		assert_int_equal(run(s, op), 0);
+		cloud_op_free(op);
+		assert_int_equal(stat_entry(s, "metadata/copy", &entry), 0);
+		assert_true(json_equal(entry.metadata, content.put.metadata));
+	}
+	json_decref(content.put.metadata);
+}
+
 static void
 case_attributes(struct subject *s)
 {
@@ -609,6 +641,7 @@ const struct conformance_case conformance_cases[] = {
     {"directories", case_directories},
     {"removal", case_remove},
     {"attributes", case_attributes},
+    {"metadata", case_metadata},
     {"copy", case_copy},
     {"move", case_move},
     {"setattr", case_setattr},

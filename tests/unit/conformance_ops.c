@@ -153,6 +153,7 @@ put_content(struct subject *s, const char *path, const struct content *content, 
 	op->length = flow.len;
 	op->put = content->put;
 	op->put.content_type = xstrdup_null(content->put.content_type);
+	op->put.metadata = json_incref(content->put.metadata);
 	op->put.temp_id = xstrdup("conformance");
 	flow_init(&flow, op);
 	code = run(s, op);

@@ -33,6 +33,8 @@ bench_clear(struct bench *b)
 		free(b->op.uploads[i]);
 	free(b->op.uploads);
 	free(b->op.put.content_type);
+	json_decref(b->op.put.metadata);
+	mem_wipe_free(b->op.link);
 	free(b->op.data);
 	entry_fini(&b->op.entry);
 	entry_list_fini(&b->op.list);

@@ -47,6 +47,10 @@ answer_token(struct grants *g, int fd, const struct request *req)
 	while (i < at && g->answers[i + 1] != NULL)
 		i++;
 	answer = g->answers[i];
+	if (strcmp(answer, "hang") == 0) {
+		server_wait_closed(fd);
+		return;
+	}
 	if (strcmp(answer, "reset") == 0) {
 		server_reset(fd);
 		return;
@@ -430,7 +434,7 @@ other_credentials_end_a_revocation(void **state)
 static void
 an_account_goes_while_it_signs_in(void **state)
 {
-	struct grants g = GRANTS("200 life 3600");
+	struct grants g = GRANTS("hang");
 	struct cloud_op *op;
 
 	start(&g);
