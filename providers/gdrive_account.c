@@ -3,6 +3,7 @@
 #include "src/hash.h"
 #include <ctype.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +143,21 @@ gdrive_close(struct account *account)
 
 /* Places */
 
+/* Every loop has an account of its own: what one moves another has remembered. */
+static atomic_uint_fast64_t generation;
+
+bool
+gdrive_place_is_current(const struct gdrive_place *place)
+{
+	return place->generation == atomic_load(&generation);
+}
+
+void
+gdrive_places_change(void)
+{
+	atomic_fetch_add(&generation, 1);
+}
+
 struct gdrive_place *
 gdrive_place_get(struct gdrive_account *drive, const char *path, size_t len)
 {
@@ -179,6 +195,7 @@ gdrive_place_put(struct gdrive_account *drive, const char *path, size_t len, con
 	snprintf(p->id, sizeof p->id, "%s", id);
 	p->is_directory = is_directory;
 	p->checked_ms = now_ms;
+	p->generation = atomic_load(&generation);
 	p->used = ++drive->uses;
 }
 

@@ -19,6 +19,7 @@ struct gdrive_place {
 	char id[GDRIVE_ID_MAX];
 	bool is_directory;
 	uint64_t checked_ms; /* it was there then */
+	uint64_t generation; /* and nobody of us had moved a directory since */
 	uint64_t used; /* the larger, the later */
 };
 
@@ -56,6 +57,10 @@ bool gdrive_is_id(const char *);
 struct gdrive_place *gdrive_place_get(struct gdrive_account *, const char *path, size_t len);
 void gdrive_place_put(struct gdrive_account *, const char *path, size_t len, const char *id,
     bool is_directory, uint64_t now_ms);
+/* Has none of the process's accounts moved or removed a directory since it was put? */
+bool gdrive_place_is_current(const struct gdrive_place *);
+/* That is what somebody does now. */
+void gdrive_places_change(void);
 /* That path, and all below it. */
 void gdrive_place_drop(struct gdrive_account *, const char *path, size_t len);
 

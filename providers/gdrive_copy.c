@@ -86,6 +86,8 @@ ask_move(struct cloud_op *op, struct http_request *req)
 	const struct gdrive_walk *from = gdrive_walk(op), *to = other_walk(op);
 	json_t *change = json_pack("{s:s}", "name", gdrive_walk_name(op, to));
 
+	if (from->node.is_directory)
+		gdrive_places_change(); /* should the answer be lost */
 	if (!from->node.is_directory && from->node.mtime_ns != ENTRY_NO_TIME)
 		json_object_set_new(change, "modifiedTime", gdrive_time(from->node.mtime_ns));
 	gdrive_ask(req, op->account->data, "PATCH", "/drive/v3/files/%s", from->node.id);

@@ -147,6 +147,8 @@ gdrive_ask_remove(struct cloud_op *op, struct http_request *req, const struct gd
 {
 	const struct gdrive_account *drive = op->account->data;
 
+	if (node->is_directory)
+		gdrive_places_change(); /* should the answer be lost */
 	if (!drive->permanent || node->is_directory) {
 		gdrive_ask_change(op, req, node->id, json_pack("{s:b}", "trashed", 1));
 		return;

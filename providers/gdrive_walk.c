@@ -1,11 +1,11 @@
 /*
  * From paths to ids, component by component.
  *
- * Directories that were looked at a moment ago are believed; older ones are asked for (5 units of
- * quota, where a list costs 100): the answer must have that name, that parent, and not be in the
- * trash, else the name is looked for anew.  What an op is going to change is always looked for by
- * its name, so that of twins it is the right one, and then asked for itself, since lists may be
- * behind.
+ * Directories that were looked at a moment ago are believed, until one of us moves one; older ones
+ * are asked for (5 units of quota, where a list costs 100): the answer must have that name, that
+ * parent, and not be in the trash, else the name is looked for anew.  What an op is going to change
+ * is always looked for by its name, so that of twins it is the right one, and then asked for
+ * itself, since lists may be behind.
  */
 #include "providers/gdrive_private.h"
 #include "providers/object.h"
@@ -79,6 +79,8 @@ gdrive_was_removed(struct cloud_op *op, const struct gdrive_walk *walk)
 {
 	const char *path = gdrive_walk_path(op, walk);
 
+	if (walk->has && walk->node.is_directory)
+		gdrive_places_change();
 	gdrive_place_drop(op->account->data, path, strlen(path));
 	gdrive_new_drop(walk->dir, gdrive_walk_name(op, walk));
 }
@@ -140,7 +142,7 @@ walk_believes(
 {
 	uint64_t fresh = walk->changes ? FRESH_CHANGE_MS : FRESH_MS;
 
-	if (!p->is_directory || op->now_ms - p->checked_ms > fresh)
+	if (!p->is_directory || op->now_ms - p->checked_ms > fresh || !gdrive_place_is_current(p))
 		return false;
 	return !walk_is_leaf(op, walk) || op->kind == CLOUD_LIST;
 }

@@ -244,6 +244,36 @@ test_places(void **state)
 	bench_close(&b);
 }
 
+/* Every loop has an account of its own: what one of them moves is not believed by the others. */
+static void
+test_places_of_two(void **state)
+{
+	struct bench one, two;
+
+	bench_at_top(&one);
+	bench_at_top(&two);
+	for (int i = 0; i < 2; i++) {
+		if (i == 1)
+			gdrive_place_put(two.account.data, "d", 1, "d1", true, NOW_MS);
+		bench_op(&two, CLOUD_STAT, "d/f");
+		bench_expect(&two, "GET", i == 0 ? NAMED("top", "d") : NAMED("d1", "f"));
+	}
+	bench_op(&one, CLOUD_RMDIR, "d");
+	bench_expect(&one, "GET", NAMED("top", "d"));
+	assert_int_equal(
+	    bench_answer(&one, 200, "", PAGE(FOLDER("d1", "d", "top"))), CLOUD_STEP_NEXT);
+	bench_expect(&one, "GET", FILES "/d1" ONE);
+	assert_int_equal(bench_answer(&one, 200, "", FOLDER("d1", "d", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&one, "GET", CHILDREN("d1", "1"));
+	assert_int_equal(bench_answer(&one, 200, "", PAGE("")), CLOUD_STEP_NEXT);
+	bench_expect(&one, "PATCH", FILES "/d1" ONE);
+	assert_int_equal(bench_answer(&one, 200, "", FOLDER("d1", "d", "top")), CLOUD_STEP_DONE);
+	bench_op(&two, CLOUD_STAT, "d/f");
+	bench_expect(&two, "GET", FILES "/d1" ONE);
+	bench_close(&one);
+	bench_close(&two);
+}
+
 /* A directory that was believed, and is not there any more. */
 static void
 test_place_gone(void **state)
@@ -849,6 +879,7 @@ main(void)
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_stat),
 	    cmocka_unit_test(test_places),
+	    cmocka_unit_test(test_places_of_two),
 	    cmocka_unit_test(test_place_gone),
 	    cmocka_unit_test(test_behind),
 	    cmocka_unit_test(test_list),
