@@ -170,6 +170,20 @@ gdrive_begin(struct cloud_op *op, struct err *err)
 	return CLOUD_STEP_SEND;
 }
 
+static enum cloud_step gdrive_request(struct cloud_op *, struct cloud_request *, struct err *);
+
+/* Another version: is it that of a directory that has been renamed, and is believed? */
+static enum cloud_step
+put_read_or_look(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	enum cloud_step step = put_read(op, &request->http, err);
+
+	if (step != CLOUD_STEP_FAIL || err->code != -ESTALE || !gdrive_look_again(op))
+		return step;
+	err_clear(err);
+	return gdrive_request(op, request, err);
+}
+
 static enum cloud_step
 gdrive_put_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
@@ -181,7 +195,7 @@ gdrive_put_request(struct cloud_op *op, struct cloud_request *request, struct er
 		return gdrive_walk(op)->has
 		    ? CLOUD_STEP_DONE
 		    : object_refuse(err, -ENOENT, op->path, "no such file or directory");
-	case CLOUD_READ: return put_read(op, req, err);
+	case CLOUD_READ: return put_read_or_look(op, request, err);
 	case CLOUD_COPY: return gdrive_put_copy(op, req, err);
 	case CLOUD_MOVE: return gdrive_put_move(op, req, err);
 	case CLOUD_REMOVE: return put_remove(op, req, err);

@@ -412,7 +412,11 @@ test_read(void **state)
 	/* Another size: it is not that file's content. */
 	assert_int_equal(bench_answer(&b, 206, "Content-Range: bytes 1-2/4", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -ESTALE);
+	/* Another version: all is looked at once more before it is said. */
 	find_for_read(&b, "rev0", FILE_OF("f1", "f", "top"));
+	bench_expect(&b, "GET", NAMED("top", "f"));
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("f1", "f", "top"))), CLOUD_STEP_NEXT);
 	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -ESTALE);
 	bench_close(&b);
