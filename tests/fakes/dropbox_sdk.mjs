@@ -1,10 +1,10 @@
 // Dropbox's own SDK against the fake (tests/fakes/dropbox.mjs), in the world that as-cloud.sh makes: what the SDK can do with
-// Dropbox it must be able to do here.  SKYFERRY_SDK_DIR: where tests/fakes/sdk/package.json is installed.
+// Dropbox it must be able to do here.  SKYFERRY_TEST_SDK: where tests/fakes/sdk/package.json is installed.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { createRequire } from 'node:module';
 
-const { Dropbox } = createRequire(`${process.env.SKYFERRY_SDK_DIR}/`)('dropbox');
+const { Dropbox } = createRequire(`${process.env.SKYFERRY_TEST_SDK}/`)('dropbox');
 const fake = JSON.parse(process.env.FAKE);
 const control = (path, value) => fetch(`${process.env.FAKE_URL}/-/${path}`, { method: 'POST', body: JSON.stringify(value ?? {}) });
 const MIB = 1 << 20;

@@ -1,5 +1,5 @@
 // Google's own SDK (@google-cloud/storage) against the fake (tests/fakes/gcs.mjs), in the world that as-cloud.sh makes: what
-// the SDK can do with Cloud Storage it must be able to do here.  SKYFERRY_SDK_DIR: where tests/fakes/sdk/package.json is
+// the SDK can do with Cloud Storage it must be able to do here.  SKYFERRY_TEST_SDK: where tests/fakes/sdk/package.json is
 // installed.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createRequire } from 'node:module';
 
-const { IdempotencyStrategy, Storage, TransferManager } = createRequire(`${process.env.SKYFERRY_SDK_DIR}/`)('@google-cloud/storage');
+const { IdempotencyStrategy, Storage, TransferManager } = createRequire(`${process.env.SKYFERRY_TEST_SDK}/`)('@google-cloud/storage');
 const fake = JSON.parse(process.env.FAKE);
 const MIB = 1 << 20;
 const control = (name, value) => fetch(`${process.env.FAKE_URL}/-/${name}`, { method: 'POST', body: JSON.stringify(value ?? {}) });

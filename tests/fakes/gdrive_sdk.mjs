@@ -1,11 +1,11 @@
-// The official SDK (@googleapis/drive, from SKYFERRY_SDK_DIR) against www.googleapis.com, which as-cloud.sh makes the fake:
+// The official SDK (@googleapis/drive, from SKYFERRY_TEST_SDK) against www.googleapis.com, which as-cloud.sh makes the fake:
 // what the fake is strict about is what the SDK does.  Ends with status 0, or says what was wrong.
 import assert from 'node:assert';
 import crypto from 'node:crypto';
 import { Readable } from 'node:stream';
 import { createRequire } from 'node:module';
 
-const require = createRequire(`${process.env.SKYFERRY_SDK_DIR}/package.json`);
+const require = createRequire(`${process.env.SKYFERRY_TEST_SDK}/package.json`);
 const { drive: connect, auth } = require('@googleapis/drive');
 const fake = JSON.parse(process.env.FAKE);
 const oauth = new auth.OAuth2({ clientId: fake.clientId, clientSecret: fake.clientSecret, forceRefreshOnFailure: true });

@@ -4,7 +4,6 @@
 bats_require_minimum_version 1.5.0
 load helpers
 
-unset SKYFERRY_SDK_DIR # no setting of the daemon's
 
 setup()
 {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The proof that the fake of Dropbox (tests/fakes/dropbox.mjs) is one: Dropbox's own SDK and rclone, both unmodified, work
-# with it under Dropbox's own host names (tests/fakes/as-cloud.sh: needs root).  SKYFERRY_SDK_DIR: where
+# with it under Dropbox's own host names (tests/fakes/as-cloud.sh: needs root).  SKYFERRY_TEST_SDK: where
 # tests/fakes/sdk/package.json is installed.
 bats_require_minimum_version 1.5.0
 load helpers
@@ -25,7 +25,7 @@ as_dropbox()
 }
 
 @test "the official SDK: lists, uploads, sessions, downloads, copies, moves, tokens" {
-	[ -n "${SKYFERRY_SDK_DIR:-}" ] || skip "SKYFERRY_SDK_DIR is not set"
+	[ -n "${SKYFERRY_TEST_SDK:-}" ] || skip "SKYFERRY_TEST_SDK is not set"
 	run -0 as_dropbox node "$fakes/dropbox_sdk.mjs"
 	[ "$(grep -c '^ok' <<<"$output")" = "$(grep -c '^	async ' "$fakes/dropbox_sdk.mjs")" ]
 }

@@ -3,7 +3,6 @@
 # -9 in the middle of an upload in parts, tokens that expire and grants that are revoked.
 bats_require_minimum_version 1.5.0
 load helpers
-unset SKYFERRY_SDK_DIR # no setting of the daemon's
 
 setup_file()
 {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The proof that the fake of Google Cloud Storage (tests/fakes/gcs.mjs) is one: Google's own SDK and rclone, both unmodified,
-# work with it under Google's own host names (tests/fakes/as-cloud.sh: needs root).  SKYFERRY_SDK_DIR: where
+# work with it under Google's own host names (tests/fakes/as-cloud.sh: needs root).  SKYFERRY_TEST_SDK: where
 # tests/fakes/sdk/package.json is installed.
 bats_require_minimum_version 1.5.0
 load helpers
@@ -25,7 +25,7 @@ as_google()
 }
 
 @test "the official SDK: buckets, uploads in one request, in chunks and in parts, ranges, lists, copies, tokens" {
-	[ -n "${SKYFERRY_SDK_DIR:-}" ] || skip "SKYFERRY_SDK_DIR is not set"
+	[ -n "${SKYFERRY_TEST_SDK:-}" ] || skip "SKYFERRY_TEST_SDK is not set"
 	run -0 as_google node "$fakes/gcs_sdk.mjs"
 	[ "$(grep -c '^ok' <<<"$output")" = "$(grep -c '^	async ' "$fakes/gcs_sdk.mjs")" ]
 }
@@ -81,7 +81,6 @@ with_both()
 	printf '[g]\ntype = google cloud storage\nproject_number = sky-project\nservice_account_file = %s\n' "$PWD/key.json" >rclone.conf
 	rclone --config rclone.conf --retries 1 mkdir g:box
 	rclone --config rclone.conf --retries 1 copy from g:box/rclone
-	unset SKYFERRY_SDK_DIR # no setting of the daemon's
 	skyferryd --set api.listen=none 2>daemon.log &
 	timeout 60 tail -n +1 -f --pid=$! daemon.log | grep -q 'is ready'
 	skyferry account add from local "$PWD/from" >/dev/null

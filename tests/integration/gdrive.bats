@@ -3,7 +3,6 @@
 # file system has not, uploads in sessions and kill -9 in the middle of them, what others change meanwhile, and refusals.
 bats_require_minimum_version 1.5.0
 load helpers
-unset SKYFERRY_SDK_DIR # the daemon would take it for a setting
 
 setup()
 {

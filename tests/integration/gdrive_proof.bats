@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Is the fake of Google Drive like the real one, as far as the real one's clients can tell?  The official SDK
-# (SKYFERRY_SDK_DIR has it in node_modules, from tests/fakes/sdk) and rclone, both unmodified.
+# (SKYFERRY_TEST_SDK has it in node_modules, from tests/fakes/sdk) and rclone, both unmodified.
 bats_require_minimum_version 1.5.0
 
 setup()
@@ -22,7 +22,7 @@ as_cloud()
 }
 
 @test "the official SDK lists, uploads in one piece and in chunks, reads ranges, copies, moves and deletes" {
-	[ -d "${SKYFERRY_SDK_DIR:-/nowhere}/node_modules/@googleapis/drive" ] || skip "SKYFERRY_SDK_DIR has no SDK"
+	[ -d "${SKYFERRY_TEST_SDK:-/nowhere}/node_modules/@googleapis/drive" ] || skip "SKYFERRY_TEST_SDK has no SDK"
 	as_cloud node "$fakes/gdrive_sdk.mjs"
 }
 
