@@ -56,7 +56,7 @@ await()
 # The commands of --help, a line each.
 commands()
 {
-	skyferry --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z]*\)\{0,1\}\)  *.*$/\1/p' | sed 's/ *$//'
+	skyferry --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z-]*\)\{0,1\}\)  *.*$/\1/p' | sed 's/ *$//'
 }
 
 # await_prompt FILE TEXT: until the file has the text, which no newline need follow.
@@ -138,7 +138,7 @@ await_prompt()
 	done < <(skyferry --help | sed -n '/^Options:/,/^$/p' | grep -oE '^  -[A-Za-z]|--[a-z-]+' | tr -d ' ')
 	while read -r name; do
 		commands | grep -qx -- "$name" || { echo "the manual has '$name', which there is not" && false; }
-	done < <(sed -n 's/^\.It Ic \([a-z]*\( [a-z]*\)\{0,1\}\).*/\1/p' "$page" | sed 's/ *$//')
+	done < <(sed -n 's/^\.It Ic \([a-z]*\( [a-z-]*\)\{0,1\}\).*/\1/p' "$page" | sed 's/ *$//')
 	if command -v mandoc >/dev/null; then
 		mandoc -Tlint -Wwarning "$page" "$BATS_TEST_DIRNAME/../../man/mount.skyferry.8"
 	fi
