@@ -992,6 +992,8 @@ an_op_can_be_cancelled_in_every_state(void **state)
 		probe_fini(&p[i]);
 	}
 	left = 0;
+	server_stop(server); /* it may still be reading what was sent, and looks at the script */
+	server = NULL;
 }
 
 int
