@@ -1,1 +1,1 @@
-dist_doc_DATA += docs/api.md docs/architecture.md docs/semantics.md
+dist_doc_DATA += docs/api.md docs/architecture.md docs/clouds.md docs/semantics.md

@@ -10,6 +10,7 @@ unit_programs += \
 	tests/unit/test_gdrive \
 	tests/unit/test_local \
 	tests/unit/test_memory \
+	tests/unit/test_providers \
 	tests/unit/test_s3 \
 	tests/unit/test_s3_upload \
 	tests/unit/test_sharedkey \
@@ -68,6 +69,8 @@ tests_unit_test_local_SOURCES = \
 tests_unit_test_local_LDADD = $(UNIT_LIBS)
 tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
 tests_unit_test_memory_LDADD = $(UNIT_LIBS)
+tests_unit_test_providers_SOURCES = tests/unit/test_providers.c
+tests_unit_test_providers_LDADD = $(UNIT_LIBS)
 tests_unit_test_s3_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/s3_bench.h \
