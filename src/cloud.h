@@ -262,6 +262,7 @@ struct cloud_op {
 	struct upload_part part; /* UPLOAD_PART, COPY_PART: its number; the rest is the result */
 	struct upload_parts parts; /* COMMIT: all of them; STATUS: the result; owned */
 	cloud_progress_fn progress; /* COPY only; may be NULL */
+	void *progress_arg;
 	/* READ over HTTP: op->entry says what the whole is, and no byte of it is in the ring yet.
 	   Once; it may neither free nor cancel the op.  NULL: nobody is told. */
 	void (*head)(void *head_arg, const struct cloud_op *);

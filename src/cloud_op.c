@@ -151,7 +151,7 @@ op_on_progress(void *arg, uint64_t bytes)
 	struct op_private *p = arg;
 
 	if (p->op.progress != NULL)
-		p->op.progress(p->arg, &p->op, bytes);
+		p->op.progress(p->op.progress_arg, &p->op, bytes);
 }
 
 static void

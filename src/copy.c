@@ -450,6 +450,7 @@ copy_by_cloud_run(struct copy *c)
 		op->version = xstrdup_null(c->source.segments[0].version);
 		op->length = c->source.total;
 		op->progress = copy_on_native_progress;
+		op->progress_arg = c;
 		c->begun = true;
 		await_start(&c->await, c->runner, op);
 	}

@@ -51,8 +51,7 @@ struct progress {
 static void
 see_progress(void *arg, struct cloud_op *op, uint64_t bytes)
 {
-	/* arg is run()'s own */
-	struct progress *p = op->head_arg;
+	struct progress *p = arg;
 
 	assert_true(bytes > p->bytes);
 	p->bytes = bytes;
@@ -85,7 +84,7 @@ case_copy_between_accounts(struct subject *s)
 	op->put.mtime_ns = 1234567890123456789;
 	op->put.no_replace = true;
 	op->progress = see_progress;
-	op->head_arg = &progress;
+	op->progress_arg = &progress;
 	if (run(&all, op) != 0)
 		fail_msg("copy: %s", all.err.msg);
 	assert_int_equal(progress.times, 3);
