@@ -1,0 +1,256 @@
+#!/usr/bin/env bats
+# Every driver with every other, and with itself: a tree is copied through the mount and compared by its checksums, a file is
+# moved.  With SKYFERRY_TEST_FULL the tree is larger, and the daemon is killed in the middle of its largest file: what is read
+# of the source again is counted.  A line of a table ("# pair") in this test's log tells of each.
+#
+# S3 and Azure are real servers where SKYFERRY_TEST_S3 and SKYFERRY_TEST_AZURE name them, else fakes as the other clouds are.
+# The daemon sees each through a meter (tests/fakes/meter.mjs), which tells what passed, and stops it where it is told to.
+bats_require_minimum_version 1.5.0
+load helpers
+unset SKYFERRY_SDK_DIR # no setting of the daemon's
+
+drivers="local s3 azure gcs gdrive dropbox"
+large=$((64 << 20))
+little=$((2 << 20)) # what passes besides content: lists, headers, the daemon's own files
+
+setup_file()
+{
+	local cloud n=0
+	export tree=$BATS_FILE_TMPDIR/tree moves=$BATS_FILE_TMPDIR/moves
+	for cloud in ${drivers#local }; do
+		server_start "$cloud"
+		meter_start "$cloud"
+	done
+	mkdir "$tree" "$moves"
+	tree_make
+	sums "$tree" >"$BATS_FILE_TMPDIR/sums"
+	for cloud in $drivers; do
+		content "$cloud" $((300000 + n++)) >"$moves/$cloud"
+	done
+}
+
+teardown_file()
+{
+	local file
+	for file in "$BATS_FILE_TMPDIR"/*.pid; do
+		kill "$(cat "$file")"
+	done
+}
+
+setup()
+{
+	local cloud
+	home_make
+	mkdir "$home/from" "$home/to"
+	for cloud in ${drivers#local }; do
+		[ -n "$(real "$cloud")" ] || control "$cloud" "$([ "$cloud" = s3 ] && echo play || echo reset)"
+	done
+	start
+}
+
+teardown()
+{
+	home_remove
+}
+
+start()
+{
+	daemon_start --set transfer.backoff=50ms --set transfer.backoff_max=500ms --set transfer.retries=20 \
+	    --set mount.settle=50ms --set pull.private=yes
+}
+
+# -- the content
+
+# Twelve files in directories of odd names, too; in the full test 200.
+tree_make()
+{
+	local i=0 name sizes=(0 1 17 1000 4096 5000 65536 70000 100000 262144 1048577 9437184)
+	for name in plain 'with space' 'ümläut-日本' "quote'd \"name\"" '100%' 'not%20a blank' 'a b/a+b&c=d?e#f' 'a b/semi;colon' \
+	    'dé/per%cent/~tilde' "dé/it's/[x]{y}" 'dé/a,b@c$d!' 'dé/10 MB'; do
+		mkdir -p "$tree/$(dirname "$name")"
+		content "$i" "${sizes[i++]}" >"$tree/$name"
+	done
+	[ -n "${SKYFERRY_TEST_FULL:-}" ] || return 0
+	content large "$large" >"$tree/large"
+	for ((i = 1; i <= 5; i++)); do
+		content "$i" $((i * 1500000 + 1)) >"$tree/dé/middle $i"
+	done
+	mkdir "$tree/many 'small' ones"
+	for ((i = 1; i <= 182; i++)); do
+		content "$i" $((i * 97)) >"$tree/many 'small' ones/№ $i"
+	done
+}
+
+# -- servers
+
+# started NAME COMMAND...: one that says its line of JSON, and ends with this shell.
+started()
+{
+	local out line
+	exec {out}< <(exec "${@:2}" < <(exec tail -f --pid=$$ /dev/null 3>&- 4>&-) 3>&- 4>&-)
+	read -r -t 30 line <&"$out"
+	exec {out}<&-
+	jq .pid <<<"$line" >"$BATS_FILE_TMPDIR/$1.pid"
+	echo "$line" >"$BATS_FILE_TMPDIR/$1.json"
+}
+
+# real CLOUD: the line of its real server, if there is one.
+real()
+{
+	case $1 in
+	s3) echo "${SKYFERRY_TEST_S3:-}" ;;
+	azure) echo "${SKYFERRY_TEST_AZURE:-}" ;;
+	esac
+}
+
+server_start()
+{
+	local fakes=$BATS_TEST_DIRNAME/../fakes
+	if [ -n "$(real "$1")" ]; then
+		real "$1" >"$BATS_FILE_TMPDIR/$1.json"
+	elif [ "$1" = s3 ]; then
+		started s3 "$fakes/s3.py"
+	else
+		started "$1" node "$fakes/$1.mjs"
+	fi
+}
+
+meter_start()
+{
+	local port
+	port=$(field "$1" endpoint | sed -E 's|.*:([0-9]+).*|\1|')
+	started "$1-meter" node "$BATS_TEST_DIRNAME/../fakes/meter.mjs" --to "$port"
+}
+
+# field SERVER NAME [DEFAULT]: of its line.
+field() { jq -r --arg d "${3:-}" ".$2 // \$d" "$BATS_FILE_TMPDIR/$1.json"; }
+
+# control SERVER REQUEST [JSON]
+control() { curl -sS --fail-with-body -o /dev/null "$(field "$1" endpoint)/-/$2" -d "${3:-}"; }
+
+# metered CLOUD: its endpoint, as the daemon has it.
+metered() { field "$1" endpoint | sed -E "s|:[0-9]+|:$(field "$1-meter" port)|"; }
+
+# passed CLOUD FILTER: of the meter's counts.
+passed() { curl -sS --fail-with-body "$(field "$1-meter" endpoint)/-/state" | jq "$2"; }
+
+# -- accounts
+
+# account_add NAME DRIVER [FIELD...]: what all accounts of a driver have.
+account_add()
+{
+	local url credentials
+	[ "$2" = local ] || url=$(metered "$2")
+	case $2 in
+	local) credentials=() ;;
+	s3)
+		export SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY
+		SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(field s3 secret_key secret)
+		credentials=("service=$(field s3 service other)" "region=$(field s3 region us-east-1)" "accessKeyId=$(field s3 access_key id)")
+		;;
+	azure)
+		export SKYFERRY_CREDENTIAL_ACCOUNT_KEY
+		SKYFERRY_CREDENTIAL_ACCOUNT_KEY=$(field azure key a2V5)
+		credentials=("accountName=$(field azure account account)")
+		[ -n "$(field azure account)" ] || url=$url/account
+		;;
+	gcs)
+		export SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT
+		SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(field gcs serviceAccount)
+		credentials=("tokenEndpoint=$url/token")
+		;;
+	gdrive | dropbox)
+		export SKYFERRY_CREDENTIAL_REFRESH_TOKEN SKYFERRY_CREDENTIAL_CLIENT_SECRET
+		SKYFERRY_CREDENTIAL_REFRESH_TOKEN=$(field "$2" refreshToken)
+		SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(field "$2" clientSecret)
+		credentials=("tokenEndpoint=$url$(field "$2" tokenPath)" "clientId=$(field "$2" clientId)")
+		;;
+	esac
+	skyferry account add --no-test "$1" "$2" ${url:+"endpoint=$url"} "${credentials[@]}" "${@:3}" >/dev/null
+	unset "${!SKYFERRY_CREDENTIAL_@}"
+}
+
+# place_add from|to DRIVER: an account SIDE-DRIVER, of a bucket of its own where the cloud has such.
+place_add()
+{
+	local bucket=sky-pairs-$$-$BATS_TEST_NUMBER-$1 word=bucket
+	case $2 in
+	local) account_add "$1-$2" local "root=$home/$1" ;;
+	s3 | azure | gcs)
+		[ "$2" != azure ] || word=container
+		if [ "$2" = gcs ] || [ -n "$(real "$2")" ]; then # elsewhere it is there when it is named
+			account_add "$1-all-$2" "$2"
+			skyferry mkdir "$1-all-$2:$bucket"
+		fi
+		account_add "$1-$2" "$2" "$word=$bucket"
+		;;
+	*) account_add "$1-$2" "$2" ;;
+	esac
+}
+
+# -- a pair
+
+# pairs_from DRIVER: its tree to all of them.
+pairs_from()
+{
+	local to
+	account_add tree local "root=$BATS_FILE_TMPDIR"
+	place_add from "$1"
+	for to in $drivers; do
+		place_add to "$to"
+	done
+	skyferry cp -q -r tree:tree tree:moves "from-$1:"
+	mount_start
+	for to in $drivers; do
+		pair "$1" "$to"
+	done
+	mount_stop
+}
+
+# pair FROM TO
+pair()
+{
+	local there=$mounts/to-$2/from-$1
+	echo "from $1 to $2:"
+	mkdir "$there"
+	cp -r "$mounts/from-$1/tree" "$there/"
+	settled
+	sums "$there/tree" | diff "$BATS_FILE_TMPDIR/sums" -
+	mv "$mounts/from-$1/moves/$2" "$there/moved"
+	settled
+	cmp "$moves/$2" "$there/moved"
+	[ ! -e "$mounts/from-$1/moves/$2" ]
+	run ! skyferry ls "from-$1:moves/$2"
+	echo "# pair $1 $2 $(routes "to-$2")" >&3
+}
+
+# routes ACCOUNT: by which its files came there.
+routes()
+{
+	api GET '/api/transfers?limit=1000' | jq -r --arg to "$(api GET "/api/accounts/$1" | jq -r .id)" \
+	    '[.transfers[] | select(.kind == "transfer" and .destinationAccountId == $to).route] | unique | join("+")'
+}
+
+@test "from a directory to every driver" {
+	pairs_from local
+}
+
+@test "from S3 to every driver" {
+	pairs_from s3
+}
+
+@test "from Azure to every driver" {
+	pairs_from azure
+}
+
+@test "from Google Cloud Storage to every driver" {
+	pairs_from gcs
+}
+
+@test "from Google Drive to every driver" {
+	pairs_from gdrive
+}
+
+@test "from Dropbox to every driver" {
+	pairs_from dropbox
+}
