@@ -121,6 +121,9 @@ walk_component(const struct cloud_op *op, const struct gdrive_walk *walk)
 static void
 walk_step_into(struct cloud_op *op, struct gdrive_walk *walk, const char *id)
 {
+	struct gdrive_op *gdrive = op->data;
+
+	gdrive->ids_refused = 0; /* of each name */
 	snprintf(walk->dir, sizeof walk->dir, "%s", id);
 	walk->at = walk_end(op, walk) + 1;
 	walk->listed = walk->asked_new = walk->found_listed = false;

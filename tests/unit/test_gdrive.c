@@ -619,6 +619,31 @@ test_directories(void **state)
 	bench_close(&b);
 }
 
+/* Each directory of the path is made by another op meanwhile, with the id that both have: that is
+   no reason to take another id. */
+static void
+test_directories_at_once(void **state)
+{
+	struct bench b;
+
+	bench_at_top(&b);
+	bench_op(&b, CLOUD_MKDIR, "one/two/three");
+	find_none(&b, NAMED("top", "one"));
+	bench_expect(&b, "POST", FILES ONE);
+	assert_int_equal(bench_answer(&b, 409, "", REFUSED("fileIdInUse")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/new1" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FOLDER("new1", "one", "top")), CLOUD_STEP_NEXT);
+	find_none(&b, NAMED("new1", "two"));
+	bench_expect(&b, "GET", FILES "/generateIds?count=32&fields=ids");
+	assert_int_equal(bench_answer(&b, 200, "", "{\"ids\":[\"new2\"]}"), CLOUD_STEP_NEXT);
+	bench_expect(&b, "POST", FILES ONE);
+	assert_int_equal(bench_answer(&b, 409, "", REFUSED("fileIdInUse")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/new2" ONE);
+	assert_int_equal(bench_answer(&b, 200, "", FOLDER("new2", "two", "new1")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", NAMED("new2", "three"));
+	bench_close(&b);
+}
+
 static void
 test_errors(void **state)
 {
@@ -894,6 +919,7 @@ main(void)
 	    cmocka_unit_test(test_put_refused),
 	    cmocka_unit_test(test_copy_and_move),
 	    cmocka_unit_test(test_directories),
+	    cmocka_unit_test(test_directories_at_once),
 	    cmocka_unit_test(test_errors),
 	    cmocka_unit_test(test_usage),
 	    cmocka_unit_test(test_upload_begin),
