@@ -5,6 +5,7 @@ EXTRA_DIST += tests/fakes/module.mk tests/fakes/lib.mjs \
 	tests/fakes/dropbox.mjs tests/fakes/dropbox_sdk.mjs \
 	tests/fakes/gcs.mjs tests/fakes/gcs_sdk.mjs \
 	tests/fakes/gdrive.mjs tests/fakes/gdrive_sdk.mjs \
+	tests/fakes/meter.mjs \
 	tests/fakes/sdk/package.json tests/fakes/sdk/package-lock.json \
 	tests/fakes/scenarios/babble.txt \
 	tests/fakes/scenarios/cancel.txt \

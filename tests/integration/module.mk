@@ -30,3 +30,4 @@ thread_full_tests += tests/integration/crash.bats
 full_tests += tests/integration/mount_crash.bats tests/integration/mount_users.bats tests/integration/valgrind.bats
 clouds_tests += tests/integration/gcs.bats tests/integration/gcs_proof.bats
 clouds_tests += tests/integration/dropbox.bats tests/integration/dropbox_proof.bats
+clouds_tests += tests/integration/pairs.bats

@@ -221,14 +221,136 @@ pair()
 	cmp "$moves/$2" "$there/moved"
 	[ ! -e "$mounts/from-$1/moves/$2" ]
 	run ! skyferry ls "from-$1:moves/$2"
-	echo "# pair $1 $2 $(routes "to-$2")" >&3
+	if [ -z "${SKYFERRY_TEST_FULL:-}" ]; then
+		echo "# pair $1 $2 $(routes "to-$2")" >&3
+	else
+		killed "$1" "$2"
+	fi
+	skyferry rm -r "to-$2:from-$1" >"$home/removed"
+}
+
+# killed FROM TO: kill -9 in the middle of the largest file, which was copied once already.  Told are that copy's route and
+# MB/s, and of this one the bytes that were read of the source again; of a copy by the cloud, those that passed through us.
+killed()
+{
+	local copied route rate
+	copied=$(transfers "to-$2" | jq '.[] | select(.destinationPath | endswith("/large"))')
+	route=$(jq -r .route <<<"$copied")
+	rate=$(jq -r --argjson size "$large" 'def ms: (.[:19] + "Z" | fromdate) * 1000 + (.[20:23] | tonumber);
+	    $size / ([(.finishedAt | ms) - (.startedAt | ms), 1] | max) / 1000 | floor' <<<"$copied")
+	printf '# pair %-8s %-8s %-7s %5d MB/s, ' "$1" "$2" "$route" "$rate" >&3
+	if [ "$route" = native ]; then
+		killed_native "$1" "$2" >&3
+	else
+		killed_midway "$1" "$2" >&3
+	fi
+	cmp "$tree/large" "$mounts/to-$2/from-$1/killed"
+}
+
+begin() # FROM TO
+{
+	api POST /api/transfers "{\"sourceAccountId\":\"from-$1\",\"sourcePath\":\"tree/large\",\"destinationAccountId\":\"to-$2\",
+	    \"destinationPath\":\"from-$1/killed\"}" | jq -r .id
+}
+
+# Its cloud copies it so fast that only a crash point is in the middle of that.
+killed_native()
+{
+	local id
+	daemon_stop
+	SKYFERRY_CRASH=attempt.before_verified start
+	meter_reset "$1"
+	id=$(begin "$1" "$2")
+	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null
+	daemon_kill
+	start
+	skyferry transfer wait "$id" --timeout 120 >"$home/wait"
+	api GET "/api/transfers/$id" | jq -e '.route == "native"' >/dev/null
+	if [ "$1" = local ]; then
+		echo "copied by the kernel"
+	else
+		[ "$(passed "$1" '.sent + .received')" -lt "$little" ]
+		echo "$(passed "$1" '.sent + .received') bytes through us in all, of $large"
+	fi
+}
+
+# A meter holds it back: the source's, or (of a directory) the destination's.
+killed_midway()
+{
+	local id first again at parts=0 size=$large
+	local cloud=$1 way=sent
+	[ "$1" != local ] || cloud=$2 way=received
+	meter_reset "$cloud"
+	first=$(( - $(source_read "$1")))
+	id=$(begin "$1" "$2")
+	# As far as it takes until a part is there.
+	for at in 24 40 56; do
+		meter_hold "$cloud" "$way" $((at << 20))
+		until_held "$cloud"
+		part_is_there "$id" || continue
+		break
+	done
+	api GET "/api/transfers/$id" >"$home/held"
+	jq -e '.status == "running"' "$home/held" >/dev/null
+	first=$((first + $(source_read "$1")))
+	daemon_kill
+	meter_reset "$cloud"
+	start
+	again=$(( - $(source_read "$1")))
+	skyferry transfer wait "$id" --timeout 120 >"$home/wait"
+	again=$((again + $(source_read "$1")))
+	again=$((first + again - large))
+	[ "$again" -ge 0 ] || again=0
+	# What was in flight, and no more.  What is not written in parts is in flight as a whole.
+	size=$(jq "if .parts then .parts.atOnce * ($large / .parts.total | ceil) else $large end" "$home/held")
+	echo "$again bytes read again, $size in flight, $(jq '.parts.done // 0' "$home/held") parts were there"
+	[ "$again" -le $((size + little)) ]
+}
+
+meter_reset() { curl -sS --fail-with-body -o /dev/null "$(field "$1-meter" endpoint)/-/reset" -d ''; }
+
+meter_hold() { curl -sS --fail-with-body -o /dev/null "$(field "$1-meter" endpoint)/-/hold" -d "{\"$2\":$3}"; }
+
+until_held()
+{
+	for _ in {1..1200}; do
+		[ "$(passed "$1" .held)" != true ] || return 0
+		read -r -t 0.05 <> <(:) || true
+	done
+	return 1
+}
+
+# Of an upload in parts; it is noted a moment after it was sent.
+part_is_there()
+{
+	for _ in {1..20}; do
+		api GET "/api/transfers/$1" | jq -e '(.parts.done // 0) == 0' >/dev/null || return 0
+		read -r -t 0.05 <> <(:) || true
+	done
+	return 1
+}
+
+# source_read DRIVER: bytes of files there that were read: by the daemon, or from the cloud.
+source_read()
+{
+	if [ "$1" = local ]; then
+		awk '/^rchar/ { print $2 }' "/proc/$daemon/io"
+	else
+		passed "$1" .sent
+	fi
+}
+
+# transfers ACCOUNT: those of files there.
+transfers()
+{
+	api GET '/api/transfers?limit=1000' | jq --arg to "$(api GET "/api/accounts/$1" | jq -r .id)" \
+	    '[.transfers[] | select(.kind == "transfer" and .destinationAccountId == $to)]'
 }
 
 # routes ACCOUNT: by which its files came there.
 routes()
 {
-	api GET '/api/transfers?limit=1000' | jq -r --arg to "$(api GET "/api/accounts/$1" | jq -r .id)" \
-	    '[.transfers[] | select(.kind == "transfer" and .destinationAccountId == $to).route] | unique | join("+")'
+	transfers "$1" | jq -r 'map(.route) | unique | join("+")'
 }
 
 @test "from a directory to every driver" {
