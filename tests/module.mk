@@ -8,7 +8,7 @@
 # sanitized_full_tests and, with `contrib/check --full`, these
 # thread_tests         those that the build with TSan runs as well
 # thread_full_tests    and, with `contrib/check --full`, these
-# fakes_tests          with a server that misbehaves; not part of make check, which would take too long
+# fakes_tests         with a server that misbehaves, and whatever else would take make check too long
 # full_tests           what only `contrib/check --full` runs
 # s3_tests             what needs SKYFERRY_TEST_S3 (see tests/servers); not part of make check
 # azure_tests          what needs SKYFERRY_TEST_AZURE; neither
