@@ -259,6 +259,7 @@ upload_commit(struct memory_server *server, struct memory_upload *upload,
 		object->entry.mode = upload->entry.mode;
 		object->upload = xstrdup(upload->id);
 		object->entry.content_type = xstrdup_null(upload->entry.content_type);
+		object->entry.metadata = json_deep_copy(upload->entry.metadata);
 		memory_answer_entry(answer, 201, &object->entry);
 		upload_free(server, upload);
 	}

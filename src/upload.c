@@ -137,6 +137,7 @@ upload_op(const struct upload *u, enum cloud_op_kind kind, const char *id)
 	op->length = u->spec.size;
 	op->put = u->put;
 	op->put.content_type = xstrdup_null(u->put.content_type);
+	op->put.metadata = json_incref(u->put.metadata);
 	op->put.temp_id = xstrdup_null(u->put.temp_id);
 	return op;
 }
@@ -176,6 +177,7 @@ upload_fingerprint(struct upload *u)
 	CLEANUP(buf_free) struct buf hex = BUF_INIT(64);
 	struct hash *hash = hash_new(HASH_BIT(HASH_SHA256));
 	struct digests sum;
+	char *metadata;
 	size_t i;
 
 	for (i = 0; i < u->spec.ranges_len; i++) {
@@ -192,6 +194,11 @@ upload_fingerprint(struct upload *u)
 	hash_update(hash, &u->put.mode, sizeof u->put.mode);
 	if (u->put.content_type != NULL)
 		hash_update(hash, u->put.content_type, strlen(u->put.content_type));
+	if (u->put.metadata != NULL) {
+		metadata = json_dumps(u->put.metadata, JSON_COMPACT | JSON_SORT_KEYS);
+		hash_update(hash, metadata, strlen(metadata));
+		free(metadata);
+	}
 	hash_final(hash, &sum);
 	hash_free(hash);
 	buf_put_hex(&hex, sum.sum[HASH_SHA256], hash_size(HASH_SHA256));
@@ -1080,6 +1087,7 @@ upload_start(struct cloud_runner *runner, const struct upload_spec *spec,
 	u->spec = *spec;
 	u->put = *spec->put;
 	u->put.content_type = xstrdup_null(spec->put->content_type);
+	u->put.metadata = json_incref(spec->put->metadata);
 	u->put.temp_id = xstrdup_null(spec->put->temp_id);
 	upload_fingerprint(u);
 	return u;
@@ -1140,6 +1148,7 @@ upload_free(struct upload *u)
 	cloud_account_unref(u->to);
 	free(u->path);
 	free(u->put.content_type);
+	json_decref(u->put.metadata);
 	free(u->put.temp_id);
 	entry_fini(&u->entry);
 	free(u);

@@ -83,6 +83,35 @@ written_in_parts(void **state)
 	assert_int_equal(fx.checkpoint->parts.len, PARTS); /* until the change has ended */
 }
 
+/* The source's, which carries metadata of its user. */
+static void
+mark_source(const char *account, json_t *metadata)
+{
+	struct cloud_op *op = cloud_op_new(fixture_account(account), CLOUD_SETATTR, "large");
+
+	op->put.mtime_ns = MTIME;
+	op->put.metadata = metadata;
+	assert_int_equal(fixture_op(op), 0);
+	cloud_op_free(op);
+}
+
+static void
+metadata_of_users_are_kept(void **state)
+{
+	json_t *metadata = json_pack("{s:s}", "color", "deep blue");
+	struct entry e;
+
+	fixture_put(MEMORY_A, "large", 1, SIZE);
+	mark_source(MEMORY_A, json_incref(metadata));
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	assert_int_equal(memory_requests(SERVER, "PUT"), PARTS);
+	fixture_expect(MEMORY_B, "dst/large", 1, SIZE);
+	e = fixture_stat(MEMORY_B, "dst/large");
+	assert_true(json_equal(e.metadata, metadata));
+	entry_fini(&e);
+	json_decref(metadata);
+}
+
 static void
 from_a_directory(void **state)
 {
@@ -821,6 +850,7 @@ main(void)
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 	    CASE(written_in_parts),
+	    CASE(metadata_of_users_are_kept),
 	    CASE(from_a_directory),
 	    CASE(written_in_order),
 	    CASE(written_in_order_with_failures),
