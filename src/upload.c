@@ -803,8 +803,11 @@ job_finish(struct job *j)
 	crash_point("upload.after_part");
 	upload_parts_put(&u->checkpoint->parts, &part);
 	u->bytes_done += j->length;
+	j->bytes = 0;
 	upload_note(u, CHECKPOINT_PART, &part);
 	upload_round(u, j);
+	if (upload_copies(u)) /* nothing else tells of it */
+		upload_report(u);
 	return 0;
 }
 

@@ -213,6 +213,7 @@ copied_by_the_cloud(void **state)
 	assert_int_equal(fixture_run_free(transfer(MEMORY_B, MEMORY_B)), 0);
 	assert_string_equal(fx.result.route, "native");
 	assert_int_equal(memory_requests(SERVER, "COPY"), 17);
+	assert_int_equal(fx.progress, size);
 	assert_int_equal(memory_requests(SERVER, "GET"), gets + 1); /* which uploads are there */
 	fixture_expect(MEMORY_B, "dst/large", 5, size);
 }
