@@ -74,6 +74,7 @@ struct copy {
 	enum route route;
 	char *link; /* PULL: secret; NULL: not asked for yet */
 	bool link_is_pinned;
+	bool parts_are_loose; /* of the upload: some were pulled by a link that is not pinned */
 	unsigned parts_compared; /* HASH_BIT()s: of every part of an upload */
 
 	bool begun; /* something may be at the destination */
@@ -352,11 +353,17 @@ copy_op_new(const struct copy *c, enum cloud_op_kind kind)
 	return op;
 }
 
+static bool
+copy_is_loose(const struct copy *c)
+{
+	return c->route == ROUTE_PULL && !c->link_is_pinned;
+}
+
+/* An upload that was gone on with by another route has the parts that were pulled all the same. */
 static enum copy_state
 copy_after_write(const struct copy *c)
 {
-	return c->route == ROUTE_PULL && !c->link_is_pinned ? COPY_STAT_SOURCE_AGAIN
-							    : COPY_STAT_RESULT;
+	return copy_is_loose(c) || c->parts_are_loose ? COPY_STAT_SOURCE_AGAIN : COPY_STAT_RESULT;
 }
 
 /* The destination is written: what its cloud said of it. */
@@ -710,6 +717,7 @@ copy_upload_start(struct copy *c)
 	};
 
 	c->upload_ended = false;
+	c->parts_are_loose |= copy_is_loose(c);
 	c->upload = upload_start(c->runner, &spec, TAKE(c->checkpoint), &upload_handler, c);
 	cloud_op_free(like);
 }
@@ -735,8 +743,7 @@ copy_upload_run(struct copy *c)
 		next = copy_after_write(c);
 	} else if (c->route != ROUTE_RELAY && copy_is_refused(c, code)) {
 		copy_refused(c, &c->upload_err);
-		copy_wake(c); /* as it may be the same state again, which means to wait */
-		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
+		next = COPY_ROUTE;
 	} else {
 		c->result.err = c->upload_err;
 		next = copy_fail(c, code);
@@ -769,6 +776,7 @@ copy_drop_run(struct copy *c)
 		c->result.code = code;
 		return COPY_END;
 	}
+	c->parts_are_loose = false;
 	return c->source.known ? COPY_ROUTE : COPY_START;
 }
 

@@ -545,6 +545,84 @@ a_source_that_changes_between_parts(void **state)
 	assert_false(fixture_exists(MEMORY_B, "dst/large"));
 }
 
+/* A cloud that reads a link, which leads to whatever the source is by then, and tells no hashes. */
+static struct cloud_driver pulling;
+static unsigned pulling_refuses; /* commits */
+
+static enum cloud_step
+pulling_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	if (op->kind == CLOUD_LINK) {
+		op->link = xstrdup("https://cloud.example/large");
+		return CLOUD_STEP_DONE;
+	}
+	if (op->kind == CLOUD_COPY_PART) {
+		assert_non_null(op->link);
+		free(TAKE(op->version));
+	}
+	if (op->kind == CLOUD_UPLOAD_COMMIT && pulling_refuses > 0) {
+		pulling_refuses--;
+		err_set(err, -EACCES, "no");
+		return CLOUD_STEP_FAIL;
+	}
+	return memory_driver.request(op, request, err);
+}
+
+static enum cloud_step
+pulling_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	enum cloud_step step = memory_driver.response(op, res, err);
+
+	op->entry.digests.have = 0;
+	return step;
+}
+
+static void
+make_pulling(void)
+{
+	pulling = memory_driver;
+	pulling.features &= ~(unsigned)CLOUD_CAN_COPY;
+	pulling.features |= CLOUD_CAN_LINK | CLOUD_CAN_PULL;
+	pulling.limits.copy_max = MIB;
+	pulling.request = pulling_request;
+	pulling.response = pulling_response;
+	pulling_refuses = 0;
+	fixture_replace(0, &pulling);
+	fixture_put(MEMORY_A, "large", 41, SIZE);
+}
+
+static void
+pulled_in_parts(void **state)
+{
+	make_pulling();
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
+	assert_string_equal(fx.result.route, "pull");
+	fixture_expect(MEMORY_A, "dst/large", 41, SIZE);
+}
+
+static void
+a_source_that_changes_while_it_is_pulled(void **state)
+{
+	make_pulling();
+	fx.on_progress = change_the_source;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), -ESTALE);
+	assert_null(fx.on_progress);
+	assert_false(fixture_exists(MEMORY_A, "dst/large"));
+}
+
+/* By another route then, but with the parts that were pulled. */
+static void
+a_source_that_changed_before_a_pull_was_refused(void **state)
+{
+	make_pulling();
+	pulling_refuses = 1;
+	fx.on_progress = change_the_source;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), -ESTALE);
+	assert_null(fx.on_progress);
+	assert_int_equal(pulling_refuses, 0);
+	assert_false(fixture_exists(MEMORY_A, "dst/large"));
+}
+
 static void
 cancel_it(struct fixture *f, enum checkpoint_note_kind kind)
 {
@@ -872,6 +950,9 @@ main(void)
 	    CASE(a_failure_that_passes_keeps_the_upload),
 	    CASE(the_last_failure_aborts_it),
 	    CASE(a_source_that_changes_between_parts),
+	    CASE(pulled_in_parts),
+	    CASE(a_source_that_changes_while_it_is_pulled),
+	    CASE(a_source_that_changed_before_a_pull_was_refused),
 	    CASE(a_cancel_aborts_it),
 	    CASE(a_cancelled_one_is_swept),
 	    CASE(an_upload_that_the_cloud_forgets),
