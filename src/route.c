@@ -51,8 +51,10 @@ route_check_pull(const struct cloud_runner *runner, const struct account *to, co
 		    to->driver->name, most);
 	if (cloud_runner_pulls_private(runner))
 		return 0;
-	code = endpoint_is_local(&is_local, link, err);
-	if (code == 0 && is_local)
+	code = endpoint_is_local(&is_local, link, NULL); /* its words have the link in them */
+	if (code != 0)
+		return err_set(err, code, "the link to the source makes no sense");
+	if (is_local)
 		code = err_set(err, -EOPNOTSUPP,
 		    "the source's address is private, and pull.private does not allow to give that to "
 		    "%s",

@@ -548,12 +548,13 @@ a_source_that_changes_between_parts(void **state)
 /* A cloud that reads a link, which leads to whatever the source is by then, and tells no hashes. */
 static struct cloud_driver pulling;
 static unsigned pulling_refuses; /* commits */
+static const char *pulling_link;
 
 static enum cloud_step
 pulling_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
 	if (op->kind == CLOUD_LINK) {
-		op->link = xstrdup("https://cloud.example/large");
+		op->link = xstrdup(pulling_link);
 		return CLOUD_STEP_DONE;
 	}
 	if (op->kind == CLOUD_COPY_PART) {
@@ -587,6 +588,7 @@ make_pulling(void)
 	pulling.request = pulling_request;
 	pulling.response = pulling_response;
 	pulling_refuses = 0;
+	pulling_link = "https://cloud.example/large";
 	fixture_replace(0, &pulling);
 	fixture_put(MEMORY_A, "large", 41, SIZE);
 }
@@ -597,6 +599,18 @@ pulled_in_parts(void **state)
 	make_pulling();
 	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
 	assert_string_equal(fx.result.route, "pull");
+	fixture_expect(MEMORY_A, "dst/large", 41, SIZE);
+}
+
+/* Whoever has a link can read: the reason is shown, and kept. */
+static void
+links_are_not_told(void **state)
+{
+	make_pulling();
+	pulling_link = "https://cloud example/large?secret";
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
+	assert_string_equal(fx.result.route, "relay");
+	assert_null(strstr(fx.result.route_reason, "secret"));
 	fixture_expect(MEMORY_A, "dst/large", 41, SIZE);
 }
 
@@ -951,6 +965,7 @@ main(void)
 	    CASE(the_last_failure_aborts_it),
 	    CASE(a_source_that_changes_between_parts),
 	    CASE(pulled_in_parts),
+	    CASE(links_are_not_told),
 	    CASE(a_source_that_changes_while_it_is_pulled),
 	    CASE(a_source_that_changed_before_a_pull_was_refused),
 	    CASE(a_cancel_aborts_it),
