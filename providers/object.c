@@ -168,8 +168,11 @@ object_put_metadata(struct http_request *req, const struct cloud_put *put, const
 		    object_is_header_value(value)) {
 			CLEANUP(cleanup_free) char *header = xasprintf("%s%s", prefix, name);
 
-			http_request_header(req, header, "%s", value);
-			most -= len;
+			/* "a-b" and "a_b" are one identifier. */
+			if (http_header_get(&req->headers, header) == NULL) {
+				http_request_header(req, header, "%s", value);
+				most -= len;
+			}
 		}
 		free(name);
 	}

@@ -188,6 +188,17 @@ test_names(void **state)
 	bench_close(&b);
 }
 
+static unsigned
+count_headers(const struct bench *b, const char *name)
+{
+	const struct http_header *header;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (header, &b->request.http.headers, next)
+		n += strcasecmp(header->name, name) == 0;
+	return n;
+}
+
 static void
 test_put(void **state)
 {
@@ -237,6 +248,16 @@ test_put(void **state)
 	assert_int_equal(
 	    bench_answer(&b, 412, "x-ms-error-code: ConditionNotMet\n", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -EEXIST);
+
+	/* Names that are two elsewhere may be one here, and a header that comes twice is refused.
+	 */
+	bench_op(&b, CLOUD_PUT, "k");
+	b.op.length = 3;
+	b.op.put.metadata =
+	    json_pack("{s:s,s:s,s:s}", "a-b", "first", "a_b", "second", "A.B", "third");
+	bench_expect(&b, "PUT", "https://acct.blob.core.windows.net/box/k");
+	assert_string_equal(bench_header(&b, "x-ms-meta-a_b"), "first");
+	assert_int_equal(count_headers(&b, "x-ms-meta-a_b"), 1);
 
 	bench_op(&b, CLOUD_PUT, "k");
 	b.op.length = 0;
