@@ -1,5 +1,6 @@
 #include "providers/gcs_json.h"
 #include "providers/content_type.h"
+#include "providers/gcs_private.h"
 #include "providers/listing.h"
 #include "providers/object.h"
 #include "providers/s3_xml.h"
@@ -249,6 +250,7 @@ gcs_json_attributes(const struct cloud_op *op)
 {
 	const struct cloud_put *put = &op->put;
 	json_t *object = json_object(), *metadata = json_object(), *value;
+	size_t most = GCS_METADATA_MAX;
 	char when[36], mode[5];
 	const char *name;
 
@@ -259,8 +261,12 @@ gcs_json_attributes(const struct cloud_op *op)
 	if (put->mode != 0)
 		json_object_set_new(metadata, "mode", json_string(mode));
 	json_object_foreach (put->metadata, name, value) {
-		if (!object_is_own_metadatum(name))
+		size_t len = strlen(name) + json_string_length(value);
+
+		if (json_is_string(value) && len <= most && !object_is_own_metadatum(name)) {
 			json_object_set(metadata, name, value);
+			most -= len;
+		}
 	}
 	json_object_set_new(object, "metadata", metadata);
 	if (op->kind != CLOUD_SETATTR)

@@ -644,6 +644,29 @@ copy_op(struct bench *b)
 	b->op.path2 = xstrdup("from/a");
 }
 
+/* More than the service takes would be refused as a whole. */
+static void
+test_copy_of_many_metadata(void **state)
+{
+	CLEANUP(cleanup_free) char *large = xcalloc(1, 7001);
+	json_t *body, *metadata;
+	struct bench b;
+
+	memset(large, 'x', 7000);
+	bench_open(&b, OWN);
+	copy_op(&b);
+	b.op.put.metadata =
+	    json_pack("{s:s,s:s,s:s,s:i}", "a", large, "b", large, "c", "small", "d", 1);
+	bench_expect(&b, "POST", REWRITE);
+	body = json_loadb(b.request.http.bytes.data, b.request.http.bytes.len, 0, NULL);
+	metadata = json_object_get(body, "metadata");
+	assert_int_equal(json_object_size(metadata), 2);
+	assert_string_equal(json_string_value(json_object_get(metadata, "a")), large);
+	assert_string_equal(json_string_value(json_object_get(metadata, "c")), "small");
+	json_decref(body);
+	bench_close(&b);
+}
+
 static void
 test_copy(void **state)
 {
@@ -915,6 +938,7 @@ main(void)
 	    cmocka_unit_test(test_directories),
 	    cmocka_unit_test(test_setattr),
 	    cmocka_unit_test(test_copy),
+	    cmocka_unit_test(test_copy_of_many_metadata),
 	    cmocka_unit_test(test_upload),
 	    cmocka_unit_test(test_commit),
 	    cmocka_unit_test(test_errors),
