@@ -34,7 +34,9 @@ oauth_check_url(const char *field, const char *url, struct err *err)
 	for (size_t i = 0; i < ARRAY_LEN(local); i++) {
 		size_t len = strlen(local[i]);
 
-		if (strncmp(url, local[i], len) == 0 && strchr(":/", url[len]) != NULL)
+		/* "http://127.0.0.1:80@example.com" is somewhere else. */
+		if (strncmp(url, local[i], len) == 0 && strchr(":/", url[len]) != NULL &&
+		    url[len + strcspn(url + len, "@/?#")] != '@')
 			return 0;
 	}
 	return err_set(err, -EINVAL,

@@ -21,6 +21,8 @@ test_open(void **state)
 	    {"{" APP ",\"namespace\":\"1\\\"\"}", "namespace"},
 	    {"{" APP ",\"endpoint\":\"host\"}", "endpoint"},
 	    {"{" APP ",\"tokenEndpoint\":\"http://example.com\"}", "tokenEndpoint"},
+	    {"{" APP ",\"tokenEndpoint\":\"http://127.0.0.1:8080/token\"}", NULL},
+	    {"{" APP ",\"tokenEndpoint\":\"http://127.0.0.1:8080@example.com/\"}", "tokenEndpoint"},
 	    {"{" APP ",\"ca\":\"ca.pem\"}", "ca"},
 	};
 
