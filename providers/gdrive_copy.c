@@ -148,7 +148,10 @@ gdrive_copy_response(struct cloud_op *op, const struct http_response *res, struc
 		return object_refuse(err, -EEXIST, op->path, "the copy was moved meanwhile");
 	if (node.size != from->node.size ||
 	    (type >= 0 && !digests_equal(&node.digests, &from->node.digests, type)))
-		return gdrive_next(op, COPY_UNDO);
+		return gdrive->step == COPY_COPY
+		    ? gdrive_next(op, COPY_UNDO)
+		    : object_refuse(err, -EOPNOTSUPP, op->path,
+			  "another file has come there while Google Drive was to copy");
 	gdrive_was_made(op, to, &node);
 	return CLOUD_STEP_DONE;
 }
@@ -198,6 +201,7 @@ gdrive_copy_forgive(struct cloud_op *op, int code, const struct err *why)
 		return CLOUD_STEP_FAIL;
 	if (code == -ENOENT && gdrive_look_again(op))
 		return CLOUD_STEP_NEXT;
-	/* The id is in use: it was made, and the answer lost. */
+	/* The id is in use: it was made, and the answer lost.  Or another op of ours has made it,
+	   with the same id (gdrive_new_put()): what is not the copy is not to be undone. */
 	return code == -EEXIST ? gdrive_next(op, COPY_CHECK) : CLOUD_STEP_FAIL;
 }

@@ -75,10 +75,15 @@ static void
 list_finish(struct cloud_op *op)
 {
 	struct entry_list *list = &op->list;
-	struct list_name *names = xcalloc(MAX(list->len, (size_t)1), sizeof *names);
+	size_t hidden = list->hidden;
+	struct list_name *names;
 	const char *first = NULL;
 	char *path;
 
+	/* What two pages tell is one file, and no twin of its own. */
+	listing_finish(list);
+	list->hidden = hidden;
+	names = xcalloc(MAX(list->len, (size_t)1), sizeof *names);
 	for (size_t i = 0; i < list->len; i++) {
 		names[i].entry = &list->items[i];
 		list_split(list->items[i].path, &names[i].created, &names[i].id);

@@ -347,6 +347,20 @@ test_list(void **state)
 	assert_string_equal(listed(&b, 2), "t (f-second).x");
 	assert_string_equal(listed(&b, 3), "t.x");
 	assert_int_equal(b.op.list.hidden, 3);
+	/* A file that two pages tell is no twin of itself: who removes that would remove the file.
+	 */
+	bench_op(&b, CLOUD_LIST, "");
+	bench_expect(&b, "GET", CHILDREN("top", "1000"));
+	assert_int_equal(bench_answer(&b, 200, "",
+			     "{\"nextPageToken\":\"more\",\"files\":[" FILE_OF(
+				 "id-of-first", "t.x", "top") "]}"),
+	    CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_SEND);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", PAGE(FILE_OF("id-of-first", "t.x", "top"))), CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 1);
+	assert_string_equal(listed(&b, 0), "t.x");
+	assert_int_equal(b.op.list.hidden, 0);
 	/* Round in circles. */
 	bench_op(&b, CLOUD_LIST, "");
 	bench_expect(&b, "GET", CHILDREN("top", "1000"));
@@ -546,6 +560,27 @@ test_copy_and_move(void **state)
 	    CLOUD_STEP_NEXT);
 	bench_expect(&b, "DELETE", FILES "/new1?supportsAllDrives=true");
 	assert_int_equal(bench_answer(&b, 204, "", ""), CLOUD_STEP_FAIL);
+
+	/* Another op has made a file of that name, by the same id: its file stays. */
+	bench_op(&b, CLOUD_COPY, "copy-to");
+	b.op.path2 = xstrdup("copy-from");
+	b.op.from = &b.account;
+	b.op.version = xstrdup("rev1");
+	find_none(&b, NAMED("top", "copy-to"));
+	assert_int_equal(bench_request(&b), CLOUD_STEP_SEND);
+	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_NEXT);
+	assert_int_equal(bench_request(&b), CLOUD_STEP_SEND);
+	assert_int_equal(
+	    bench_answer(&b, 200, "", FILE_OF("f1", "copy-from", "top")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "POST", FILES "/f1/copy" ONE);
+	assert_int_equal(bench_answer(&b, 409, "", REFUSED("fileIdInUse")), CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", FILES "/new1" ONE);
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		"{\"id\":\"new1\",\"name\":\"copy-to\",\"mimeType\":\"text/plain\",\"size\":\"4\","
+		"\"parents\":[\"top\"]}"),
+	    CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EOPNOTSUPP);
 
 	bench_op(&b, CLOUD_MOVE, "move-from");
 	b.op.path2 = xstrdup("move-to");
