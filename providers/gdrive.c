@@ -21,8 +21,11 @@
 
 enum { READ_MEDIA, READ_CHECK };
 enum { RMDIR_LIST, RMDIR_TRASH };
+enum { REMOVE_ACT, REMOVE_LOOK };
 
 #define TWINS_MAX 3 /* times that a generated id was in use */
+#define LOOKED_MS 10000 /* for so long a file is what it was when it was looked at */
+#define LOOKS_MAX 8
 
 /* Requests */
 
@@ -62,10 +65,13 @@ put_read(struct cloud_op *op, struct http_request *req, struct err *err)
 	return CLOUD_STEP_SEND;
 }
 
+/* A removal has no condition, and may have to wait for minutes until Drive takes it: then the file
+   is looked at once more. */
 static enum cloud_step
 put_remove(struct cloud_op *op, struct http_request *req, struct err *err)
 {
 	const struct gdrive_walk *walk = gdrive_walk(op);
+	struct gdrive_op *gdrive = op->data;
 
 	if (!walk->has)
 		return object_refuse(err, -ENOENT, op->path, "no such file");
@@ -73,7 +79,16 @@ put_remove(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
 	if (!gdrive_is_version(op, &walk->node))
 		return gdrive_refuse_version(op, op->path, err);
-	gdrive_ask_remove(op, req, &walk->node);
+	gdrive->step = op->now_ms - gdrive->looked_ms > LOOKED_MS ? REMOVE_LOOK : REMOVE_ACT;
+	if (gdrive->step == REMOVE_ACT) {
+		gdrive_ask_remove(op, req, &walk->node);
+		return CLOUD_STEP_SEND;
+	}
+	if (++gdrive->looks > LOOKS_MAX)
+		return object_refuse(
+		    err, -EAGAIN, op->path, "Google Drive has not removed it for a long time");
+	gdrive_ask(req, op->account->data, "GET", "/drive/v3/files/%s", walk->node.id);
+	gdrive_param_file(req);
 	return CLOUD_STEP_SEND;
 }
 
@@ -312,6 +327,33 @@ read_response(struct cloud_op *op, const struct http_response *res, struct err *
 	    : gdrive_refuse_version(op, op->path, err);
 }
 
+static enum cloud_step
+remove_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct gdrive_walk *walk = gdrive_walk(op);
+	struct gdrive_op *gdrive = op->data;
+	struct gdrive_node node;
+	json_t *file = NULL;
+	bool stays;
+
+	if (gdrive->step == REMOVE_LOOK) {
+		if (gdrive_answer_file(&node, &file, op, res, err) != 0)
+			return provider_failed(err);
+		stays = gdrive_walk_fits(op, walk, file, &node);
+		json_decref(file);
+		if (!stays && !node.trashed)
+			return object_refuse(
+			    err, -ESTALE, op->path, "is somewhere else by now, and is not removed");
+		if (stays) {
+			walk->node = node;
+			gdrive->looked_ms = op->now_ms;
+			return CLOUD_STEP_NEXT;
+		}
+	}
+	gdrive_was_removed(op, walk);
+	return CLOUD_STEP_DONE;
+}
+
 /* An id is in use: it was made, and the answer lost, or somebody of us makes it too.  What is it?
  */
 static enum cloud_step
@@ -413,7 +455,7 @@ gdrive_take_response(struct cloud_op *op, const struct http_response *res, struc
 			return gdrive_empty_response(op, op->path, res, RMDIR_TRASH, err);
 		gdrive_was_removed(op, gdrive_walk(op));
 		return CLOUD_STEP_DONE;
-	case CLOUD_REMOVE: gdrive_was_removed(op, gdrive_walk(op)); return CLOUD_STEP_DONE;
+	case CLOUD_REMOVE: return remove_response(op, res, err);
 	default: return CLOUD_STEP_DONE;
 	}
 }

@@ -54,6 +54,8 @@ struct gdrive_op {
 	bool unpinned; /* READ: the revision may not be read */
 	bool asks_ids;
 	bool looked_again;
+	uint64_t looked_ms; /* at what a path ends in; clock of now_ms */
+	unsigned looks; /* REMOVE: more, as it took so long */
 	char token[GDRIVE_TOKEN_MAX]; /* names this upload */
 	char url[GDRIVE_URL_MAX]; /* of its session */
 	uint64_t skip, end; /* UPLOAD_PART */
@@ -120,6 +122,9 @@ bool gdrive_look_again(struct cloud_op *);
 /* What lies at the end of a path now: it is remembered, or forgotten. */
 void gdrive_was_made(struct cloud_op *, const struct gdrive_walk *, const struct gdrive_node *);
 void gdrive_was_removed(struct cloud_op *, const struct gdrive_walk *);
+/* Is it what the component should be?  So a rename, a move, the trash are noticed. */
+bool gdrive_walk_fits(
+    struct cloud_op *, const struct gdrive_walk *, const json_t *file, const struct gdrive_node *);
 /* Is it what the op wants, op->version? */
 bool gdrive_is_version(const struct cloud_op *, const struct gdrive_node *);
 enum cloud_step gdrive_refuse_version(const struct cloud_op *, const char *path, struct err *);

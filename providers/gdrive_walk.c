@@ -375,6 +375,7 @@ walk_found(
 {
 	size_t end = walk_end(op, walk);
 
+	((struct gdrive_op *)op->data)->looked_ms = op->now_ms;
 	gdrive_place_put(walk_account(op, walk), gdrive_walk_path(op, walk), end, node->id,
 	    node->is_directory, op->now_ms);
 	if (walk_is_leaf(op, walk)) {
@@ -406,9 +407,8 @@ root_response(
 	return CLOUD_STEP_NEXT;
 }
 
-/* Is it what the component should be?  So a rename, a move, the trash are noticed. */
-static bool
-walk_fits(struct cloud_op *op, const struct gdrive_walk *walk, const json_t *file,
+bool
+gdrive_walk_fits(struct cloud_op *op, const struct gdrive_walk *walk, const json_t *file,
     const struct gdrive_node *node)
 {
 	CLEANUP(cleanup_free) char *name = walk_component(op, walk);
@@ -461,7 +461,7 @@ name_page(struct cloud_op *op, struct gdrive_walk *walk, const json_t *answer, s
 
 		if (gdrive_node_read(&node, file, err) != 0)
 			return -EPROTO;
-		if (shown == NULL || !walk_fits(op, walk, file, &node))
+		if (shown == NULL || !gdrive_walk_fits(op, walk, file, &node))
 			continue;
 		how = gdrive_name_is(shown, node.id, name);
 		if (walk->found_listed && !names_better(&node, how, &walk->node, walk->how))
@@ -527,7 +527,7 @@ file_response(
 		return provider_failed(err);
 	if (walk->ask == ASK_ROOT) {
 		step = root_response(op, walk, &node, err);
-	} else if (walk_fits(op, walk, file, &node)) {
+	} else if (gdrive_walk_fits(op, walk, file, &node)) {
 		walk_take_entry(op, walk, file, &node);
 		step = walk_found(op, walk, &node, err);
 	} else {

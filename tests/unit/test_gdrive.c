@@ -615,6 +615,60 @@ test_copy_and_move(void **state)
 	bench_close(&b);
 }
 
+/* What is removed is looked at again when its removal had to wait: it may have changed. */
+static void
+test_remove_late(void **state)
+{
+	static const struct {
+		int status;
+		const char *file;
+		enum cloud_step step;
+		int code;
+	} cases[] = {
+	    {200, FILE_OF("f1", "f", "top"), CLOUD_STEP_NEXT, 0},
+	    {200,
+		FILE_MORE(
+		    "f1", "f", "top", "2001-01-01T00:00:00.000Z", ",\"headRevisionId\":\"rev2\""),
+		CLOUD_STEP_NEXT, -ESTALE},
+	    {200, FILE_OF("f1", "f", "elsewhere"), CLOUD_STEP_FAIL, -ESTALE},
+	    {200,
+		FILE_MORE(
+		    "f1", "f", "top", "2001-01-01T00:00:00.000Z", REVISION ",\"trashed\":true"),
+		CLOUD_STEP_DONE, 0},
+	    {404, "", CLOUD_STEP_DONE, 0},
+	};
+	struct bench b;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bench_at_top(&b);
+		bench_op(&b, CLOUD_REMOVE, "f");
+		b.op.version = xstrdup("rev1");
+		bench_expect(&b, "GET", NAMED("top", "f"));
+		assert_int_equal(
+		    bench_answer(&b, 200, "", PAGE(FILE_OF("f1", "f", "top"))), CLOUD_STEP_NEXT);
+		bench_expect(&b, "GET", FILES "/f1" ONE);
+		assert_int_equal(
+		    bench_answer(&b, 200, "", FILE_OF("f1", "f", "top")), CLOUD_STEP_NEXT);
+		bench_expect(&b, "PATCH", FILES "/f1" ONE);
+		assert_int_equal(bench_answer(&b, 429, "", REFUSED("x")), CLOUD_STEP_RETRY);
+		err_clear(&b.err);
+		b.op.now_ms += 1000;
+		bench_expect(&b, "PATCH", FILES "/f1" ONE);
+		assert_int_equal(bench_answer(&b, 429, "", REFUSED("x")), CLOUD_STEP_RETRY);
+		err_clear(&b.err);
+		b.op.now_ms += 60000;
+		bench_expect(&b, "GET", FILES "/f1" ONE);
+		assert_int_equal(
+		    bench_answer(&b, cases[i].status, "", cases[i].file), cases[i].step);
+		if (cases[i].step == CLOUD_STEP_NEXT && cases[i].code == 0)
+			bench_expect(&b, "PATCH", FILES "/f1" ONE);
+		else if (cases[i].step == CLOUD_STEP_NEXT)
+			assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
+		assert_int_equal(b.err.code, cases[i].code);
+		bench_close(&b);
+	}
+}
+
 static void
 test_directories(void **state)
 {
@@ -953,6 +1007,7 @@ main(void)
 	    cmocka_unit_test(test_put),
 	    cmocka_unit_test(test_put_refused),
 	    cmocka_unit_test(test_copy_and_move),
+	    cmocka_unit_test(test_remove_late),
 	    cmocka_unit_test(test_directories),
 	    cmocka_unit_test(test_directories_at_once),
 	    cmocka_unit_test(test_errors),
