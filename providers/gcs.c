@@ -410,10 +410,10 @@ rmdir_response(struct cloud_op *op, const struct http_response *res, struct err 
 		return step;
 	if (page.found > page.marker)
 		return object_refuse(err, -ENOTEMPTY, op->path, "directory not empty");
-	if (page.marker)
-		return gcs_next(op, GCS_SECOND);
-	return step == CLOUD_STEP_NEXT ? step
-				       : object_refuse(err, -ENOENT, op->path, "no such directory");
+	if (step == CLOUD_STEP_NEXT)
+		return step;
+	return gcs->found ? gcs_next(op, GCS_SECOND)
+			  : object_refuse(err, -ENOENT, op->path, "no such directory");
 }
 
 /* Answers that are errors by their status, but not by what the op wants; else CLOUD_STEP_FAIL. */

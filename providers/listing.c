@@ -15,8 +15,8 @@ listing_place(struct entry *entry, bool *marker, const char *dir, const char *pr
 		return false;
 	name += prefix_len;
 	len = strlen(name);
-	if (len == 0) {
-		*marker = true;
+	if (len == 0) { /* with content it is more than a marker, and no path can have its name */
+		*marker = entry->size == 0;
 		return false;
 	}
 	if (entry->kind == ENTRY_DIRECTORY && name[len - 1] == '/')

@@ -451,6 +451,14 @@ test_list(void **state)
 	assert_int_equal(b.op.list.len, 0);
 	assert_int_equal(bench_answer(&b, 200, "", "{}"), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -ENOENT);
+	/* A marker with content is more than a marker, and no path can have its name. */
+	bench_op(&b, CLOUD_LIST, "dir");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		"{\"items\":[{\"name\":\"dir/\",\"size\":\"5\",\"generation\":\"1\"}]}"),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 0);
+	assert_int_equal(b.op.list.hidden, 1);
 
 	bench_op(&b, CLOUD_LIST, "");
 	b.op.max = 1;
@@ -589,6 +597,23 @@ test_directories(void **state)
 	bench_expect(&b, "DELETE", BOX "/d%2F");
 	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_DONE);
 	bench_op(&b, CLOUD_RMDIR, "box/d");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		"{\"items\":[{\"name\":\"d/x\",\"size\":\"0\",\"generation\":\"1\"}]}"),
+	    CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOTEMPTY);
+	/* Content at the marker's name; and what the page behind the marker has. */
+	bench_op(&b, CLOUD_RMDIR, "box/d");
+	assert_int_equal(bench_answer(&b, 200, "",
+			     "{\"items\":[{\"name\":\"d/\",\"size\":\"5\",\"generation\":\"1\"}]}"),
+	    CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOTEMPTY);
+	bench_op(&b, CLOUD_RMDIR, "box/d");
+	assert_int_equal(bench_answer(&b, 200, "",
+			     "{\"items\":[{\"name\":\"d/\",\"size\":\"0\",\"generation\":\"1\"}],"
+			     "\"nextPageToken\":\"t\"}"),
+	    CLOUD_STEP_NEXT);
+	bench_expect(&b, "GET", BOX "?fields=" LIST_FIELDS "&maxResults=2&pageToken=t&prefix=d%2F");
 	assert_int_equal(
 	    bench_answer(&b, 200, "",
 		"{\"items\":[{\"name\":\"d/x\",\"size\":\"0\",\"generation\":\"1\"}]}"),
