@@ -147,8 +147,15 @@ async function handle(req, res, url) {
 	}
 }
 
+function write(path, bytes) {
+	blobs.set(path, { bytes, md5: md5(bytes), etag: `"0x${(++etags).toString(16)}"`, at: new Date(), meta: {}, type: 'application/octet-stream' });
+}
+
 serve(handle, {
-	reset,
+	reset, write,
+	files: () => [...blobs].map(([name, b]) => [name, b.bytes]),
+	uploads: () => [...blocks.keys()],
+	forget: () => blocks.clear(),
 	state: () => ({ received, pulled, blobs: Object.fromEntries([...blobs].map(([name, b]) => [name, { size: b.bytes.length, md5: md5(b.bytes), meta: b.meta }])) }),
 	hello: { kind: 'azure' },
 });

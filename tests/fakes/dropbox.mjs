@@ -566,6 +566,10 @@ serve(handle, {
 		pkceRefreshToken: 'fake-refresh-pkce', teamNamespace: '2001' },
 	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted }),
 	reset,
+	files: () => [...namespaces.get(users[0].home).nodes.values()].filter((n) => n.bytes).map((n) => [n.path.slice(1), n.bytes]),
+	uploads: () => [...sessions.values()].map(() => '?'), // told at the end only
+	write: (path, bytes) => { commit({ user: users[0], space: namespaces.get(users[0].home) }, { path: `/${path}`, mode: 'overwrite' }, bytes, 'finish'); },
+	forget: () => sessions.clear(),
 	control: {
 		'/-/expire': () => { for (const token of tokens.values()) token.until = 0; },
 		'/-/revoke': ({ refreshToken }) => { grants.delete(refreshToken); },

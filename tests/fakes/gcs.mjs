@@ -704,4 +704,19 @@ function state() {
 	return { grants, objects, uploads: [...uploads.values()].map((u) => ({ name: u.name, parts: u.parts.size })), buckets: [...buckets.keys()] };
 }
 
-serve(handle, { state, reset, control, hello: { serviceAccount: JSON.stringify(ours.file), stranger: JSON.stringify(stranger.file), client, project: ours.project } });
+serve(handle, {
+	state, reset, control,
+	files: () => [...buckets.values()].flatMap((b) => [...b.objects.values()].map((o) => [`${b.name}/${o.name}`, o.content])),
+	uploads: () => [...uploads.values(), ...sessions.values()].map((u) => `${u.bucket.name}/${u.name}`),
+	write(path, bytes) {
+		const [bucket, name] = [path.slice(0, path.indexOf('/')), path.slice(path.indexOf('/') + 1)];
+		if (!buckets.has(bucket))
+			buckets.set(bucket, { name: bucket, project: ours.project, storageClass: 'STANDARD', created: new Date().toISOString(), objects: new Map() });
+		store(buckets.get(bucket), name, bytes, {});
+	},
+	forget() {
+		uploads.clear();
+		sessions.clear();
+	},
+	hello: { serviceAccount: JSON.stringify(ours.file), stranger: JSON.stringify(stranger.file), client, project: ours.project },
+});

@@ -305,7 +305,7 @@ async function upload(req, res, url, id) {
 	if (!f && meta.id !== undefined) claim(meta.id);
 	if (!f) find(meta.parents?.[0] ?? 'root', params);
 	const declared = req.headers['x-upload-content-length'];
-	sessions.set(session, { make: (content) => make(meta, req.headers['x-upload-content-type'], content), pieces: [], length: 0, total: declared === undefined ? undefined : Number(declared), answer });
+	sessions.set(session, { name: f?.name ?? meta.name, make: (content) => make(meta, req.headers['x-upload-content-type'], content), pieces: [], length: 0, total: declared === undefined ? undefined : Number(declared), answer });
 	const back = new URL(url);
 	back.protocol = arg('--cert') ? 'https:' : 'http:';
 	back.searchParams.set('upload_id', session);
@@ -511,14 +511,24 @@ const control = {
 	'/-/expire': () => { tokens = new Set([forever]); },
 	'/-/revoke': () => { revoked = true; tokens = new Set([forever]); },
 	'/-/grant': () => { revoked = false; },
-	'/-/forget': () => sessions.clear(),
 	'/-/lag': ({ names }) => { lagging = names; },
 	'/-/viewer': ({ names }) => { viewed = names; },
 };
 
+const pathOf = (f) => (files.get(f.parents[0])?.parents.length > 0 ? `${pathOf(files.get(f.parents[0]))}/${f.name}` : f.name);
+const contents = () => [...files.values()].filter((f) => f.revisions.length > 0 && !isTrashed(f));
+
 reset();
 serve(handle, {
 	reset, control,
+	files: () => contents().map((f) => [pathOf(f), f.revisions.at(-1).content]),
+	uploads: () => [...sessions.values()].filter((s) => s.made === undefined).map((s) => s.name),
+	write(path, bytes) {
+		const all = new URLSearchParams(), f = contents().find((one) => pathOf(one) === path);
+		if (f) update(f, {}, bytes, all);
+		else create({ name: path }, bytes, all);
+	},
+	forget: () => sessions.clear(),
 	state: () => ({
 		received, sessions: [...sessions.values()].filter((s) => s.made === undefined).length,
 		files: [...files.values()].map((f) => ({ id: f.id, name: f.name, parents: f.parents, trashed: f.trashed, mimeType: f.mimeType, revisions: f.revisions.length,

@@ -5,16 +5,38 @@
 // {"endpoint","pid"} and what the fake adds.  With --cert it speaks TLS.
 //
 // Control requests, which no fault touches:
-//   POST /-/faults   [{"match":"METHOD regex of path and query","times":1,"after":0,"status":503,"headers":{},"body":"",
-//                    "cut":BYTES,"reset":true,"lost":true}]  in place of those that were there.  The first that matches
-//                    takes the request: it answers with `status`, or resets the connection; `lost`: the request is
-//                    carried out, and then the connection is reset; `cut`: the answer ends after so many bytes.
+//   POST /-/faults   [{"match":"METHOD regex of path and query","times":1,"after":0, and what happens}]  in place of those
+//                    that were there.  The first that matches takes the request; times -1: every one.
+//     in place of an answer
+//       "status":503,"headers":{},"body":"","repeat":1   this; the body so many times
+//       "redirect":true          to the very same URL
+//       "endless":"headers"      headers, or "body", until the other side has had enough
+//       "reset":true             the connection is reset
+//       "stall":true             nothing
+//     of the fake's own answer to what is carried out
+//       "lost":true              nothing; the connection is reset
+//       "cut":BYTES              so many bytes, then the connection ends; with "stall" it stays; with "reset" it is reset
+//       "damage":true            a bit of the first byte is another
+//       "grow":BYTES             it is so much longer than it was to be, or shorter (< 0), and its Content-Length says so
+//       "trail":"TEXT"           this after its end
+//       "alter":{}               headers that take the place of its own; "" removes one
+//     before that, and of the request
+//       "do":["/-/name",{}]      a control request
+//       "without":"header"       is not seen
+//       "harm":true              a bit of each piece of its body is another
 //   GET  /-/state    {"requests":{"METHOD /path":N},"unplayed":[FAULT]} and what the fake adds
 //   POST /-/reset    everything is forgotten
+// Of fakes that have files():
+//   GET  /-/files    {"files":{PATH:SHA-256},"uploads":[PATH] of those under way, as far as it is known}
+//   POST /-/write?path=PATH   somebody else writes the body
+//   POST /-/change   {"path"}: somebody else writes as many other bytes
+//   POST /-/forget   uploads under way are unknown from now on
 // With --introspect URL --client ID --secret S, a fake that asks introspected() takes another provider's tokens.
+import crypto from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
 import fs from 'node:fs';
+import { once } from 'node:events';
 
 export const arg = (name) => {
 	const at = process.argv.indexOf(name);
@@ -59,11 +81,21 @@ export async function introspected(token) {
 /**
  * @param handle async (req, res, url): answers; what it throws is a 500 that says so
  * @param fake {state(): object, reset(): void, hello: object, control: {"/-/name": (body: object) => object}}: its own control
- *     requests; may be left out
+ *     requests; may be left out, as may {files(): [path, bytes][], uploads(): path[], write(path, bytes): void, forget(): void}
  */
 export function serve(handle, fake) {
 	let faults = [];
 	const requests = {};
+
+	const shared = fake.files && {
+		'/-/files': () => ({
+			files: Object.fromEntries(fake.files().map(([path, bytes]) => [path, crypto.createHash('sha256').update(bytes).digest('hex')])),
+			uploads: fake.uploads(),
+		}),
+		'/-/change': ({ path }) => fake.write(path, Buffer.from(new Map(fake.files()).get(path)).map((b) => ~b)),
+		'/-/forget': () => fake.forget(),
+	};
+	const controls = { ...shared, ...fake.control };
 
 	async function control(req, res, path) {
 		if (path === '/-/faults') {
@@ -76,34 +108,86 @@ export function serve(handle, fake) {
 			json(res, 200, {});
 		} else if (path === '/-/state') {
 			json(res, 200, { requests, unplayed: faults.filter((f) => f.times > 0).map(({ expr, ...f }) => f), ...fake.state() });
-		} else if (fake.control?.[path]) {
+		} else if (path === '/-/write' && fake.write) {
+			fake.write(new URL(req.url, 'http://localhost').searchParams.get('path'), await body(req));
+			json(res, 200, {});
+		} else if (controls[path]) {
 			const text = (await body(req)).toString();
-			json(res, 200, (await fake.control[path](text === '' ? {} : JSON.parse(text))) ?? {});
+			json(res, 200, (await controls[path](text === '' ? {} : JSON.parse(text))) ?? {});
 		} else json(res, 404, { error: `no control request ${path}` });
 	}
 
 	function fault(name) {
 		for (const f of faults) {
-			if (f.times <= 0 || !f.expr.test(name)) continue;
+			if (f.times === 0 || !f.expr.test(name)) continue;
 			if (f.after > 0) { f.after--; continue; }
-			f.times--;
+			if (f.times > 0) f.times--;
 			return f;
 		}
 		return undefined;
 	}
 
-	/** The answer's first `most` bytes, then the end of the connection. */
-	function cut(res, most) {
-		let left = most;
+	/** The answer's first `most` bytes, then the end of the connection, or as `f` says. */
+	function cut(res, f) {
+		let left = f.cut;
 		const write = res.write.bind(res);
+		const end = () => {
+			if (f.reset) reset(res.socket);
+			else if (!f.stall) res.socket?.end();
+		};
 		res.write = (chunk) => {
 			const part = Buffer.from(chunk).subarray(0, left);
 			left -= part.length;
 			if (part.length > 0) write(part);
-			if (left <= 0) setImmediate(() => res.socket?.end());
+			if (left <= 0) setImmediate(end);
 			return true;
 		};
-		res.end = (chunk) => { if (chunk) res.write(chunk); res.socket?.end(); };
+		res.end = (chunk) => {
+			if (chunk) res.write(chunk);
+			end();
+		};
+	}
+
+	/** The answer as the fake gives it, but for what `f` makes of it. */
+	function falsify(res, f) {
+		const pieces = [];
+		const [head, end] = [res.writeHead.bind(res), res.end.bind(res)];
+		let status = 200, headers = {};
+		res.writeHead = (code, more) => {
+			[status, headers] = [code, { ...more }];
+			return res;
+		};
+		res.write = (chunk) => pieces.push(Buffer.from(chunk));
+		res.end = (chunk) => {
+			let whole = Buffer.concat([...pieces, Buffer.from(chunk ?? '')]);
+			if (f.damage && whole.length > 0) whole[0] ^= 1;
+			if (f.grow > 0) whole = Buffer.concat([whole, Buffer.alloc(f.grow, 'x')]);
+			if (f.grow < 0) whole = whole.subarray(0, f.grow);
+			for (const [name, value] of Object.entries({ ...(f.grow && { 'Content-Length': whole.length }), ...f.alter })) {
+				for (const old of Object.keys(headers)) if (old.toLowerCase() === name.toLowerCase()) delete headers[old];
+				if (value !== '') headers[name] = value;
+			}
+			const { socket } = res;
+			head(status, headers);
+			end(whole, () => { if (f.trail) socket.write(f.trail); });
+		};
+	}
+
+	function harm(req) {
+		const pieces = req[Symbol.asyncIterator].bind(req);
+		req[Symbol.asyncIterator] = async function* harmed() {
+			for await (const piece of pieces()) {
+				piece[piece.length - 1] ^= 1;
+				yield piece;
+			}
+		};
+	}
+
+	async function endless(socket, what) {
+		socket.on('error', () => {});
+		socket.write(`HTTP/1.1 200 OK\r\n${what === 'body' ? 'Content-Type: application/octet-stream\r\nConnection: close\r\n\r\n' : ''}`);
+		const line = what === 'body' ? 'x'.repeat(65536) : `X-Endless: ${'x'.repeat(1000)}\r\n`;
+		while (!socket.destroyed) if (!socket.write(line)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
 	}
 
 	/** What speaks TLS cannot be reset, only ended. */
@@ -115,17 +199,25 @@ export function serve(handle, fake) {
 		const name = `${req.method} ${url.pathname}`;
 		requests[name] = (requests[name] ?? 0) + 1;
 		const f = fault(`${req.method} ${req.url}`);
-		if (f?.reset) return reset(req.socket);
+		if (f?.do) await controls[f.do[0]](f.do[1] ?? {});
+		if (f?.without) delete req.headers[f.without];
+		if (f?.harm) harm(req);
 		if (f?.lost) {
 			res.writeHead = () => res;
 			res.write = () => true;
 			res.end = () => reset(req.socket);
-		} else if (f?.cut !== undefined) cut(res, f.cut);
-		else if (f) {
+		} else if (f?.cut !== undefined) cut(res, f);
+		else if (f?.reset) return reset(req.socket);
+		else if (f?.damage || f?.grow || f?.trail || f?.alter) falsify(res, f);
+		else if (f && !f.do && !f.without && !f.harm) {
 			req.resume();
 			await new Promise((ended) => req.on('close', ended).on('end', ended));
-			res.writeHead(f.status ?? 503, { 'Content-Length': Buffer.byteLength(f.body ?? ''), ...f.headers });
-			return res.end(f.body ?? '');
+			if (f.stall) return undefined;
+			if (f.endless) return endless(req.socket, f.endless);
+			if (f.redirect) return res.writeHead(302, { Location: req.url, 'Content-Length': 0 }).end();
+			const text = (f.body ?? '').repeat(f.repeat ?? 1);
+			res.writeHead(f.status ?? 503, { 'Content-Length': Buffer.byteLength(text), ...f.headers });
+			return res.end(text);
 		}
 		return handle(req, res, url);
 	}
