@@ -807,10 +807,13 @@ copy_has_common_hash(const struct copy *c)
 	    (c->source.whole && digests_common(&c->source.entry.digests, &c->dest.digests) >= 0);
 }
 
-/* What is there is not what was sent: nobody may take it for that.  The error is in result.err. */
+/* What is there is not what was sent: nobody may take it for that, nor may the next attempt take the
+   upload that made it for its own, all of which is there.  The error is in result.err. */
 static enum copy_state
 copy_wrong(struct copy *c, int code)
 {
+	if (copy_is_upload(c))
+		c->handler.note(c->arg, CHECKPOINT_GONE, NULL, NULL);
 	c->result.code = code;
 	return c->dest.version != NULL ? COPY_REMOVE_WRONG : copy_fail(c, code);
 }

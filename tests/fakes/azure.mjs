@@ -25,6 +25,27 @@ class Refusal extends Error {
 }
 
 const md5 = (bytes) => crypto.createHash('md5').update(bytes).digest('base64');
+
+// CRC-64/NVME, the last byte first, as Azure writes it.  In two halves: BigInt is slow.
+const CRC64 = Array.from({ length: 256 }, (_, n) => {
+	let crc = BigInt(n);
+	for (let k = 0; k < 8; k++) crc = crc & 1n ? (crc >> 1n) ^ 0x9a6c9329ac4bc9b5n : crc >> 1n;
+	return [Number(crc >> 32n), Number(crc & 0xffffffffn)];
+});
+const [CRC64_HIGH, CRC64_LOW] = [0, 1].map((half) => Int32Array.from(CRC64, (pair) => pair[half]));
+function crc64(bytes) {
+	let high = -1, low = -1;
+	for (let i = 0; i < bytes.length; i++) {
+		const n = (low ^ bytes[i]) & 255;
+		low = ((low >>> 8) | (high << 24)) ^ CRC64_LOW[n];
+		high = (high >>> 8) ^ CRC64_HIGH[n];
+	}
+	const out = Buffer.alloc(8);
+	out.writeUInt32LE(~low >>> 0, 0);
+	out.writeUInt32LE(~high >>> 0, 4);
+	return out.toString('base64');
+}
+const sums = (bytes) => ({ 'Content-MD5': md5(bytes), 'x-ms-content-crc64': crc64(bytes) });
 const xml = (text) => text.replace(/[&<>]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;' })[c]);
 
 function source(req) {
@@ -66,7 +87,7 @@ function keep(req, res, name, bytes, hash) {
 	if (req.headers['if-none-match'] === '*' && blobs.has(name)) throw new Refusal(409, 'BlobAlreadyExists');
 	const blob = { bytes, md5: hash, etag: `"0x${(++etags).toString(16)}"`, at: new Date(), ...attributes(req) };
 	blobs.set(name, blob);
-	answer(res, 201, { ETag: blob.etag, 'Last-Modified': blob.at.toUTCString(), ...(hash && { 'Content-MD5': hash }) });
+	answer(res, 201, { ETag: blob.etag, 'Last-Modified': blob.at.toUTCString(), ...(hash && sums(bytes)) });
 }
 
 function answer(res, status, headers = {}, bytes = '') {
@@ -105,7 +126,8 @@ function list_blocks(res, name, which) {
 	const of = (id, size) => `<Block><Name>${id}</Name><Size>${size}</Size></Block>`;
 	const waiting = which === 'committed' ? '' : [...(blocks.get(name) ?? [])].map(([id, b]) => of(id, b.length)).join('');
 	const kept = which === 'uncommitted' ? '' : (blobs.get(name)?.ids ?? []).map(({ id, size }) => of(id, size)).join('');
-	answer(res, 200, { 'Content-Type': 'application/xml' }, `<?xml version="1.0" encoding="utf-8"?><BlockList><CommittedBlocks>${kept}</CommittedBlocks><UncommittedBlocks>${waiting}</UncommittedBlocks></BlockList>`);
+	const blob = blobs.get(name);
+	answer(res, 200, { 'Content-Type': 'application/xml', ...(blob && { ETag: blob.etag, 'Last-Modified': blob.at.toUTCString() }) }, `<?xml version="1.0" encoding="utf-8"?><BlockList><CommittedBlocks>${kept}</CommittedBlocks><UncommittedBlocks>${waiting}</UncommittedBlocks></BlockList>`);
 }
 
 async function commit(req, res, name) {
@@ -119,11 +141,12 @@ async function commit(req, res, name) {
 
 async function put(req, res, name, query) {
 	if (query.get('comp') === 'blocklist') return commit(req, res, name);
-	const bytes = await content(req);
+	const bytes = await content(req), said = req.headers['content-md5'];
+	if (said && said !== md5(bytes)) throw new Refusal(400, 'Md5Mismatch');
 	if (query.get('comp') !== 'block') return keep(req, res, name, bytes, md5(bytes));
 	if (!blocks.has(name)) blocks.set(name, new Map());
 	blocks.get(name).set(query.get('blockid'), bytes);
-	answer(res, 201, { 'Content-MD5': md5(bytes) });
+	answer(res, 201, sums(bytes));
 }
 
 async function handle(req, res, url) {

@@ -454,6 +454,34 @@ a_commit_whose_answer_was_lost(void **state)
 
 /* -- faults */
 
+static enum cloud_step
+lie_about_commit(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	enum cloud_step step = memory_driver.response(op, res, err);
+
+	if (step == CLOUD_STEP_DONE && op->kind == CLOUD_UPLOAD_COMMIT)
+		op->entry.digests.sum[HASH_CRC32C][0] ^= 1;
+	return step;
+}
+
+/* What it has become is wrong, and removed: the upload is not what the next attempt goes on with,
+   which would take it for its own. */
+static void
+a_whole_that_is_wrong_begins_again(void **state)
+{
+	struct cloud_driver liar = memory_driver;
+
+	liar.response = lie_about_commit;
+	fixture_replace(1, &liar);
+	fixture_put(MEMORY_A, "large", 11, SIZE);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), -EBADMSG);
+	assert_false(fixture_exists(MEMORY_B, "dst/large"));
+	assert_null(fx.checkpoint);
+	fixture_replace(1, &memory_driver);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	fixture_expect(MEMORY_B, "dst/large", 11, SIZE);
+}
+
 static void
 parts_that_fail_are_written_again(void **state)
 {
@@ -982,6 +1010,7 @@ main(void)
 	    CASE(an_upload_that_was_begun_elsewhere),
 	    CASE(a_sweep_of_an_upload_that_was_begun_elsewhere),
 	    CASE(a_commit_whose_answer_was_lost),
+	    CASE(a_whole_that_is_wrong_begins_again),
 	    CASE(parts_that_fail_are_written_again),
 	    CASE(answers_that_are_lost),
 	    CASE(a_failure_that_passes_keeps_the_upload),
