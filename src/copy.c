@@ -807,8 +807,8 @@ copy_has_common_hash(const struct copy *c)
 	    (c->source.whole && digests_common(&c->source.entry.digests, &c->dest.digests) >= 0);
 }
 
-/* What is there is not what was sent: nobody may take it for that, nor may the next attempt take the
-   upload that made it for its own, all of which is there.  The error is in result.err. */
+/* What is there is not what was sent: nobody may take it for that, nor may the next attempt take
+   the upload that made it for its own, all of which is there.  The error is in result.err. */
 static enum copy_state
 copy_wrong(struct copy *c, int code)
 {
