@@ -7,7 +7,6 @@
 # The daemon sees each through a meter (tests/fakes/meter.mjs), which tells what passed, and stops it where it is told to.
 bats_require_minimum_version 1.5.0
 load helpers
-unset SKYFERRY_SDK_DIR # no setting of the daemon's
 
 drivers="local s3 azure gcs gdrive dropbox"
 large=$((64 << 20))
