@@ -126,16 +126,25 @@ put_remove(struct http_request *req, struct cloud_op *op)
 		ask_delete(req, op, dropbox->source.rev);
 }
 
-/* ASK: is it empty?  ACT: it goes. */
-static void
-put_rmdir(struct http_request *req, const struct cloud_op *op)
+/* ASK: is it empty?  ACT: it goes.  What had to wait, or whose answer was lost, is asked anew. */
+static enum cloud_step
+put_rmdir(struct http_request *req, struct cloud_op *op, struct err *err)
 {
-	const struct dropbox_op *dropbox = op->data;
+	struct dropbox_op *dropbox = op->data;
 
+	if (dropbox->step == DROPBOX_ACT && dropbox->sent > 0) {
+		if (++dropbox->times > DROPBOX_TIMES)
+			return object_refuse(
+			    err, -EAGAIN, op->path, "Dropbox has not removed it for long");
+		dropbox->step = DROPBOX_ASK;
+		dropbox->cursor[0] = '\0';
+	}
+	dropbox->sent++;
 	if (dropbox->step == DROPBOX_ASK)
 		ask_list(req, op, 1);
 	else
 		ask_delete(req, op, NULL);
+	return CLOUD_STEP_SEND;
 }
 
 static void
@@ -220,7 +229,7 @@ dropbox_request(struct cloud_op *op, struct cloud_request *request, struct err *
 	case CLOUD_PUT: return put_write(req, op, err);
 	case CLOUD_LINK: put_link(req, op); break;
 	case CLOUD_REMOVE: put_remove(req, op); break;
-	case CLOUD_RMDIR: put_rmdir(req, op); break;
+	case CLOUD_RMDIR: return put_rmdir(req, op, err);
 	case CLOUD_MKDIR: put_mkdir(req, op); break;
 	case CLOUD_USAGE:
 		dropbox_rpc(req, op->account->data, "users/get_space_usage", json_null());

@@ -136,6 +136,13 @@ dropbox_move_request(struct cloud_op *op, struct http_request *req, struct err *
 
 	if (dropbox->step == DROPBOX_ASK && is_foreign(op))
 		dropbox->step = DROPBOX_SOURCE;
+	/* A folder's removal that had to wait, or whose answer was lost: is it still empty? */
+	if (dropbox->step == DROPBOX_CLEAR && dropbox->target.is_folder && dropbox->sent > 0) {
+		if (++dropbox->times > DROPBOX_TIMES)
+			return object_refuse(
+			    err, -EAGAIN, op->path2, "Dropbox has not removed it for long");
+		dropbox_next(op, DROPBOX_EMPTY);
+	}
 	dropbox->sent++;
 	switch (dropbox->step) {
 	case DROPBOX_SOURCE: return ask_reference(req, op, err);
@@ -307,7 +314,7 @@ again_failed(struct cloud_op *op, const struct dropbox_result *result, struct er
 	struct dropbox_op *dropbox = op->data;
 	enum cloud_step step = dropbox_failed(result, err);
 
-	if (step != CLOUD_STEP_FAIL || result->code == -ENOENT)
+	if (step != CLOUD_STEP_FAIL || (result->code == -ENOENT && dropbox->sent > 1))
 		return step;
 	if (dropbox->aside[0] != '\0')
 		return fail_after(op, DROPBOX_BACK, &result->why);
@@ -403,6 +410,8 @@ empty_response(struct cloud_op *op, const struct dropbox_result *result, struct 
 	json_t *answer;
 	bool empty;
 
+	if (result->code == -ENOENT) /* it has gone meanwhile */
+		return dropbox_next(op, DROPBOX_AGAIN);
 	if (result->code != 0)
 		return dropbox_failed(result, err);
 	answer = dropbox_parse(op, result->res, err);

@@ -298,6 +298,7 @@ upload_keep_parts(struct upload *u, const struct upload_parts *there)
 static enum upload_state
 upload_status_run(struct upload *u)
 {
+	size_t had = u->checkpoint->parts.len;
 	int code;
 
 	if (u->await.op == NULL)
@@ -313,6 +314,10 @@ upload_status_run(struct upload *u)
 	await_drop(&u->await);
 	if (code == -ENOENT)
 		return upload_begin_again(u);
+	if (code == 0 && u->checkpoint->parts.len < had && !u->asked_again) {
+		u->asked_again = true;
+		u->suspect = 0; /* it missed what it had: the source may be there */
+	}
 	if (code == 0 && u->suspect != 0) { /* it is there: the source is not */
 		u->err = u->suspect_err;
 		return upload_fail(u, u->suspect);
@@ -893,6 +898,7 @@ upload_suspect(struct upload *u, int code)
 	err_clear(&u->err);
 	while ((j = TAILQ_FIRST(&u->jobs)) != NULL)
 		job_free(j);
+	u->next = 0;
 	return UPLOAD_STATUS;
 }
 

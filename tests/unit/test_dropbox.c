@@ -507,6 +507,23 @@ test_directories(void **state)
 	expect_step(&b, CLOUD_STEP_NEXT, 200, "{\"entries\":[],\"has_more\":false}");
 	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/d\"}");
 	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"metadata\":" FOLDER("1", "d") "}");
+
+	/* It had to wait: is it still empty? */
+	bench_op(&b, CLOUD_RMDIR, "d");
+	expect_rpc(&b, "files/list_folder", "{\"path\":\"/d\",\"limit\":1}");
+	expect_step(
+	    &b, CLOUD_STEP_NEXT, 200, "{\"entries\":[],\"cursor\":\"c\",\"has_more\":true}");
+	expect_rpc(&b, "files/list_folder/continue", "{\"cursor\":\"c\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, "{\"entries\":[],\"has_more\":false}");
+	for (int i = 0; i < 3; i++) {
+		expect_rpc(&b, "files/delete_v2", "{\"path\":\"/d\"}");
+		expect_step(&b, CLOUD_STEP_RETRY, 429,
+		    "{\"error\":{\"reason\":{\".tag\":\"too_many_write_operations\"}}}");
+		expect_rpc(&b, "files/list_folder", "{\"path\":\"/d\",\"limit\":1}");
+		expect_step(&b, CLOUD_STEP_NEXT, 200, "{\"entries\":[],\"has_more\":false}");
+	}
+	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/d\"}");
+	expect_refusal(&b, -EAGAIN);
 	bench_close(&b);
 }
 

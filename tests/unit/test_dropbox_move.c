@@ -189,12 +189,27 @@ test_move(void **state)
 	expect_step(&b, CLOUD_STEP_NEXT, 200, THERE);
 	expect_rpc(&b, "files/move_v2", MOVE_ARG);
 	/* Moved before, perhaps, with an answer that was lost: nothing is put back over it. */
+	expect_step(&b, CLOUD_STEP_RETRY, 500, "");
+	expect_rpc(&b, "files/move_v2", MOVE_ARG);
 	expect_failure(&b, -ENOENT, 409,
 	    "{\"error\":{\".tag\":\"from_lookup\",\"from_lookup\":{\".tag\":\"not_found\"}}}");
 	expect_failure(&b, -EEXIST, 409, CONFLICT("to", "file"));
 	expect_step(&b, CLOUD_STEP_NEXT, 409, "{\"error\":{\".tag\":\"cant_nest_shared_folder\"}}");
 	expect_rpc(&b, "files/restore", "{\"path\":\"/to\",\"rev\":\"" OTHER "\"}");
 	expect_failure(&b, -EPERM, 409, PATH_NOT_FOUND);
+
+	/* Somebody else has taken the source away: then what was in the way comes back. */
+	begin(&b, CLOUD_MOVE);
+	asked(&b, "files/move_v2", A_FILE);
+	met(&b, "file");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, TARGET_FILE);
+	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/to\",\"parent_rev\":\"" OTHER "\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, THERE);
+	expect_rpc(&b, "files/move_v2", MOVE_ARG);
+	expect_step(&b, CLOUD_STEP_NEXT, 409,
+	    "{\"error\":{\".tag\":\"from_lookup\",\"from_lookup\":{\".tag\":\"not_found\"}}}");
+	expect_rpc(&b, "files/restore", "{\"path\":\"/to\",\"rev\":\"" OTHER "\"}");
+	expect_failure(&b, -ENOENT, 200, TARGET_FILE);
 	bench_close(&b);
 }
 

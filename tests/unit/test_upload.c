@@ -313,6 +313,43 @@ a_part_that_is_not_what_it_was(void **state)
 }
 
 static void
+lose_when_so_far(struct fixture *f, enum checkpoint_note_kind kind)
+{
+	if (kind != CHECKPOINT_PART || f->checkpoint->parts.len != stop_after)
+		return;
+	CLEANUP(cleanup_free)
+	char *query = xasprintf("upload=%s&part=3", f->checkpoint->upload);
+	struct http_headers none = TAILQ_HEAD_INITIALIZER(none);
+	struct memory_ask ask = {.server = SERVER,
+	    .method = "PUT",
+	    .path = "dst/large",
+	    .query = query,
+	    .headers = &none};
+	struct memory_blob *another = memory_blob_new("another", 7);
+	struct memory_answer answer;
+
+	memory_answer_init(&answer);
+	memory_server_answer(&answer, &ask, another, 7);
+	assert_int_equal(answer.status / 100, 2);
+	memory_answer_fini(&answer);
+	memory_blob_unref(another);
+	memory_fault(SERVER, "PUT", 1, 404, 0, 0);
+	stop_after = 0;
+}
+
+/* A part is refused since the cloud has lost what was before it: it is not the source that is
+   missing. */
+static void
+a_part_that_is_lost_meanwhile(void **state)
+{
+	fixture_put(MEMORY_A, "large", 7, SIZE);
+	stop_after = 5;
+	fx.on_note = lose_when_so_far;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
+	fixture_expect(MEMORY_B, "dst/large", 7, SIZE);
+}
+
+static void
 a_source_that_changed_meanwhile(void **state)
 {
 	struct change *c = transfer(MEMORY_A, MEMORY_B);
@@ -1004,6 +1041,7 @@ main(void)
 	    CASE(goes_on_after_a_restart),
 	    CASE(goes_on_in_order_after_a_restart),
 	    CASE(a_part_that_is_not_what_it_was),
+	    CASE(a_part_that_is_lost_meanwhile),
 	    CASE(a_source_that_changed_meanwhile),
 	    CASE(a_source_that_shrank_meanwhile),
 	    CASE(an_upload_whose_id_was_lost),
