@@ -58,6 +58,8 @@ struct gdrive_op {
 	unsigned looks; /* REMOVE: more, as it took so long */
 	char token[GDRIVE_TOKEN_MAX]; /* names this upload */
 	char url[GDRIVE_URL_MAX]; /* of its session */
+	char strayed[GDRIVE_ID_MAX]; /* COMMIT: the directory that it made the file in, if that is
+					not where the path leads by now; or "" */
 	uint64_t skip, end; /* UPLOAD_PART */
 	bool queries; /* it asks the session what is there */
 	struct err why; /* MOVE: failed so, and ends with it when what was there is back */

@@ -330,6 +330,10 @@ put_commit(struct cloud_op *op, struct http_request *req, const struct upload *u
 	if (gdrive->step == COMMIT_RESTORE) {
 		gdrive_ask(req, op->account->data, "PATCH", "/drive/v3/files/%s", up->file);
 		gdrive_param_file(req);
+		if (gdrive->strayed[0] != '\0') {
+			gdrive_param(req, "addParents", gdrive_walk(op)->dir);
+			gdrive_param(req, "removeParents", gdrive->strayed);
+		}
 		gdrive_body(req, json_pack("{s:b}", "trashed", 0));
 		return CLOUD_STEP_SEND;
 	}
@@ -568,6 +572,14 @@ look_response(struct cloud_op *op, const struct http_response *res, struct err *
 	    "the file that was to be overwritten has been moved since the upload was begun");
 }
 
+/* The directory may have been renamed, and another taken its name, since the upload was begun. */
+static bool
+has_strayed(const struct cloud_op *op, const struct upload *up, const struct gdrive_node *node)
+{
+	return up->is_new && node->parent[0] != '\0' &&
+	    strcmp(node->parent, gdrive_walk(op)->dir) != 0;
+}
+
 /* What was written lies in the trash if somebody has removed the file meanwhile: it comes out. */
 static enum cloud_step
 commit_response(
@@ -600,8 +612,13 @@ commit_response(
 	step = written_response(op, res, up->file, up->token, &node, err);
 	if (step != CLOUD_STEP_DONE)
 		return step;
-	if (node.trashed && gdrive->step == COMMIT_SEND)
+	if (has_strayed(op, up, &node))
+		snprintf(gdrive->strayed, sizeof gdrive->strayed, "%s", node.parent);
+	if ((node.trashed || gdrive->strayed[0] != '\0') && gdrive->step == COMMIT_SEND)
 		return gdrive_next(op, COMMIT_RESTORE);
+	if (has_strayed(op, up, &node))
+		return object_refuse(err, -EIO, op->path,
+		    "was written, but not to the directory that is there by now");
 	gdrive_session_drop(drive, up->token);
 	return CLOUD_STEP_DONE;
 }

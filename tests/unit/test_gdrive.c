@@ -944,6 +944,22 @@ test_upload_commit(void **state)
 	assert_int_equal(b.request.http.bytes.len, 75712);
 	assert_int_equal(bench_answer(&b, 200, "", made), CLOUD_STEP_DONE);
 	assert_string_equal(b.op.entry.version, "r");
+	/* Its directory is another one than when it was begun: it comes to where the path leads. */
+	session = gdrive_session_get(b.account.data, TOKEN, true);
+	session->tail = (struct buf)BUF_INIT(GDRIVE_CHUNK);
+	for (int i = 0; i < 75712; i++)
+		buf_putc(&session->tail, 'x');
+	upload_commit(&b, true);
+	xstrset(&b.op.upload, "1 600000 524288 " TOKEN " f1 new " SESSION);
+	find_none(&b, NAMED("top", "up"));
+	expect_session(&b, "bytes 524288-599999/600000", 0, 0);
+	assert_int_equal(bench_answer(&b, 200, "",
+			     FILE_MORE("f1", "up", "old-dir", "2001-01-01T00:00:00.000Z",
+				 ",\"appProperties\":{\"skyferryUpload\":\"" TOKEN "\"}")),
+	    CLOUD_STEP_NEXT);
+	bench_expect(&b, "PATCH", FILES "/f1" ONE "&addParents=top&removeParents=old-dir");
+	expect_body(&b, "{\"trashed\":false}");
+	assert_int_equal(bench_answer(&b, 200, "", made), CLOUD_STEP_DONE);
 	/* The answer was lost: the file says whose it is. */
 	upload_commit(&b, true);
 	bench_expect(&b, "GET", NAMED("top", "up"));
