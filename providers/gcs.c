@@ -245,11 +245,19 @@ put_request(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
 	return CLOUD_STEP_SEND;
 }
 
+/* FIRST: is it stored compressed?  SECOND: the link, if there is a key to sign it with. */
 static enum cloud_step
-put_link(struct cloud_op *op, struct err *err)
+put_link(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
 {
+	const struct gcs_op *gcs = op->data;
 	struct buf url = BUF_INIT(HTTP_URL_MAX);
 
+	if (gcs->step == GCS_FIRST && gcs_account(op)->oauth.key != NULL) {
+		gcs_ask_json(ask, "GET", GCS_ABOUT_OBJECT, "");
+		gcs_query_add(ask, "fields", "contentEncoding");
+		gcs_query_add(ask, "ifGenerationMatch", op->version);
+		return CLOUD_STEP_SEND;
+	}
 	url.secret = true;
 	if (gcs_sign(&url, gcs_account(op), op->path, op->version, op->now_ms, CLOUD_LINK_S, err) !=
 	    0) {
@@ -273,8 +281,8 @@ gcs_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 		return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
 	step = check_place(op, &ask.place, err);
 	if (step == CLOUD_STEP_SEND && op->kind == CLOUD_LINK)
-		return put_link(op, err);
-	if (step == CLOUD_STEP_SEND)
+		step = put_link(op, &ask, err);
+	else if (step == CLOUD_STEP_SEND)
 		step = put_request(op, &ask, err);
 	if (step == CLOUD_STEP_SEND && gcs_finish(&ask, op, err) != 0)
 		return CLOUD_STEP_FAIL;
@@ -445,6 +453,21 @@ gcs_forgive(struct cloud_op *op, const struct http_response *res, int code)
 	}
 }
 
+/* Whoever follows a link may not ask for what is stored, and gets what that would be uncompressed.
+ */
+static enum cloud_step
+link_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct err why = ERR_INIT;
+	bool compressed;
+
+	if (gcs_json_is_compressed(&compressed, &res->body, &why) != 0)
+		return object_bad_answer(op, &why, err);
+	return compressed ? object_refuse(err, -EOPNOTSUPP, op->path,
+				"is stored compressed, and a link would give it uncompressed")
+			  : gcs_next(op, GCS_SECOND);
+}
+
 static enum cloud_step
 gcs_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -475,6 +498,7 @@ gcs_response(struct cloud_op *op, const struct http_response *res, struct err *e
 	case CLOUD_PUT:
 		return gcs_take_written(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
 	case CLOUD_RMDIR: return rmdir_response(op, res, err);
+	case CLOUD_LINK: return link_response(op, res, err);
 	default: return CLOUD_STEP_DONE;
 	}
 }

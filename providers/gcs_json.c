@@ -225,6 +225,17 @@ gcs_json_object(struct entry *entry, const struct buf *body, struct err *err)
 }
 
 int
+gcs_json_is_compressed(bool *out, const struct buf *body, struct err *err)
+{
+	json_t *object = parse(body, err);
+	const char *encoding = text_of(object, "contentEncoding");
+
+	*out = encoding != NULL && strcasestr(encoding, "gzip") != NULL;
+	json_decref(object);
+	return object == NULL ? -EPROTO : 0;
+}
+
+int
 gcs_json_rewrite(
     struct gcs_rewrite *out, struct entry *entry, const struct buf *body, struct err *err)
 {

@@ -14,6 +14,9 @@
 #define GCS_REWRITE_FIELDS                                                                         \
 	"done,rewriteToken,totalBytesRewritten,objectSize,resource(" GCS_OBJECT_FIELDS ")"
 
+/* Does it come otherwise than it is stored, unless that is asked for? */
+int gcs_json_is_compressed(bool *out, const struct buf *body, struct err *);
+
 struct gcs_page {
 	size_t found; /* objects and prefixes of this page, shown or not */
 	bool marker; /* the directory's own marker is among them */

@@ -127,6 +127,10 @@ test_link(void **state)
 	bench_open(&b);
 	bench_op(&b, CLOUD_LINK, "box/a b/\xc3\xa4");
 	b.op.version = xstrdup("17");
+	bench_expect(&b, "GET",
+	    "https://storage.googleapis.com/storage/v1/b/box/o/a%20b%2F%C3%A4?fields=contentEncoding"
+	    "&ifGenerationMatch=17");
+	assert_int_equal(bench_answer(&b, 200, "", "{}"), CLOUD_STEP_NEXT);
 	assert_int_equal(gcs_driver.request(&b.op, &b.request, &b.err), CLOUD_STEP_DONE);
 	assert_true(b.op.is_pinned);
 	assert_non_null(
@@ -134,6 +138,13 @@ test_link(void **state)
 	assert_non_null(strstr(b.op.link, "&X-Goog-Expires=14400&"));
 	assert_non_null(strstr(b.op.link, "=host&generation=17&X-Goog-Signature="));
 	free(TAKE(b.op.link));
+	/* What is stored compressed comes uncompressed to whoever does not ask otherwise. */
+	bench_op(&b, CLOUD_LINK, "box/k");
+	bench_expect(&b, "GET",
+	    "https://storage.googleapis.com/storage/v1/b/box/o/k?fields=contentEncoding");
+	assert_int_equal(
+	    bench_answer(&b, 200, "", "{\"contentEncoding\":\"gzip\"}"), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EOPNOTSUPP);
 	bench_op(&b, CLOUD_LINK, "box");
 	assert_int_equal(gcs_driver.request(&b.op, &b.request, &b.err), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -EISDIR);
