@@ -26,7 +26,7 @@ digest_read(struct digests *out, enum hash_type type, const char *hex)
 }
 
 /* headRevisionId changes with the content and with nothing else, and a revision can be read.  Where
-   it is not told, or may not be read, the content's hash is the next best. */
+   it is not told, or may not be read, the content's hash is the next best, of that file. */
 static void
 version_read(struct gdrive_node *out, const json_t *file)
 {
@@ -37,10 +37,10 @@ version_read(struct gdrive_node *out, const json_t *file)
 		snprintf(out->version, sizeof out->version, "%s", head);
 		out->is_pinned = json_is_true(json_object_get(may, "canReadRevisions"));
 	} else if (*md5 != '\0' && gdrive_is_id(md5)) {
-		snprintf(out->version, sizeof out->version, "md5-%s", md5);
+		snprintf(out->version, sizeof out->version, "md5-%.32s-%s", md5, out->id);
 	} else {
-		snprintf(
-		    out->version, sizeof out->version, "at-%s", file_text(file, "modifiedTime"));
+		snprintf(out->version, sizeof out->version, "at-%.35s-%s",
+		    file_text(file, "modifiedTime"), out->id);
 	}
 }
 

@@ -16,7 +16,7 @@
 #define GDRIVE_FOLDER      "application/vnd.google-apps.folder"
 #define GDRIVE_APPS        "application/vnd.google-apps."
 #define GDRIVE_UPLOAD      "skyferryUpload" /* appProperties: the upload that wrote it */
-#define GDRIVE_VERSION_MAX 128
+#define GDRIVE_VERSION_MAX 192
 
 /* What an op has to know of a file; without memory of its own. */
 struct gdrive_node {

@@ -247,6 +247,18 @@ copy_is_ours(const struct copy *c, const struct entry *e)
 	return same_time || type >= 0;
 }
 
+/* Is what is there, with this version, the source, by another way than cloud_is_same() knows?  Two
+   accounts may be one person's.  A move would remove it. */
+static bool
+copy_is_source(const struct copy *c, const char *there)
+{
+	const char *version = c->source.whole ? c->source.segments[0].version : NULL;
+	const struct cloud_driver *driver = c->to->driver;
+
+	return version != NULL && there != NULL && c->source.parts[0].account->driver == driver &&
+	    (driver->features & CLOUD_VERSIONS_UNIQUE) && strcmp(version, there) == 0;
+}
+
 static void
 copy_add_verified(struct copy *c, const char *what)
 {
@@ -274,7 +286,7 @@ copy_stat_target_run(struct copy *c)
 		return COPY_STAT_TARGET;
 	code = c->await.code;
 	e = &c->await.op->entry;
-	if (code == 0 && c->repeated && copy_is_ours(c, e)) {
+	if (code == 0 && c->repeated && !copy_is_source(c, e->version) && copy_is_ours(c, e)) {
 		copy_add_verified(c, "size");
 		if (c->source.whole && digests_common(&c->source.entry.digests, &e->digests) >= 0)
 			copy_add_verified(
@@ -870,19 +882,6 @@ copy_remove_wrong_run(struct copy *c)
 	return copy_fail(c, c->result.code);
 }
 
-/* Is what was written the source, by another way than cloud_is_same() knows?  Two accounts may be
-   one person's.  A move would remove it. */
-static bool
-copy_met_itself(const struct copy *c)
-{
-	const char *version = c->source.whole ? c->source.segments[0].version : NULL;
-	const struct cloud_driver *driver = c->to->driver;
-
-	return version != NULL && c->dest.version != NULL &&
-	    c->source.parts[0].account->driver == driver &&
-	    (driver->features & CLOUD_VERSIONS_UNIQUE) && strcmp(version, c->dest.version) == 0;
-}
-
 /* Size and hashes; a disagreement is an error, never a warning. */
 static enum copy_state
 copy_check(struct copy *c)
@@ -891,7 +890,8 @@ copy_check(struct copy *c)
 	enum hash_type type;
 	int code;
 
-	if (copy_met_itself(c))
+	/* What a cloud makes by itself is another object: its driver knows. */
+	if (c->route != ROUTE_NATIVE && copy_is_source(c, c->dest.version))
 		return COPY_FAIL(c, -EINVAL,
 		    "the source '%s' and the destination '%s' are the same object",
 		    c->source.segments[0].path, c->path);

@@ -158,6 +158,13 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	run ! skyferry mv dropbox:f same:f
 	[[ $output == *"the same object"* ]]
 	[ "$(told '.unplayed | length')" = 0 ]
+	# What an earlier attempt of an exclusive move seems to have written is not what it made, but the source.
+	fault get_metadata 500 internal_error '{"times": 8}'
+	id=$(api POST /api/transfers '{"sourceAccountId":"dropbox","sourcePath":"f","destinationAccountId":"same",
+	    "destinationPath":"f","move":true,"overwrite":false}' | jq -r .id)
+	run ! skyferry transfer wait "$id" --timeout 60
+	[[ $output == *"exists already"* ]]
+	[ "$(told '.unplayed | length')" = 0 ]
 	skyferry cp -q dropbox:f back:f
 	cmp "$home/from/f" "$home/back/f"
 }

@@ -294,6 +294,23 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	run ! add wrong rootFolder=1doesNotExist
 }
 
+@test "one file by two accounts: a move to itself removes nothing" {
+	local d f id
+	d=$(folder d)
+	f=$(make f "$d" 2001-01-01T00:00:00Z only)
+	add top "rootFolder=$d" permanentDelete=yes
+	# It seems to have been written by an earlier attempt, which failed.
+	control faults '[{"match": "GET /drive/v3/files", "status": 500, "times": 8}]' >/dev/null
+	id=$(api POST /api/transfers '{"sourceAccountId":"drive","sourcePath":"d/f","destinationAccountId":"top",
+	    "destinationPath":"f","move":true,"overwrite":false}' | jq -r .id)
+	run ! skyferry transfer wait "$id" --timeout 60
+	[[ $output == *"exists already"* ]]
+	[ "$(told '.unplayed | length')" = 0 ]
+	run ! skyferry mv drive:d/f top:f
+	[ "$(told "[.files[] | select(.id == \"$f\")][0].trashed // false")" = false ]
+	[ "$(skyferry ls top:)" = f ]
+}
+
 @test "files whose revisions may not be read are read, and a change meanwhile is noticed" {
 	content 8 500000 >"$home/from/f"
 	skyferry cp -q from:f drive:f
