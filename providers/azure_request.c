@@ -126,6 +126,7 @@ azure_link(struct cloud_op *op, struct err *err)
 	if (azure_locate(&place, azure, op->path) && *place.key != '\0' &&
 	    put_source_url(&url, azure, &place, op->now_ms + CLOUD_LINK_S * UINT64_C(1000))) {
 		op->link = buf_take(&url);
+		op->is_etag = true;
 		return CLOUD_STEP_DONE;
 	}
 	buf_free(&url);

@@ -143,6 +143,7 @@ s3_link(struct cloud_op *op, struct err *err)
 		return CLOUD_STEP_FAIL;
 	}
 	op->link = buf_take(&url);
+	op->is_etag = true;
 	return CLOUD_STEP_DONE;
 }
 

@@ -36,7 +36,8 @@ enum cloud_op_kind {
 	CLOUD_PUT, /* source, length -> path, whole and atomic; attributes in op->put -> op->entry
 		    */
 	CLOUD_COPY, /* path2's account `from`: from->path -> path natively -> op->entry; or from
-		       op->link, which the destination's cloud reads itself */
+		       op->link, which the destination's cloud reads itself: then
+		       op->version is an ETag */
 	CLOUD_MOVE, /* path -> path2 within the account, file or directory, natively */
 	CLOUD_REMOVE, /* a file; version: only if it is still that (-ESTALE); -ENOENT if it is gone
 		       */
@@ -52,7 +53,8 @@ enum cloud_op_kind {
 			       attributes in op->put, the same as in COMMIT -> op->upload */
 	CLOUD_UPLOAD_PART, /* source, offset in the whole, length -> op->part of op->upload;
 			      op->entry: its digests as the cloud has them, tag in op->part */
-	CLOUD_COPY_PART, /* as UPLOAD_PART; content: path2 of `from`, offset, length, version */
+	CLOUD_COPY_PART, /* as UPLOAD_PART; content: path2 of `from`, or op->link, offset, length,
+			    version */
 	CLOUD_UPLOAD_STATUS, /* op->upload -> op->parts: what the cloud has; -ENOENT: it knows no
 				such upload */
 	CLOUD_UPLOAD_COMMIT, /* op->upload of op->parts -> op->entry; length: of the whole; -ENOENT
@@ -250,6 +252,7 @@ struct cloud_op {
 	char *link; /* COPY, COPY_PART: the source, if `from` is NULL; LINK's result; owned, secret
 		     */
 	bool is_pinned; /* LINK: the link leads to op->version and to no other; the result */
+	bool is_etag; /* LINK: op->version is the ETag of what the link gives; the result */
 	uint64_t offset, length; /* READ, PUT, UPLOAD_*, COPY_PART (offset: in the source); READ:
 				    UINT64_MAX is "to the end" */
 	char *version; /* READ, COPY, COPY_PART, REMOVE, MOVE: pinned; owned, NULL: any */

@@ -73,7 +73,7 @@ struct copy {
 	struct err upload_err;
 	enum route route;
 	char *link; /* PULL: secret; NULL: not asked for yet */
-	bool link_is_pinned;
+	bool link_is_pinned, link_has_etag;
 	bool parts_are_loose; /* of the upload: some were pulled by a link that is not pinned */
 	unsigned parts_compared; /* HASH_BIT()s: of every part of an upload */
 
@@ -439,6 +439,7 @@ copy_link_run(struct copy *c)
 	if (code == 0) {
 		c->link = TAKE(c->await.op->link);
 		c->link_is_pinned = c->await.op->is_pinned;
+		c->link_has_etag = c->await.op->is_etag;
 		code = route_check_pull(c->runner, c->to, c->link, c->source.total, &err);
 	}
 	await_drop(&c->await);
@@ -466,7 +467,8 @@ copy_by_cloud_run(struct copy *c)
 			op->from = c->source.parts[0].account;
 		op->link = xstrdup_null(c->link);
 		op->path2 = xstrdup(c->source.segments[0].path);
-		op->version = xstrdup_null(c->source.segments[0].version);
+		if (c->route == ROUTE_NATIVE || c->link_has_etag)
+			op->version = xstrdup_null(c->source.segments[0].version);
 		op->length = c->source.total;
 		op->progress = copy_on_native_progress;
 		op->progress_arg = c;
@@ -717,6 +719,7 @@ copy_upload_start(struct copy *c)
 	    .spool = c->source.spool,
 	    .from = c->route == ROUTE_NATIVE ? c->source.parts[0].account : NULL,
 	    .link = c->route == ROUTE_PULL ? c->link : NULL,
+	    .link_has_etag = c->link_has_etag,
 	    .to = c->to,
 	    .path = c->path,
 	    .put = &like->put,

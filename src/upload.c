@@ -617,7 +617,8 @@ job_copy(struct job *j, struct cloud_op *op)
 	op->from = j->upload->spec.from;
 	op->link = xstrdup_null(j->upload->spec.link);
 	op->path2 = xstrdup(s->path);
-	op->version = xstrdup_null(s->version);
+	if (op->link == NULL || j->upload->spec.link_has_etag)
+		op->version = xstrdup_null(s->version);
 	op->offset = s->offset;
 	await_start(&j->copy, j->upload->runner, op);
 }

@@ -30,6 +30,7 @@ struct upload_spec {
 	struct disk_root *spool; /* for SEGMENT_SPOOL; borrowed */
 	struct account *from; /* the parts are copied by the cloud from ranges[0]; or NULL */
 	const char *link; /* the same, from a link to ranges[0]; borrowed; both NULL: relayed */
+	bool link_has_etag; /* which is the version of ranges[0] */
 
 	struct account *to;
 	const char *path; /* copied */

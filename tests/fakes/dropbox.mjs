@@ -535,6 +535,10 @@ async function call(req, res, url, bytes) {
 
 function content(req, res, node, headers) {
 	const asked = range(req.headers.range, node.bytes.length);
+	if (![undefined, '*'].includes(req.headers['if-match'])) { // its ETags are weak: none matches
+		res.writeHead(412, { 'Content-Length': 0 });
+		return res.end();
+	}
 	if (asked === undefined) {
 		res.writeHead(416, { 'Content-Range': `bytes */${node.bytes.length}`, 'Content-Length': 0 });
 		return res.end();

@@ -307,6 +307,8 @@ function send(ask, o, conditions) {
 		'Last-Modified': new Date(o.created).toUTCString(), 'Content-Type': o.contentType ?? 'application/octet-stream',
 		'Accept-Ranges': 'bytes',
 	};
+	if (![headers.ETag, '*', undefined].includes(ask.req.headers['if-match']))
+		fail(412, 'conditionNotMet', 'PreconditionFailed', 'At least one of the pre-conditions you specified did not hold.');
 	for (const [name, value] of Object.entries(o.metadata ?? {})) headers[`x-goog-meta-${name}`] = value;
 	let content = o.content, status = 200;
 	if (o.contentEncoding === 'gzip' && !/gzip/.test(ask.req.headers['accept-encoding'] ?? '')) {

@@ -636,17 +636,19 @@ a_source_that_changes_between_parts(void **state)
 static struct cloud_driver pulling;
 static unsigned pulling_refuses; /* commits */
 static const char *pulling_link;
+static bool pulling_has_etag;
 
 static enum cloud_step
 pulling_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
 	if (op->kind == CLOUD_LINK) {
 		op->link = xstrdup(pulling_link);
+		op->is_etag = pulling_has_etag;
 		return CLOUD_STEP_DONE;
 	}
 	if (op->kind == CLOUD_COPY_PART) {
 		assert_non_null(op->link);
-		free(TAKE(op->version));
+		assert_true((op->version != NULL) == pulling_has_etag);
 	}
 	if (op->kind == CLOUD_UPLOAD_COMMIT && pulling_refuses > 0) {
 		pulling_refuses--;
@@ -675,6 +677,7 @@ make_pulling(void)
 	pulling.request = pulling_request;
 	pulling.response = pulling_response;
 	pulling_refuses = 0;
+	pulling_has_etag = false;
 	pulling_link = "https://cloud.example/large";
 	fixture_replace(0, &pulling);
 	fixture_put(MEMORY_A, "large", 41, SIZE);
@@ -687,6 +690,20 @@ pulled_in_parts(void **state)
 	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
 	assert_string_equal(fx.result.route, "pull");
 	fixture_expect(MEMORY_A, "dst/large", 41, SIZE);
+}
+
+/* It is asked for the version only where that is the link's ETag: other clouds' are not. */
+static void
+pulled_in_parts_of_a_version(void **state)
+{
+	make_pulling();
+	pulling_has_etag = true;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
+	assert_string_equal(fx.result.route, "pull");
+	fixture_expect(MEMORY_A, "dst/large", 41, SIZE);
+	fx.on_progress = change_the_source;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), -ESTALE);
+	assert_null(fx.on_progress);
 }
 
 /* Whoever has a link can read: the reason is shown, and kept. */
@@ -1055,6 +1072,7 @@ main(void)
 	    CASE(the_last_failure_aborts_it),
 	    CASE(a_source_that_changes_between_parts),
 	    CASE(pulled_in_parts),
+	    CASE(pulled_in_parts_of_a_version),
 	    CASE(links_are_not_told),
 	    CASE(a_source_that_changes_while_it_is_pulled),
 	    CASE(a_source_that_changed_before_a_pull_was_refused),
