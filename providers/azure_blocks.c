@@ -185,7 +185,8 @@ put_copy(struct cloud_op *op, struct azure_ask *ask, struct err *err)
 	struct azure_op *azure = op->data;
 	char tag[CLOUD_TAG_MAX];
 
-	if (op->length != UINT64_MAX && op->length > AZURE_PUT_MAX)
+	op->only_this = op->length != UINT64_MAX && op->length > AZURE_PUT_MAX;
+	if (op->only_this)
 		return object_refuse(
 		    err, -EOPNOTSUPP, op->path, "is larger than the 5,000 MiB of one copy");
 	ask->req->method = azure->step == AZURE_FOURTH ? "HEAD" : "PUT";

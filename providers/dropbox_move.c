@@ -56,11 +56,12 @@ ask_metadata(struct http_request *req, const struct dropbox_account *dropbox, co
 /* The token is the source account's: nobody refreshes it for this op, but whoever has just looked
    at the source has left a good one. */
 static enum cloud_step
-ask_reference(struct http_request *req, const struct cloud_op *op, struct err *err)
+ask_reference(struct http_request *req, struct cloud_op *op, struct err *err)
 {
 	const struct dropbox_account *from = op->from->data;
 
-	if (oauth_sign_in.is_needed(op->from, op->now_ms))
+	op->only_this = oauth_sign_in.is_needed(op->from, op->now_ms);
+	if (op->only_this)
 		return object_refuse(err, -EOPNOTSUPP, op->path2,
 		    "the source account is not signed in at the moment");
 	dropbox_rpc(req, from, "files/copy_reference/get", dropbox_path_arg(from, op->path2));
@@ -193,7 +194,7 @@ fail_after(struct cloud_op *op, enum dropbox_step step, const struct err *why)
 
 /* A copy has the source's time: there is no other to be given. */
 static enum cloud_step
-check_source(const struct cloud_op *op, const struct entry *entry, struct err *err)
+check_source(struct cloud_op *op, const struct entry *entry, struct err *err)
 {
 	int64_t wanted = dropbox_seconds(op->put.mtime_ns);
 
@@ -205,7 +206,8 @@ check_source(const struct cloud_op *op, const struct entry *entry, struct err *e
 		return CLOUD_STEP_DONE;
 	if (entry->kind == ENTRY_DIRECTORY)
 		return object_refuse(err, -EISDIR, op->path2, "is a directory");
-	if (wanted >= 0 && wanted != dropbox_seconds(entry->mtime_ns))
+	op->only_this = wanted >= 0 && wanted != dropbox_seconds(entry->mtime_ns);
+	if (op->only_this)
 		return object_refuse(
 		    err, -EOPNOTSUPP, op->path, "a copy can have no other time than its source");
 	return CLOUD_STEP_DONE;

@@ -59,7 +59,8 @@ gdrive_put_copy(struct cloud_op *op, struct http_request *req, struct err *err)
 		return step;
 	if (from->node.is_directory)
 		return object_refuse(err, -EISDIR, op->path2, "is a directory");
-	if (to->has)
+	op->only_this = to->has;
+	if (op->only_this)
 		return object_refuse(err, -EOPNOTSUPP, op->path,
 		    "Google Drive copies into new files only, not onto one that is there");
 	switch (gdrive->step) {

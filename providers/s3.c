@@ -115,7 +115,8 @@ s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_pla
 		s3_put_write(op, req);
 		break;
 	case CLOUD_COPY:
-		if (op->length != UINT64_MAX && op->length > S3_COPY_MAX)
+		op->only_this = op->length != UINT64_MAX && op->length > S3_COPY_MAX;
+		if (op->only_this)
 			return object_refuse(
 			    err, -EOPNOTSUPP, op->path, "is larger than the 5 GiB of one copy");
 		if (!s3_put_copy(op, req))

@@ -251,6 +251,8 @@ struct cloud_op {
 	struct account *from; /* COPY, COPY_PART: the source's account, its path in path2 */
 	char *link; /* COPY, COPY_PART: the source, if `from` is NULL; LINK's result; owned, secret
 		     */
+	bool only_this; /* COPY: it is -EOPNOTSUPP for this file; others may be copied; the result
+			 */
 	bool is_pinned; /* LINK: the link leads to op->version and to no other; the result */
 	bool is_etag; /* LINK: op->version is the ETag of what the link gives; the result */
 	uint64_t offset, length; /* READ, PUT, UPLOAD_*, COPY_PART (offset: in the source); READ:

@@ -412,9 +412,9 @@ copy_is_refused(const struct copy *c, int code)
 }
 
 static void
-copy_refused(struct copy *c, const struct err *err)
+copy_refused(struct copy *c, const struct err *err, bool only_this)
 {
-	if (c->source.parts[0].account != c->to)
+	if (c->source.parts[0].account != c->to && !only_this)
 		cloud_refuse_copies(c->to, c->source.parts[0].account);
 	copy_relay_instead(c, err);
 }
@@ -482,7 +482,7 @@ copy_by_cloud_run(struct copy *c)
 		copy_report(c, c->source.total);
 		next = copy_written(c, &c->await.op->entry);
 	} else if (copy_is_refused(c, code)) {
-		copy_refused(c, &c->await.err);
+		copy_refused(c, &c->await.err, c->await.op->only_this);
 		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else if (code == -ESTALE) {
 		next = COPY_FAIL(c, code, "the source '%s' changed while it was copied",
@@ -757,7 +757,7 @@ copy_upload_run(struct copy *c)
 	if (code == 0) {
 		next = copy_after_write(c);
 	} else if (c->route != ROUTE_RELAY && copy_is_refused(c, code)) {
-		copy_refused(c, &c->upload_err);
+		copy_refused(c, &c->upload_err, false);
 		next = COPY_ROUTE;
 	} else {
 		c->result.err = c->upload_err;

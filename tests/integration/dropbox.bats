@@ -147,6 +147,25 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	mount_stop
 }
 
+@test "a copy that is to have another time goes through the daemon; those after it do not" {
+	add other otherRefreshToken
+	echo x >"$home/from/f"
+	touch -d 2001-02-03 "$home/from/f"
+	skyferry cp -q from:f dropbox:f
+	mount_start
+	cp "$mounts/dropbox/f" "$mounts/other/f" # its time is that of the copy
+	settled
+	last '.route == "relay" and (.routeReason | test("no other time"))'
+	cp -p "$mounts/dropbox/f" "$mounts/other/g"
+	settled
+	last '.route == "native"'
+	mv "$mounts/dropbox/f" "$mounts/other/h"
+	settled
+	last '.route == "native"'
+	[ "$(stat -c %y "$mounts/other/h" | cut -c 1-10)" = 2001-02-03 ]
+	mount_stop
+}
+
 @test "one person's Dropbox by two accounts: a move to itself removes nothing" {
 	add same pkceRefreshToken
 	echo only >"$home/from/f"

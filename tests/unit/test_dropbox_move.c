@@ -74,6 +74,7 @@ test_copy(void **state)
 	b.op.put.mtime_ns = INT64_C(1234567891000000000);
 	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/from\"}");
 	expect_failure(&b, -EOPNOTSUPP, 200, A_FILE);
+	assert_true(b.op.only_this);
 	bench_close(&b);
 }
 
