@@ -1,10 +1,19 @@
 /*
  * The local driver: a directory as an account.  Every op is one disk request, one to one; what
  * keeps it inside its root and makes writes atomic is in src/disk.h.
+ *
+ * A large file is written in parts, so that it goes on where it was when the daemon was killed.
+ * They come in order: so the hash of the whole is computed as if it were written in one go.  The
+ * upload's id is the inode and the id of its temporary file.
  */
+#include "providers/object.h"
 #include "providers/providers.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LOCAL_PART_SIZE ((uint64_t)32 << 20) /* enough that to ask for the next costs little */
+#define LOCAL_PARTS_MAX 10000
 
 struct local_account {
 	struct disk_root *root; /* opened by the first op */
@@ -70,6 +79,21 @@ local_put_write(struct cloud_op *op, struct disk_request *req)
 	req->no_replace = op->put.no_replace;
 }
 
+static int
+local_upload(struct cloud_op *op, struct disk_request *req, struct err *err)
+{
+	char *end;
+
+	req->inode = op->upload == NULL ? 0 : strtoull(op->upload, &end, 16);
+	if (req->inode == 0 || *end != ' ' || end[1] == '\0' || strchr(end, '/') != NULL) {
+		req->inode = 0;
+		return err_set(err, -ENOENT, "'%s': there is no such upload", op->path);
+	}
+	free(req->temp_id);
+	req->temp_id = xstrdup(end + 1);
+	return 0;
+}
+
 static enum cloud_step
 local_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
@@ -86,10 +110,18 @@ local_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	    [CLOUD_SETATTR] = DISK_SETATTR,
 	    [CLOUD_USAGE] = DISK_STATVFS,
 	    [CLOUD_SWEEP] = DISK_SWEEP,
+	    [CLOUD_UPLOAD_BEGIN] = DISK_UPLOAD_BEGIN,
+	    [CLOUD_UPLOAD_PART] = DISK_UPLOAD_PART,
+	    [CLOUD_UPLOAD_STATUS] = DISK_UPLOAD_STATUS,
+	    [CLOUD_UPLOAD_COMMIT] = DISK_UPLOAD_COMMIT,
+	    [CLOUD_UPLOAD_ABORT] = DISK_UPLOAD_ABORT,
 	};
 	const struct local_account *local = op->account->data;
 	struct disk_request *req = &request->disk;
 
+	if (op->kind == CLOUD_UPLOAD_FIND)
+		return CLOUD_STEP_DONE; /* a temp whose id was lost has the change's name: it is
+					   swept, or taken away by the next */
 	req->verb = verbs[op->kind];
 	req->root = local->root;
 	req->path = xstrdup(op->path);
@@ -121,7 +153,19 @@ local_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	case CLOUD_PUT:
 	case CLOUD_MOVE:
 	case CLOUD_SETATTR:
-	case CLOUD_SWEEP: local_put_write(op, req); break;
+	case CLOUD_UPLOAD_BEGIN: local_put_write(op, req); break;
+	case CLOUD_SWEEP:
+		local_put_write(op, req);
+		local_upload(op, req, NULL); /* none: all goes */
+		break;
+	case CLOUD_UPLOAD_PART:
+	case CLOUD_UPLOAD_STATUS:
+	case CLOUD_UPLOAD_COMMIT:
+	case CLOUD_UPLOAD_ABORT:
+		local_put_write(op, req);
+		if (local_upload(op, req, err) != 0)
+			return CLOUD_STEP_FAIL;
+		break;
 	default: break;
 	}
 	return CLOUD_STEP_SEND;
@@ -148,6 +192,9 @@ local_disk_response(struct cloud_op *op, struct disk_response *res, struct err *
 		op->more = res->more;
 	}
 	op->usage = res->usage;
+	if (op->kind == CLOUD_UPLOAD_BEGIN)
+		op->upload = xasprintf("%" PRIx64 " %s", res->inode, op->put.temp_id);
+	op->part.length = op->length;
 	return CLOUD_STEP_DONE;
 }
 
@@ -169,8 +216,15 @@ const struct cloud_driver local_driver = {
     .title = "A directory of this machine",
     .transport = CLOUD_DISK,
     .features = CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR | CLOUD_HAS_DIRECTORIES |
-	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR,
-    .limits = {.put_max = UINT64_MAX, .concurrency = 16},
+	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR | CLOUD_UPLOADS_UNTOLD,
+    .limits = {.put_max = UINT64_MAX,
+	.part_min = 1,
+	.part_max = UINT64_MAX,
+	.part_size = LOCAL_PART_SIZE,
+	.upload_from = 2 * LOCAL_PART_SIZE,
+	.parts_max = LOCAL_PARTS_MAX,
+	.in_order = true,
+	.concurrency = 16},
     .fields = local_fields,
     .hashes = 0,
     .account_size = sizeof(struct local_account),

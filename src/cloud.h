@@ -47,8 +47,8 @@ enum cloud_op_kind {
 	CLOUD_USAGE, /* -> op->usage */
 	CLOUD_LINK, /* path, version -> op->link: a URL whose GET gives the file, and ranges of it,
 		       to whoever has it, for CLOUD_LINK_S */
-	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left;
-			never fails -ENOENT */
+	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left, but
+			nothing of op->upload (NULL: none); never fails -ENOENT */
 	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; part.length: of all parts but the last;
 			       attributes in op->put, the same as in COMMIT -> op->upload */
 	CLOUD_UPLOAD_PART, /* source, offset in the whole, length -> op->part of op->upload;
@@ -82,8 +82,9 @@ enum cloud_feature {
 	CLOUD_UPLOADS_UNTOLD =
 	    1 << 11, /* an upload cannot be asked for its parts: STATUS tells only whether it is
 		       there, and parts that were answered for are there.  The cloud says nothing of
-		       their content either: the caller makes the SHA-256 of what it sent their tag,
-		       in hex.  The part with the end of the file is sent when all others are there
+		       their content either: where its hash is made of theirs (HASH_DROPBOX), the
+		       caller makes the SHA-256 of what it sent their tag, in hex.  The part with
+		       the end of the file is sent when all others are there
 		       */
 	CLOUD_VERSIONS_UNIQUE = 1 << 12, /* no two objects ever have one version */
 	CLOUD_KEEPS_METADATA = 1 << 13, /* put.metadata, as far as it has room for it */

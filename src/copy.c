@@ -964,6 +964,8 @@ copy_sweep_run(struct copy *c)
 	if (c->await.op == NULL) {
 		op = cloud_op_new(c->to, CLOUD_SWEEP, c->path);
 		op->put.temp_id = xstrdup(c->temp_id);
+		if (c->checkpoint != NULL)
+			op->upload = xstrdup_null(c->checkpoint->upload);
 		if (c->result.code != 0)
 			op->attempts_max = COPY_SWEEP_ATTEMPTS;
 		await_start(&c->await, c->runner, op);

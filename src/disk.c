@@ -65,6 +65,12 @@ disk_calls(void)
 	return atomic_load(&calls);
 }
 
+static bool
+call_writes(const struct disk_call *call)
+{
+	return call->req.verb == DISK_WRITE || call->req.verb == DISK_UPLOAD_PART;
+}
+
 static void
 call_unhook(struct disk_call *call)
 {
@@ -209,7 +215,7 @@ call_advance(struct disk_call *call)
 	if (!atomic_load(&call->cancelled) && !call->give_up) {
 		if (call->req.verb == DISK_READ)
 			ready = read_prepare(call);
-		else if (call->req.verb == DISK_WRITE)
+		else if (call_writes(call))
 			ready = write_prepare(call);
 	}
 	if (ready)
@@ -263,7 +269,7 @@ disk_start(struct loop *loop, struct pool *pool, struct disk_request *req, struc
     disk_done_fn done, disk_progress_fn progress, void *arg)
 {
 	struct disk_call *call = call_new(req);
-	bool streams = req->verb == DISK_READ || req->verb == DISK_WRITE;
+	bool streams = req->verb == DISK_READ || call_writes(call);
 
 	assert(loop_is_current(loop));
 	assert((req->verb != DISK_WRITE && req->verb != DISK_COPY) || req->temp_id != NULL);

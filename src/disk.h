@@ -33,17 +33,28 @@ enum disk_verb {
 	DISK_MKDIR, /* with parents; an existing directory is fine */
 	DISK_SETATTR, /* mtime_ns, mode */
 	DISK_STATVFS, /* -> usage */
-	DISK_SWEEP, /* removes the temp of `temp_id` beside path, if there is one */
+	DISK_SWEEP, /* removes the temp of `temp_id` beside path, if there is one and it is not that
+		       of `inode` */
+	/* A temp that outlives its calls; -ENOENT if the one of that `inode` is not there. */
+	DISK_UPLOAD_BEGIN, /* path -> temp beside it, `inode` */
+	DISK_UPLOAD_PART, /* source, length -> into the temp at offset, on disk */
+	DISK_UPLOAD_STATUS, /* is it there? */
+	DISK_UPLOAD_COMMIT, /* the temp -> path, as WRITE ends -> entry; length: of the whole, else
+			       -EINVAL; the temp stays if it fails */
+	DISK_UPLOAD_ABORT,
 };
 
 struct disk_request {
 	enum disk_verb verb;
 	struct disk_root *root, *root2; /* root2: COPY, RENAME; NULL: root; borrowed */
 	char *path, *path2; /* canonical; owned */
-	char *temp_id; /* WRITE, COPY, SWEEP: the temp's name is DISK_TEMP_PREFIX temp_id; owned */
+	char *temp_id; /* WRITE, COPY, SWEEP, UPLOAD_*: the temp's name is DISK_TEMP_PREFIX temp_id;
+			  owned */
 	char *
 	    version; /* READ, COPY (source), UNLINK, RENAME: -ESTALE unless it is this; NULL: any */
-	uint64_t offset, length; /* READ, WRITE; UINT64_MAX length: to the end */
+	uint64_t
+	    inode; /* UPLOAD_PART, STATUS, COMMIT, ABORT, SWEEP: of the temp, as BEGIN told it */
+	uint64_t offset, length; /* READ, WRITE, UPLOAD_PART; UINT64_MAX length: to the end */
 	bool is_sealed; /* READ: the range never changes, whatever becomes of the file around it */
 	int64_t mtime_ns; /* ENTRY_NO_TIME: as it comes */
 	unsigned mode; /* 0: 0666 & ~umask */
@@ -62,7 +73,8 @@ struct disk_usage {
 struct disk_response {
 	int code; /* 0 or a negative errno */
 	struct err err;
-	struct entry entry; /* STAT, WRITE, COPY, RENAME */
+	struct entry entry; /* STAT, WRITE, COPY, RENAME, UPLOAD_COMMIT */
+	uint64_t inode; /* UPLOAD_BEGIN */
 	struct entry_list entries; /* LIST */
 	bool more; /* LIST with max */
 	struct disk_usage usage;
@@ -79,7 +91,8 @@ typedef void (*disk_done_fn)(
     void *arg, struct disk_response *res); /* the call is gone when it returns */
 typedef void (*disk_progress_fn)(
     void *arg, uint64_t bytes); /* COPY, on the loop, a few times a second */
-/* `ring` is the sink of READ or the source of WRITE, else NULL.  Request borrowed until done. */
+/* `ring` is the sink of READ or the source of WRITE and UPLOAD_PART, else NULL.  Request borrowed
+ * until done. */
 struct disk_call *disk_start(struct loop *, struct pool *, struct disk_request *, struct ring *,
     disk_done_fn, disk_progress_fn, void *arg);
 /* No callback comes any more; a job under way ends by itself and its temp is removed. */

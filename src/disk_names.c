@@ -411,11 +411,15 @@ disk_work_sweep(struct disk_call *call)
 	CLEANUP(cleanup_free) char *temp = xasprintf("%s%s", DISK_TEMP_PREFIX, call->req.temp_id);
 	CLEANUP(cleanup_close)
 	int dir = disk_open_parent(call->root, call->req.path, false, false);
+	struct stat st;
 
 	if (dir == -ENOENT || dir == -ENOTDIR)
 		return 0;
 	if (dir < 0)
 		return disk_work_fail(call, dir, "clean up beside");
+	if (call->req.inode != 0 && fstatat(dir, temp, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_ino == call->req.inode)
+		return 0;
 	if (unlinkat(dir, temp, 0) < 0 && errno != ENOENT)
 		return disk_work_fail(call, -errno, "clean up beside");
 	return 0;

@@ -1,7 +1,7 @@
 /*
  * disk_private: what disk.c (a call, on its loop), disk_work.c, disk_names.c and
- * disk_copy.c (its jobs, on the pool) and disk_path.c (paths, errors) share.  Nobody else includes
- * it.
+ * disk_copy.c, disk_upload.c (its jobs, on the pool) and disk_path.c (paths, errors) share.  Nobody
+ * else includes it.
  *
  * A call has at most one job under way (busy).  While it has, everything from `res` downwards
  * belongs to the pool's thread, else to the loop.
@@ -35,7 +35,7 @@ struct disk_call {
 	int dir; /* of the temp */
 	char *temp; /* its name, while it exists */
 	struct stat at_begin; /* READ, COPY: of the source */
-	uint64_t position; /* READ: of the next byte; COPY: bytes copied */
+	uint64_t position; /* READ, UPLOAD_PART: of the next byte; COPY: bytes copied */
 	uint64_t left; /* READ, WRITE: bytes to come; UINT64_MAX: WRITE until the ring's end */
 	bool last; /* WRITE: the job's bytes are the last */
 	bool plain; /* COPY: copy_file_range() cannot do it */
@@ -69,6 +69,13 @@ int disk_work_mkdir(struct disk_call *);
 int disk_work_setattr(struct disk_call *);
 int disk_work_statvfs(struct disk_call *);
 int disk_work_sweep(struct disk_call *);
+
+/* disk_upload.c: each is a whole job, but for PART */
+int disk_upload_begin(struct disk_call *);
+int disk_upload_part(struct disk_call *); /* 1: there is more to do */
+int disk_upload_status(struct disk_call *);
+int disk_upload_commit(struct disk_call *);
+int disk_upload_abort(struct disk_call *);
 
 /* disk_copy.c */
 int disk_copy_step(struct disk_call *); /* 1: there is more to do */

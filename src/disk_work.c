@@ -322,6 +322,11 @@ work_verb(struct disk_call *call)
 	case DISK_SETATTR: return disk_work_setattr(call);
 	case DISK_STATVFS: return disk_work_statvfs(call);
 	case DISK_SWEEP: return disk_work_sweep(call);
+	case DISK_UPLOAD_BEGIN: return disk_upload_begin(call);
+	case DISK_UPLOAD_PART: return disk_upload_part(call);
+	case DISK_UPLOAD_STATUS: return disk_upload_status(call);
+	case DISK_UPLOAD_COMMIT: return disk_upload_commit(call);
+	case DISK_UPLOAD_ABORT: return disk_upload_abort(call);
 	}
 	return err_set(&call->res.err, -EOPNOTSUPP, "no such disk operation");
 }

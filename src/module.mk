@@ -24,6 +24,7 @@ libskyferry_a_SOURCES = \
 	src/disk_path.c \
 	src/disk_private.h \
 	src/disk_root.c src/disk_root.h \
+	src/disk_upload.c \
 	src/disk_work.c \
 	src/endpoint.c src/endpoint.h \
 	src/entry.c src/entry.h \

@@ -627,7 +627,7 @@ job_copy(struct job *j, struct cloud_op *op)
 static unsigned
 upload_part_hashes(const struct upload *u)
 {
-	return upload_is_untold(u)
+	return upload_is_untold(u) && (u->to->hashes & HASH_BIT(HASH_DROPBOX))
 	    ? (u->spec.hashes & HASH_BIT(HASH_CRC32C)) | HASH_BIT(HASH_SHA256)
 	    : u->spec.hashes;
 }
@@ -869,6 +869,18 @@ upload_fill(struct upload *u)
 	}
 }
 
+/* Of parts in order.  A destination that knows none is sent what the source's cloud says. */
+static unsigned
+upload_whole_hashes(const struct upload *u)
+{
+	int cheapest;
+
+	if (u->to->hashes != 0 || u->spec.expected == NULL)
+		return u->to->hashes;
+	cheapest = digests_common(u->spec.expected, u->spec.expected);
+	return cheapest < 0 ? 0 : HASH_BIT(cheapest);
+}
+
 static void
 upload_run_begin(struct upload *u)
 {
@@ -884,7 +896,7 @@ upload_run_begin(struct upload *u)
 	u->round_ms = clock_mono_ms();
 	hash_free(TAKE(u->whole));
 	if (u->to->limits.in_order && u->bytes_done == 0)
-		u->whole = hash_new(u->to->hashes);
+		u->whole = hash_new(upload_whole_hashes(u));
 	upload_report(u);
 }
 

@@ -2,7 +2,11 @@
 #include "providers/providers.h"
 #include "tests/unit/conformance.h"
 #include "tests/unit/scratch.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct loop *loop;
 struct cloud_runner *runner;
@@ -233,6 +237,123 @@ test_copy_between(void **state)
 	assert_true(exists("there/sub/to"));
 }
 
+/* An op of the upload `id` to dir/file, of "one", "two": its code; what it tells is in *out. */
+static int
+upload(
+    struct entry *out, enum cloud_op_kind kind, const char *id, uint64_t offset, const char *text)
+{
+	struct cloud_op *op = cloud_op_new(here.account, kind, "dir/file");
+	struct flow flow = {.data = (const unsigned char *)text};
+	int code;
+
+	op->upload = xstrdup_null(id);
+	op->offset = offset;
+	op->length = 6;
+	op->put.temp_id = xstrdup("change");
+	op->put.mtime_ns = 1000000000000000001;
+	op->put.no_replace = out == NULL;
+	if (text != NULL) {
+		op->length = flow.len = strlen(text);
+		flow_init(&flow, op);
+	}
+	code = run(&here, op);
+	if (text != NULL)
+		flow_fini(&flow, NULL);
+	if (code == 0 && out != NULL)
+		entry_copy(out, &op->entry);
+	op->ring = NULL;
+	cloud_op_free(op);
+	return code;
+}
+
+static char *
+upload_begin(void)
+{
+	struct cloud_op *op = cloud_op_new(here.account, CLOUD_UPLOAD_BEGIN, "dir/file");
+	char *id;
+
+	op->length = 6;
+	op->part.length = 3;
+	op->put.temp_id = xstrdup("change");
+	assert_int_equal(run(&here, op), 0);
+	id = TAKE(op->upload);
+	assert_non_null(id);
+	cloud_op_free(op);
+	return id;
+}
+
+#define UPLOAD_TEMP "here/dir/" DISK_TEMP_PREFIX "change"
+
+static void
+test_upload(void **state)
+{
+	CLEANUP(entry_fini) struct entry made = entry_none(), proven = entry_none();
+	CLEANUP(cleanup_free) char *id = upload_begin(); /* makes the directory */
+
+	free(put_text(&here, "dir/file", "before"));
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 0, "one"), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, id, 0, NULL), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_COMMIT, id, 0, NULL), -EINVAL);
+	expect_text(&here, "dir/file", "before");
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 3, "TWO"), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 3, "two"), 0); /* again */
+	assert_int_equal(upload(NULL, CLOUD_UPLOAD_COMMIT, id, 0, NULL), -EEXIST);
+	assert_int_equal(upload(&made, CLOUD_SWEEP, id, 0, NULL), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, id, 0, NULL), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_COMMIT, id, 0, NULL), 0);
+	expect_text(&here, "dir/file", "onetwo");
+	assert_int_equal(made.size, 6);
+	assert_int_equal(made.mtime_ns, 1000000000000000001);
+	assert_false(exists(UPLOAD_TEMP));
+	/* The answer was lost: it is done.  Unless it is another file by now. */
+	assert_int_equal(upload(&proven, CLOUD_UPLOAD_COMMIT, id, 0, NULL), 0);
+	assert_string_equal(proven.version, made.version);
+	free(put_text(&here, "dir/file", "onetwo"));
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_COMMIT, id, 0, NULL), -ENOENT);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, id, 0, NULL), -ENOENT);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 0, "one"), -ENOENT);
+}
+
+/* What has the name of the temporary file, and is not that file, is nobody's upload. */
+static void
+test_upload_of_others(void **state)
+{
+	CLEANUP(entry_fini) struct entry made = entry_none();
+	CLEANUP(cleanup_free) char *id = upload_begin();
+	CLEANUP(cleanup_free) char *temp = inside(UPLOAD_TEMP), *moved = inside("here/dir/moved");
+	CLEANUP(cleanup_free) char *other = inside("here/other");
+
+	assert_int_equal(rename(temp, moved), 0);
+	scratch_write(other, "theirs");
+	assert_int_equal(symlink(other, temp), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 0, "one"), -ENOENT);
+	assert_int_equal(unlink(temp), 0);
+	assert_int_equal(link(other, temp), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 0, "one"), -ENOENT);
+	assert_int_equal(unlink(temp), 0);
+	assert_int_equal(mkfifo(temp, 0600), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_COMMIT, id, 0, NULL), -ENOENT);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_ABORT, id, 0, NULL), 0);
+	assert_true(exists(UPLOAD_TEMP));
+	assert_int_equal(unlink(temp), 0);
+	expect_text(&here, "other", "theirs");
+	/* Another name of ours lets somebody else change it. */
+	assert_int_equal(link(moved, temp), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, id, 0, NULL), -ENOENT);
+	assert_int_equal(unlink(moved), 0);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, id, 0, NULL), 0);
+	assert_int_equal(upload(&made, CLOUD_SWEEP, NULL, 0, NULL), 0);
+	assert_false(exists(UPLOAD_TEMP));
+	free(id);
+	id = upload_begin();
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_ABORT, id, 0, NULL), 0);
+	assert_false(exists(UPLOAD_TEMP));
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_ABORT, id, 0, NULL), 0);
+	/* Ids come from a checkpoint. */
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, "1f", 0, NULL), -ENOENT);
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, "1f /../x", 0, NULL), -ENOENT);
+}
+
 int
 main(void)
 {
@@ -242,6 +363,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_never_left, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_temporaries, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_copy_between, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_upload, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_upload_of_others, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
