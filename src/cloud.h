@@ -242,7 +242,7 @@ upload_parts_get(const struct upload_parts *, unsigned number); /* or NULL */
 void upload_parts_fini(struct upload_parts *);
 
 typedef void (*cloud_done_fn)(void *arg, struct cloud_op *op, int code, const struct err *err);
-typedef void (*cloud_progress_fn)(void *arg, struct cloud_op *op, uint64_t bytes);
+typedef void (*cloud_progress_fn)(void *progress_arg, struct cloud_op *op, uint64_t bytes);
 
 struct cloud_op {
 	/* filled in by the caller, after cloud_op_new() */

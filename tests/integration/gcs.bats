@@ -149,6 +149,21 @@ dies()
 	has '.objects | has("box/two") | not'
 }
 
+@test "how far a copy within the cloud is" {
+	local id
+	content 3 3000000 >"$home/from/f"
+	skyferry cp -q from:f gcs:one
+	# The second request waits a while, since progress is told a few times a second; the third waits for the end of this.
+	control faults '[{"match":"rewriteTo","after":1,"status":503,"headers":{"Retry-After":"1"},"body":"later"},
+	    {"match":"rewriteTo","after":2,"times":1000000,"status":503,"headers":{"Retry-After":"1"},"body":"later"}]'
+	id=$(api POST /api/transfers '{"sourceAccountId":"gcs","sourcePath":"one","destinationAccountId":"all","destinationPath":"box/two"}' | jq -r .id)
+	until_state '.bytesDone == 2097152' "/api/transfers/$id"
+	control faults '[]'
+	skyferry transfer wait "$id" --timeout 60
+	skyferry cp -q gcs:two back:
+	cmp "$home/from/f" "$home/back/two"
+}
+
 @test "an account that may not read the source: it is copied through the daemon" {
 	content 3 100000 >"$home/from/f"
 	skyferry cp -q from:f gcs:f
