@@ -330,7 +330,7 @@ stat_response(struct cloud_op *op, const struct http_response *res, struct err *
 
 	azure_locate(&place, op->account->data, op->path);
 	if (*place.key != '\0' && azure->step == AZURE_FIRST)
-		return azure_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+		return azure_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : provider_failed(err);
 	step = take_page(&page, NULL, op, res, err);
 	if (step != CLOUD_STEP_DONE && (step != CLOUD_STEP_NEXT || !azure->found))
 		return step;
@@ -350,7 +350,7 @@ read_response(struct cloud_op *op, const struct http_response *res, struct err *
 		    "has changed: it is not the version any more that was asked for");
 	if (op->length != 0) /* what was streamed has been looked at in azure_head() */
 		return CLOUD_STEP_DONE;
-	return azure_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	return azure_take_head(op, res, err) == 0 ? CLOUD_STEP_DONE : provider_failed(err);
 }
 
 static enum cloud_step

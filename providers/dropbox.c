@@ -277,7 +277,11 @@ dropbox_done(struct cloud_op *op, const struct dropbox_result *result, struct er
 	    answer == NULL ? -EPROTO : dropbox_take(op, metadata != NULL ? metadata : answer, err);
 
 	json_decref(answer);
-	return code == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	if (code == 0)
+		return CLOUD_STEP_DONE;
+	/* What alters nothing is asked again. */
+	return op->kind == CLOUD_STAT || op->kind == CLOUD_READ ? provider_failed(err)
+								: CLOUD_STEP_FAIL;
 }
 
 static void

@@ -399,7 +399,7 @@ look_response(struct cloud_op *op, const struct http_response *res, struct err *
 	gcs_locate(&place, op->account->data, op->path);
 	if (*place.key == '\0' || gcs->step == GCS_SECOND)
 		return directory_response(op, res, err);
-	return gcs_take_look(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	return gcs_take_look(op, res, err) == 0 ? CLOUD_STEP_DONE : provider_failed(err);
 }
 
 static enum cloud_step
@@ -492,7 +492,7 @@ gcs_response(struct cloud_op *op, const struct http_response *res, struct err *e
 	case CLOUD_READ: /* what was streamed has been looked at in gcs_head() */
 		if (op->length != 0)
 			return CLOUD_STEP_DONE;
-		return gcs_take_look(op, res, err) == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+		return gcs_take_look(op, res, err) == 0 ? CLOUD_STEP_DONE : provider_failed(err);
 	case CLOUD_STAT:
 	case CLOUD_SETATTR: return look_response(op, res, err);
 	case CLOUD_PUT:

@@ -177,9 +177,10 @@ play()
 worded()
 {
 	local text
-	case $cloud-$1 in
+	case $cloud-$1-$2 in
+	azure-*401*) text='<?xml version="1.0"?><Error><Code>ExpiredAuthenticationToken</Code><Message>a test wanted it so</Message></Error>' ;;
 	azure-*) text='<?xml version="1.0"?><Error><Code>Refused</Code><Message>a test wanted it so</Message></Error>' ;;
-	gcs-put | gcs-mkdir | gcs-begin | gcs-part | gcs-commit) text='<?xml version="1.0"?><Error><Code>Refused</Code><Message>a test wanted it so</Message></Error>' ;;
+	gcs-put-* | gcs-mkdir-* | gcs-begin-* | gcs-part-* | gcs-commit-*) text='<?xml version="1.0"?><Error><Code>Refused</Code><Message>a test wanted it so</Message></Error>' ;;
 	dropbox-*) text='{"error_summary":"a test wanted it so/..","error":{".tag":"other"}}' ;;
 	*) text='{"error":{"code":500,"message":"a test wanted it so","errors":[{"reason":"backendError","message":"a test wanted it so"}]}}' ;;
 	esac
@@ -501,8 +502,6 @@ damaged_without_end()
 	everywhere damaged_without_end
 }
 
-garbage='token stat begin commit put part delete'
-
 nonsense_once()
 {
 	play "token stat begin list {status: 200, body: \"$1\"}"
@@ -517,26 +516,25 @@ nonsense_once()
 nonsense()
 {
 	object first small
-	play "stat begin commit put list {status: 200, times: -1} + $1"
-	up_fails "$2"
-	down_fails "$2"
+	play "stat begin part commit put list read {status: 200, times: -1} + $1"
+	up_fails .
+	down_fails .
 	run skyferry ls "$cloud:"
 	[ "$status" != 0 ]
-	play
-	absent "r2-small" "r2-large"
 }
 
 @test "answers that never make sense fail, and nothing is made of them" {
-	everywhere nonsense '{body: "<html><body>Sign in</body></html>"}' .
-	everywhere nonsense '{body: ""}' .
+	everywhere nonsense '{body: "<html><body>Sign in</body></html>"}'
+	everywhere nonsense '{body: "{\\"a\\": [1, 2"}'
+	everywhere nonsense '{body: ""}'
 }
 
 @test "answers that are meant to exhaust who reads them" {
-	everywhere nonsense '{body: "x", repeat: 16777216}' .
-	everywhere nonsense '{body: "[", repeat: 1000000}' .
-	everywhere nonsense '{body: "{\"a\":", repeat: 500000}' .
-	everywhere nonsense '{body: "<a>", repeat: 500000}' .
-	everywhere nonsense '{endless: "body"}' .
+	everywhere nonsense '{body: "x", repeat: 16777216}'
+	everywhere nonsense '{body: "[", repeat: 1000000}'
+	everywhere nonsense '{body: "{\\"a\\":", repeat: 500000}'
+	everywhere nonsense '{body: "<a>", repeat: 500000}'
+	everywhere nonsense '{endless: "body"}'
 }
 
 no_answer()
@@ -553,19 +551,23 @@ no_answer()
 }
 
 @test "401 at each request: with a new token it goes on" {
+	every=${every#token }
+	clouds=${clouds/azure/} # it has a key, and no token
 	everywhere once '{status: 401}'
 }
 
 refused_without_end()
 {
+	local id
 	object first small
-	play "stat put begin part read {status: 401, times: -1}"
-	api POST /api/transfers "{\"sourceAccountId\":\"from\",\"sourcePath\":\"$cloud/$n-small\",\"destinationAccountId\":\"$cloud\",\"destinationPath\":\"$n-small\"}" >"$home/$cloud.id"
+	play 'stat put begin part read {status: 401, times: -1}'
+	id=$(api POST /api/transfers "$(jq -nc --arg to "$cloud" --arg name "$n-small" \
+	    '{sourceAccountId: "from", sourcePath: "\($to)/\($name)", destinationAccountId: $to, destinationPath: $name}')" | jq -r .id)
 	until_held
 	play
 	skyferry account test "$cloud" >/dev/null
-	skyferry transfer wait "$(jq -r .id "$home/$cloud.id")" --timeout 60
-	there r1-small small
+	skyferry transfer wait "$id" --timeout 60
+	there "${n%?}1-small" small
 }
 
 until_held()
@@ -575,6 +577,8 @@ until_held()
 		read -r -t 0.05 <> <(:) || true
 	done
 	api GET "/api/accounts/$cloud"
+	api GET /api/transfers | jq -c '.transfers[] | {status, attempts, error, destinationPath}'
+	control state | jq -c .requests
 	return 1
 }
 
@@ -589,7 +593,7 @@ changes()
 	for file in small large; do
 		play
 		object "$n-down-$file" "$file"
-		play "read {cut: 100000, reset: true}" "read {do: [\"/-/change\", {path: \"$(path "$n-down-$file")\"}]}"
+		play "read {cut: 400000}" "read {do: [\"/-/change\", {path: \"$(path "$n-down-$file")\"}]}"
 		carry "$cloud:r$((round - 1))-down-$file" "to:$cloud/$n-$file" '{move: true}'
 		left_nothing
 		jq -e '.status == "failed"' <<<"$record" >/dev/null || { echo "$record"; return 1; }
