@@ -244,7 +244,7 @@ azure_take_head(struct cloud_op *op, const struct http_response *res, struct err
 	if (object_length(&size, op, res, err) != 0)
 		return -EPROTO;
 	azure_take_entry(op, res, size);
-	return 0;
+	return object_check_named(op, err);
 }
 
 int

@@ -318,7 +318,7 @@ gcs_head(struct cloud_op *op, const struct http_response *res, struct err *err)
 	if (object_check_range(op, res, &size, err) != 0)
 		return CLOUD_STEP_FAIL;
 	gcs_take_entry(op, res, size);
-	return CLOUD_STEP_STREAM;
+	return object_check_named(op, err) == 0 ? CLOUD_STEP_STREAM : CLOUD_STEP_FAIL;
 }
 
 /* A page of a list, of what lies below op->path: DONE, or NEXT if there is another one.  A page may

@@ -46,6 +46,15 @@ object_bad_answer(const struct cloud_op *op, const struct err *why, struct err *
 	return CLOUD_STEP_FAIL;
 }
 
+int
+object_check_named(const struct cloud_op *op, struct err *err)
+{
+	if (op->entry.version != NULL)
+		return 0;
+	return err_set(err, -EPROTO, "cannot %s '%s': the answer does not name its version",
+	    object_doing(op), op->path);
+}
+
 enum cloud_step
 object_garbled(const struct cloud_op *op, const struct err *why, struct err *err)
 {

@@ -16,6 +16,9 @@ enum cloud_step object_refuse(struct err *, int code, const char *path, const ch
 enum cloud_step object_bad_answer(const struct cloud_op *, const struct err *why, struct err *);
 /* A page of a list that cannot be read, and of which nothing was taken: it is asked for again. */
 enum cloud_step object_garbled(const struct cloud_op *, const struct err *why, struct err *);
+/* The service itself says which version it shows.  A page that somebody else puts in its place with
+   status 200 (a proxy, a hotel's network) does not, and is no content.  -EPROTO. */
+int object_check_named(const struct cloud_op *, struct err *);
 /* Where a path is: in the bucket `only`, or, if that is NULL, in the one that its first component
    names; *key is inside the path.  Bucket "": the top; key "": a bucket.  False if the first
    component cannot be a bucket's name. */

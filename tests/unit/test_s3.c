@@ -798,12 +798,14 @@ test_read(void **state)
 	assert_string_equal(bench_header(&b, "Range"), "bytes=10-29");
 	assert_string_equal(bench_header(&b, "If-Match"), "\"v1\"");
 	assert_int_equal(
-	    bench_answer(&b, 206, "Content-Range: bytes 10-29/100\n", ""), CLOUD_STEP_STREAM);
+	    bench_answer(&b, 206, "Content-Range: bytes 10-29/100\nETag: \"v1\"\n", ""),
+	    CLOUD_STEP_STREAM);
 	assert_int_equal(b.op.entry.size, 100);
 	/* Longer than the object: to its end. */
 	b.op.length = 1000;
 	assert_int_equal(
-	    bench_answer(&b, 206, "Content-Range: bytes 10-99/100\n", ""), CLOUD_STEP_STREAM);
+	    bench_answer(&b, 206, "Content-Range: bytes 10-99/100\nETag: \"v1\"\n", ""),
+	    CLOUD_STEP_STREAM);
 	/* From the end on: nothing. */
 	assert_int_equal(
 	    bench_answer(&b, 416, "", ERROR_BODY("InvalidRange", "")), CLOUD_STEP_DONE);
@@ -857,7 +859,11 @@ test_read_wrong_range(void **state)
 	bench_op(&b, CLOUD_READ, "k");
 	b.op.length = 50;
 	assert_int_equal(bench_answer(&b, 200, "Content-Length: 51\n", ""), CLOUD_STEP_FAIL);
-	assert_int_equal(bench_answer(&b, 200, "Content-Length: 50\n", ""), CLOUD_STEP_STREAM);
+	assert_int_equal(
+	    bench_answer(&b, 200, "Content-Length: 50\nETag: \"v1\"\n", ""), CLOUD_STEP_STREAM);
+	/* A page of somebody else's. */
+	assert_int_equal(bench_answer(&b, 200, "Content-Length: 50\n", "<html>"), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EPROTO);
 	bench_close(&b);
 }
 
