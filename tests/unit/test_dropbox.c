@@ -343,7 +343,8 @@ test_stat(void **state)
 	bench_op(&b, CLOUD_STAT, "D/f");
 	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/D/f\"}");
 	expect_failure(&b, -ENOENT, 409, PATH_NOT_FOUND);
-	expect_step(&b, CLOUD_STEP_RETRY, 200, "{\".tag\":\"file\",\"size\":-1,\"rev\":\"" REV "\"}");
+	expect_step(
+	    &b, CLOUD_STEP_RETRY, 200, "{\".tag\":\"file\",\"size\":-1,\"rev\":\"" REV "\"}");
 	expect_step(&b, CLOUD_STEP_RETRY, 200, "{\".tag\":\"file\",\"size\":1}");
 	expect_failure(&b, -ENOENT, 200, "{\".tag\":\"deleted\",\"name\":\"f\"}");
 	expect_step(&b, CLOUD_STEP_RETRY, 200, "<html>");
