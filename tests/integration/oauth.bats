@@ -6,7 +6,7 @@ load helpers
 
 setup_file()
 {
-	[ -n "${SKYFERRY_TEST_OAUTH:-}" ] || skip "SKYFERRY_TEST_OAUTH is not set"
+	[ -n "${SKYFERRY_TEST_OAUTH:-}" ] || return 0
 	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/dropbox.mjs" --introspect "$(provider introspect)" \
 	    --client "$(provider client)" --secret "$(provider secret)" 3>&- 4>&-; }
 	read -r -t 30 fake <&"${FAKE[0]}"
@@ -20,6 +20,7 @@ teardown_file()
 
 setup()
 {
+	[ -n "${SKYFERRY_TEST_OAUTH:-}" ] || skip "SKYFERRY_TEST_OAUTH is not set"
 	home_make
 	mkdir "$home/from" "$home/to"
 	url=$(jq -r .endpoint <<<"$fake")
