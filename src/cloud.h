@@ -82,8 +82,8 @@ enum cloud_feature {
 	CLOUD_UPLOADS_UNTOLD =
 	    1 << 11, /* an upload cannot be asked for its parts: STATUS tells only whether it is
 		       there, and parts that were answered for are there.  The cloud says nothing of
-		       their content either: where its hash is made of theirs (HASH_DROPBOX), the
-		       caller makes the SHA-256 of what it sent their tag, in hex.  The part with
+		       their content either: if it tells hashes of files at all, the caller makes
+		       the SHA-256 of what it sent their tag, in hex.  The part with
 		       the end of the file is sent when all others are there
 		       */
 	CLOUD_VERSIONS_UNIQUE = 1 << 12, /* no two objects ever have one version */

@@ -627,7 +627,7 @@ job_copy(struct job *j, struct cloud_op *op)
 static unsigned
 upload_part_hashes(const struct upload *u)
 {
-	return upload_is_untold(u) && (u->to->hashes & HASH_BIT(HASH_DROPBOX))
+	return upload_is_untold(u) && u->to->hashes != 0
 	    ? (u->spec.hashes & HASH_BIT(HASH_CRC32C)) | HASH_BIT(HASH_SHA256)
 	    : u->spec.hashes;
 }
