@@ -163,6 +163,7 @@ local_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	case CLOUD_UPLOAD_COMMIT:
 	case CLOUD_UPLOAD_ABORT:
 		local_put_write(op, req);
+		req->digests = op->put.digests;
 		if (local_upload(op, req, err) != 0)
 			return CLOUD_STEP_FAIL;
 		break;

@@ -58,6 +58,8 @@ struct disk_request {
 	bool is_sealed; /* READ: the range never changes, whatever becomes of the file around it */
 	int64_t mtime_ns; /* ENTRY_NO_TIME: as it comes */
 	unsigned mode; /* 0: 0666 & ~umask */
+	struct digests digests; /* UPLOAD_COMMIT: the temp is read, and is -EBADMSG unless its
+				   cheapest is this; none: it is not read */
 	bool no_replace; /* WRITE, COPY, RENAME: -EEXIST if path (path2) is there (renameat2
 			    NOREPLACE) */
 	size_t max; /* LIST: at most so many; 0: all */

@@ -39,6 +39,7 @@ struct disk_call {
 	uint64_t left; /* READ, WRITE: bytes to come; UINT64_MAX: WRITE until the ring's end */
 	bool last; /* WRITE: the job's bytes are the last */
 	bool plain; /* COPY: copy_file_range() cannot do it */
+	struct hash *hash; /* UPLOAD_COMMIT: of the temp, up to position */
 	unsigned char *buf;
 	size_t buf_len; /* WRITE: bytes in it; READ: how many may be read, then how many were */
 };
@@ -70,11 +71,11 @@ int disk_work_setattr(struct disk_call *);
 int disk_work_statvfs(struct disk_call *);
 int disk_work_sweep(struct disk_call *);
 
-/* disk_upload.c: each is a whole job, but for PART */
+/* disk_upload.c: each is a whole job, but for PART and COMMIT */
 int disk_upload_begin(struct disk_call *);
 int disk_upload_part(struct disk_call *); /* 1: there is more to do */
 int disk_upload_status(struct disk_call *);
-int disk_upload_commit(struct disk_call *);
+int disk_upload_commit(struct disk_call *); /* the same */
 int disk_upload_abort(struct disk_call *);
 
 /* disk_copy.c */

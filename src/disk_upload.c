@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define UPLOAD_READ (16 * 1024 * 1024) /* bytes of one job */
+
 static char *
 upload_name(const struct disk_call *call)
 {
@@ -32,7 +34,7 @@ upload_open(struct disk_call *call, struct stat *out)
 		return call->dir == -ENOTDIR ? -ENOENT : call->dir;
 	/* Not blocking: somebody may have put a FIFO there. */
 	call->file =
-	    openat(call->dir, temp, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	    openat(call->dir, temp, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (call->file < 0)
 		return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -ENOENT : -errno;
 	if (fstat(call->file, out) < 0)
@@ -119,23 +121,83 @@ upload_prove(struct disk_call *call)
 	return 0;
 }
 
-int
-disk_upload_commit(struct disk_call *call)
+/* 1: there is more to read. */
+static int
+commit_read(struct disk_call *call)
 {
+	CLEANUP(cleanup_free) unsigned char *buf = xmalloc(DISK_CHUNK);
+	size_t left = UPLOAD_READ;
+	ssize_t n = 1;
+
+	while (left > 0 && n != 0) {
+		n = pread(call->file, buf, DISK_CHUNK, (off_t)call->position);
+		if (n < 0 && errno != EINTR)
+			return disk_work_fail(call, -errno, "read");
+		if (n > 0) {
+			hash_update(call->hash, buf, (size_t)n);
+			call->position += (uint64_t)n;
+			left -= MIN(left, (size_t)n);
+		}
+	}
+	return n != 0;
+}
+
+static int
+commit_compare(struct disk_call *call)
+{
+	struct digests *got = &call->res.entry.digests;
+	int type = digests_common(&call->req.digests, &call->req.digests);
+
+	hash_final(call->hash, got);
+	hash_free(TAKE(call->hash));
+	if (digests_equal(got, &call->req.digests, (enum hash_type)type))
+		return 0;
+	return err_set(&call->res.err, -EBADMSG,
+	    "the %s of what was written for '%s' is not what the source's cloud says it is",
+	    hash_name((enum hash_type)type), call->req.path);
+}
+
+static int
+commit_begin(struct disk_call *call)
+{
+	int type = digests_common(&call->req.digests, &call->req.digests);
 	struct stat st;
 	int code = upload_open(call, &st);
 
-	if (code == -ENOENT)
-		return upload_prove(call);
+	call->begun = true;
 	if (code != 0)
-		return disk_work_fail(call, code, "write");
+		return code == -ENOENT ? code : disk_work_fail(call, code, "write");
+	if (type >= 0)
+		call->hash = hash_new(HASH_BIT(type));
 	if ((uint64_t)st.st_size != call->req.length)
 		return err_set(&call->res.err, -EINVAL, "'%s': %llu bytes were written, not %llu",
 		    call->req.path, (unsigned long long)st.st_size,
 		    (unsigned long long)call->req.length);
+	return 0;
+}
+
+/* What was written before a crash was not seen by the hash that was computed on the way: then all
+   of it is read again, from the disk. */
+int
+disk_upload_commit(struct disk_call *call)
+{
+	struct digests read = {.have = 0};
+	int code = call->begun ? 0 : commit_begin(call);
+
+	if (code == -ENOENT)
+		return upload_prove(call);
+	if (code == 0 && call->hash != NULL) {
+		code = commit_read(call);
+		if (code == 0)
+			code = commit_compare(call);
+		read = call->res.entry.digests;
+	}
+	if (code != 0)
+		return code;
 	call->temp = upload_name(call);
 	code = disk_temp_commit(call, call->root, call->req.path);
 	free(TAKE(call->temp)); /* refused, it stays */
+	call->res.entry.digests = read;
 	return code;
 }
 

@@ -282,6 +282,7 @@ work_close(struct disk_call *call)
 	if (call->temp != NULL)
 		unlinkat(call->dir, call->temp, 0);
 	free(TAKE(call->temp));
+	hash_free(TAKE(call->hash));
 	cleanup_close(&call->file);
 	cleanup_close(&call->source);
 	cleanup_close(&call->dir);

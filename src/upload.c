@@ -1007,6 +1007,20 @@ upload_check_whole(struct upload *u)
 	    hash_name((enum hash_type)type), u->path);
 }
 
+/* What the destination may compare the whole with.  A disk is asked to read it again if nothing of
+   it is known: that costs nobody's network. */
+static struct digests
+upload_commit_digests(const struct upload *u)
+{
+	static const struct digests none = {.have = 0};
+
+	if (u->to->driver->transport != CLOUD_DISK)
+		return u->digests;
+	return u->spec.expected != NULL && digests_common(&u->digests, u->spec.expected) < 0
+	    ? *u->spec.expected
+	    : none;
+}
+
 static enum upload_state
 upload_commit_run(struct upload *u)
 {
@@ -1020,7 +1034,7 @@ upload_commit_run(struct upload *u)
 		if (code != 0)
 			return upload_fail(u, code);
 		op = upload_op(u, CLOUD_UPLOAD_COMMIT, u->checkpoint->upload);
-		op->put.digests = u->digests;
+		op->put.digests = upload_commit_digests(u);
 		for (i = 0; i < u->checkpoint->parts.len; i++)
 			*upload_parts_add(&op->parts) = u->checkpoint->parts.items[i];
 		crash_point("upload.before_commit");
@@ -1033,6 +1047,8 @@ upload_commit_run(struct upload *u)
 	if (code == -EINVAL && upload_is_untold(u))
 		code = -ENOENT; /* which part is not there, nobody says: all anew */
 	misses = code == -EINVAL && !u->asked_again;
+	if (code == 0 && u->to->driver->transport == CLOUD_DISK && u->digests.have == 0)
+		u->digests = u->await.op->entry.digests;
 	if (code == 0)
 		entry_copy(&u->entry, &u->await.op->entry);
 	else if (code != -ENOENT && !misses)

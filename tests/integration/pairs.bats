@@ -300,8 +300,9 @@ killed_midway()
 	again=$((again + $(source_read "$1")))
 	again=$((first + again - large))
 	[ "$again" -ge 0 ] || again=0
-	# What was in flight, and no more.  What is not written in parts is in flight as a whole.
-	size=$(jq "if .parts then .parts.atOnce * ($large / .parts.total | ceil) else $large end" "$home/held")
+	# What was in flight, and no more; one more part may have been begun since.  What is not written in parts is in flight
+	# as a whole.
+	size=$(jq "if .parts then (.parts.atOnce + 1) * ($large / .parts.total | ceil) else $large end" "$home/held")
 	echo "$again bytes read again, $size in flight, $(jq '.parts.done // 0' "$home/held") parts were there"
 	[ "$again" -le $((size + little)) ]
 }

@@ -237,6 +237,18 @@ test_copy_between(void **state)
 	assert_true(exists("there/sub/to"));
 }
 
+static const char *expected; /* the content that a commit is to find; NULL: it does not look */
+
+static void
+sha256_expect(struct digests *out, const char *text)
+{
+	struct hash *hash = hash_new(HASH_BIT(HASH_SHA256));
+
+	hash_update(hash, text, strlen(text));
+	hash_final(hash, out);
+	hash_free(hash);
+}
+
 /* An op of the upload `id` to dir/file, of "one", "two": its code; what it tells is in *out. */
 static int
 upload(
@@ -252,6 +264,8 @@ upload(
 	op->put.temp_id = xstrdup("change");
 	op->put.mtime_ns = 1000000000000000001;
 	op->put.no_replace = out == NULL;
+	if (kind == CLOUD_UPLOAD_COMMIT && expected != NULL)
+		sha256_expect(&op->put.digests, expected);
 	if (text != NULL) {
 		op->length = flow.len = strlen(text);
 		flow_init(&flow, op);
@@ -298,10 +312,16 @@ test_upload(void **state)
 	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 3, "TWO"), 0);
 	assert_int_equal(upload(&made, CLOUD_UPLOAD_PART, id, 3, "two"), 0); /* again */
 	assert_int_equal(upload(NULL, CLOUD_UPLOAD_COMMIT, id, 0, NULL), -EEXIST);
+	expected = "oneTWO";
+	assert_int_equal(upload(&made, CLOUD_UPLOAD_COMMIT, id, 0, NULL), -EBADMSG);
+	expect_text(&here, "dir/file", "before");
+	expected = "onetwo";
 	assert_int_equal(upload(&made, CLOUD_SWEEP, id, 0, NULL), 0);
 	assert_int_equal(upload(&made, CLOUD_UPLOAD_STATUS, id, 0, NULL), 0);
 	assert_int_equal(upload(&made, CLOUD_UPLOAD_COMMIT, id, 0, NULL), 0);
 	expect_text(&here, "dir/file", "onetwo");
+	expected = NULL;
+	assert_int_equal(made.digests.have, HASH_BIT(HASH_SHA256));
 	assert_int_equal(made.size, 6);
 	assert_int_equal(made.mtime_ns, 1000000000000000001);
 	assert_false(exists(UPLOAD_TEMP));
