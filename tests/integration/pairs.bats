@@ -42,6 +42,7 @@ setup()
 	home_make
 	mkdir "$home/from" "$home/to"
 	for cloud in ${drivers#local }; do
+		meter_reset "$cloud"
 		[ -n "$(real "$cloud")" ] || control "$cloud" "$([ "$cloud" = s3 ] && echo play || echo reset)"
 	done
 	start
@@ -290,7 +291,7 @@ killed_midway()
 		break
 	done
 	api GET "/api/transfers/$id" >"$home/held"
-	jq -e '.status == "running"' "$home/held" >/dev/null
+	jq -e '.status != "completed"' "$home/held" >/dev/null
 	first=$((first + $(source_read "$1")))
 	daemon_kill
 	meter_reset "$cloud"
@@ -323,7 +324,7 @@ until_held()
 # Of an upload in parts; it is noted a moment after it was sent.
 part_is_there()
 {
-	for _ in {1..20}; do
+	for _ in {1..60}; do
 		api GET "/api/transfers/$1" | jq -e '(.parts.done // 0) == 0' >/dev/null || return 0
 		read -r -t 0.05 <> <(:) || true
 	done
