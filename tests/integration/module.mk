@@ -32,3 +32,4 @@ full_tests += tests/integration/mount_crash.bats tests/integration/valgrind.bats
 clouds_tests += tests/integration/gcs.bats tests/integration/gcs_proof.bats
 clouds_tests += tests/integration/dropbox.bats tests/integration/dropbox_proof.bats
 clouds_tests += tests/integration/pairs.bats
+clouds_tests += tests/integration/misbehave.bats
