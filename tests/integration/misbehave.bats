@@ -6,7 +6,6 @@
 # A test goes through all clouds at once, each with files of its own.
 bats_require_minimum_version 1.5.0
 load helpers
-unset SKYFERRY_SDK_DIR # no setting of the daemon's
 
 clouds=${SKYFERRY_TEST_CLOUDS:-azure gcs gdrive dropbox}
 
