@@ -257,11 +257,9 @@ upload_commit(struct memory_server *server, struct memory_upload *upload,
 		if (upload->entry.mtime_ns != ENTRY_NO_TIME)
 			object->entry.mtime_ns = upload->entry.mtime_ns;
 		object->entry.mode = upload->entry.mode;
-		json_decref(object->entry.metadata);
 		object->entry.metadata = json_deep_copy(upload->entry.metadata);
 		object->upload = xstrdup(upload->id);
 		object->entry.content_type = xstrdup_null(upload->entry.content_type);
-		object->entry.metadata = json_deep_copy(upload->entry.metadata);
 		memory_answer_entry(answer, 201, &object->entry);
 		upload_free(server, upload);
 	}

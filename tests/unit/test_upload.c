@@ -126,28 +126,6 @@ from_a_directory(void **state)
 	entry_fini(&e);
 }
 
-/* What the source says of itself the upload says too, to its end. */
-static void
-with_metadata(void **state)
-{
-	json_t *said = json_pack("{s:s}", "color", "deep blue");
-	struct cloud_op *op = cloud_op_new(fixture_account(MEMORY_A), CLOUD_COPY, "large");
-	struct entry e;
-
-	fixture_put(MEMORY_A, "plain", 1, SIZE);
-	op->from = fixture_account(MEMORY_A);
-	op->path2 = xstrdup("plain");
-	op->put.metadata = json_incref(said);
-	assert_int_equal(fixture_op(op), 0);
-	cloud_op_free(op);
-	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
-	assert_int_equal(memory_requests(SERVER, "PUT"), PARTS);
-	e = fixture_stat(MEMORY_B, "dst/large");
-	assert_true(json_equal(e.metadata, said));
-	entry_fini(&e);
-	json_decref(said);
-}
-
 /* One behind the other: the server takes nothing else. */
 static void
 written_in_order(void **state)
@@ -1049,7 +1027,6 @@ main(void)
 	    CASE(written_in_parts),
 	    CASE(metadata_of_users_are_kept),
 	    CASE(from_a_directory),
-	    CASE(with_metadata),
 	    CASE(written_in_order),
 	    CASE(written_in_order_with_failures),
 	    CASE(written_in_order_from_a_directory),
