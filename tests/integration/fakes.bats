@@ -619,6 +619,7 @@ until_state()
 @test "a cancelled upload is aborted, also when the first answer to that is lost" {
 	local id
 	play cancel
+	: >"$home/events" # whoever follows it may be first
 	curl -sN --max-time 60 --unix-socket "$socket" "http://skyferry/api/events?kinds=progress" >"$home/events" 3>&- &
 	reader=$!
 	timeout 30 tail -n +1 -f --pid=$reader "$home/events" 2>/dev/null | grep -q 'event: hello'

@@ -81,6 +81,7 @@ with_both()
 	printf '[g]\ntype = google cloud storage\nproject_number = sky-project\nservice_account_file = %s\n' "$PWD/key.json" >rclone.conf
 	rclone --config rclone.conf --retries 1 mkdir g:box
 	rclone --config rclone.conf --retries 1 copy from g:box/rclone
+	: >daemon.log # whoever follows it may be first
 	skyferryd --set api.listen=none 2>daemon.log &
 	timeout 60 tail -n +1 -f --pid=$! daemon.log | grep -q 'is ready'
 	skyferry account add from local "$PWD/from" >/dev/null

@@ -82,6 +82,7 @@ is_ok()
 @test "without a browser the address is printed, and that of the page it ends at is asked for" {
 	local page
 	mkfifo "$home/paste"
+	: >"$home/said" # whoever follows it may be first
 	SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(provider secret) skyferry account add mine --no-browser dropbox "endpoint=$url" \
 	    "clientId=$(provider client)" "tokenEndpoint=$(provider token)" \
 	    "authorizeEndpoint=$(provider authorize)?prompt=consent" <"$home/paste" >"$home/said" 2>&1 3>&- &

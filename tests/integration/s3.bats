@@ -116,6 +116,7 @@ settled()
 	skyferry account add --no-test gone s3 endpoint=http://127.0.0.1:1 bucket=none
 	echo x >"$home/from/x"
 	# Its state is queued again, with the reason, after the first attempt.
+	: >"$home/events" # whoever follows it may be first
 	curl -sN --max-time 30 --unix-socket "$socket" "http://skyferry/api/events?kinds=change" >"$home/events" 3>&- &
 	reader=$!
 	timeout 30 tail -n +1 -f --pid=$reader "$home/events" 2>/dev/null | grep -q 'event: hello'
