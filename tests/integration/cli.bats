@@ -454,6 +454,8 @@ line"
 	local plain json
 	start
 	content 1 1000 >"$home/a/one"
+	: >"$home/plain"
+	: >"$home/json" # whoever follows them may be first
 	skyferry transfers --watch >"$home/plain" 3>&- &
 	plain=$!
 	skyferry transfers --watch --json >"$home/json" 3>&- &
