@@ -103,7 +103,7 @@ requests_held()
 	local connection
 	[ -d "$home/fusectl" ] || { mkdir "$home/fusectl" && mount -t fusectl fusectl "$home/fusectl"; }
 	connection=$(awk -v at="$mounts" '$5 == at { sub(/.*:/, "", $3); print $3 }' /proc/self/mountinfo)
-	for _ in {1..1200}; do
+	for _ in {1..200}; do
 		[ "$(cat "$home/fusectl/$connection/waiting")" -lt "$1" ] || return 0
 		read -r -t 0.05 <> <(:) || true
 	done

@@ -334,12 +334,12 @@ refused() # PATTERN COMMAND...
 	wait "$waiting" || true
 }
 
-# Is it gone, or a zombie, soon?
+# Is it gone, or a zombie, within 5 s?  A rename puts a signal off for 2 (TASK_DEFER_MS).
 dies() # WHAT PID
 {
 	local n
 	kill -KILL "$2" 2>/dev/null || true
-	for ((n = 0; n < 1000; n++)); do
+	for ((n = 0; n < 250; n++)); do
 		grep -q '^State:[[:space:]]*Z' "/proc/$2/status" 2>/dev/null && return 0
 		[ -e "/proc/$2" ] || return 0
 		read -r -t 0.02 <> <(:) || true
