@@ -134,6 +134,39 @@ take_note(struct take *k, const struct note *note)
 		take_data(k, first);
 }
 
+/* A reader or a writer that was written again and passed this one by has its note behind it. */
+static void
+take_later_at(struct take *k, const struct path_key *key, enum path_mode mode)
+{
+	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&k->t->tx, DB_PATHS);
+	struct path_note found;
+	bool more;
+
+	for (more = note_last(&c, key, mode, UINT64_MAX, &found);
+	     more && key_u64(found.seq) > k->note->seq; more = note_older(&c, &found)) {
+		if (wake_is(k->t, &found.change, k->self, k->waited))
+			take_dep(k, &found);
+	}
+}
+
+static void
+take_later_above(void *arg, const struct path_key *key)
+{
+	struct take *k = arg;
+
+	take_later_at(k, key, PATH_TREE);
+	take_later_at(k, key, PATH_READ_TREE);
+}
+
+static void
+take_later(struct take *k, const struct note *note)
+{
+	take_later_at(k, note->keys, PATH_READ);
+	take_later_at(k, note->keys, PATH_WRITE);
+	take_later_above(k, note->keys);
+	note_ancestors(note, take_later_above, k);
+}
+
 static int
 dep_compare(const void *va, const void *vb)
 {
@@ -146,6 +179,8 @@ uint64_t
 take_and_put(struct take *k, const struct note *n, bool kept)
 {
 	take_note(k, n);
+	if (kept)
+		take_later(k, n);
 	note_put(k->t, n, k->self, k->passed, kept);
 	return mode_is_tree(n->mode)
 	    ? tx_count(&k->t->tx, DB_BENEATH, n->keys->b, sizeof n->keys->b)
@@ -161,7 +196,7 @@ take_settle(struct take *k, struct item *it, uint64_t count)
 	if (k->len > 1)
 		qsort(k->deps, k->len, sizeof *k->deps, dep_compare);
 	for (i = 0; i < k->passed_len; i++)
-		wake_passed(k->t, &k->passed_by[i], k->self);
+		wake_more(k->t, k->self, k->passed_by[i].wake, &k->passed_by[i].id);
 	free(k->passed_by);
 	for (i = 0; i < k->len; i++) {
 		if (n > 0 && dep_compare(&k->deps[n - 1], &k->deps[i]) == 0)

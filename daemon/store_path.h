@@ -89,6 +89,7 @@ struct take {
 	struct store_tx *t;
 	const struct id *self;
 	const struct id_set *without; /* not to be waited for; NULL: all are */
+	uint64_t waited; /* under this number self waited until now */
 	const struct note *note; /* being looked at */
 	bool passed; /* for this note somebody was not waited for */
 	struct dep *deps;
@@ -98,7 +99,7 @@ struct take {
 };
 void take_note(struct take *, const struct note *);
 /* Looks, and puts the note; returns how many notes a tree has beneath it.  `kept`: notes_drop()
- * kept it. */
+ * kept it, and whom it waited for it waits for still. */
 uint64_t take_and_put(struct take *, const struct note *, bool kept);
 /* Notes the waits; `count`: what it waits for beside what was found.  Frees what the take has. */
 void take_settle(struct take *, struct item *, uint64_t count);
@@ -119,7 +120,10 @@ void waiting_less(struct store_tx *, const struct id *); /* at the last it becom
 /* false: it waits for this one already; flags are added. */
 bool wake_put(struct store_tx *, const struct id *blocker, unsigned flags, const struct id *waiter,
     uint64_t taken);
-void wake_passed(struct store_tx *, const struct dep *, const struct id *self);
+bool wake_is(struct store_tx *, const struct id *blocker, const struct id *waiter, uint64_t taken);
+/* Who waits already, by a detour or by a count, waits for this one by name as well. */
+void
+wake_more(struct store_tx *, const struct id *blocker, unsigned flags, const struct id *waiter);
 size_t wakes_valid(struct store_tx *, const struct id *,
     struct wake **out); /* those that still wait; caller frees */
 size_t wakes_take(

@@ -169,15 +169,39 @@ path_inherit(struct store_tx *t, const struct wake *wakes, size_t len)
 		path_again(t, &wakes[i].waiter);
 }
 
+struct hold {
+	struct store_tx *t;
+	const struct id *self;
+	uint64_t seq;
+};
+
+/* Does it read what it writes over?  Then who waits for it may wait for that. */
+static bool
+reads_its_path(const struct item *it)
+{
+	const struct segment *s = it->c->segments;
+	size_t i;
+
+	for (i = 0; i < it->c->segments_len; i++) {
+		if (s[i].kind == SEGMENT_ENTRY && strcmp(s[i].path, it->c->path) == 0 &&
+		    strcmp(s[i].account_id, it->c->account_id) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Its destination is elsewhere now: who waited only to write there waits for it no longer. */
 static void
-path_let_go(struct store_tx *t, const struct id *id, bool waited)
+path_let_go(struct store_tx *t, const struct item *from, bool waited)
 {
 	CLEANUP(cleanup_free) struct wake *wakes = NULL;
+	const struct id *id = &from->id;
 	size_t i, len = wakes_valid(t, id, &wakes);
 
 	if (waited)
 		path_inherit(t, wakes, len);
+	if (reads_its_path(from))
+		return;
 	for (i = 0; i < len; i++) {
 		if (wakes[i].flags != 0)
 			continue;
@@ -186,10 +210,45 @@ path_let_go(struct store_tx *t, const struct id *id, bool waited)
 	}
 }
 
+static void
+hold_tree(void *arg, const struct path_note *tree)
+{
+	struct hold *h = arg;
+
+	wake_more(h->t, h->self, WAKE_READ, &tree->change);
+}
+
+static void
+hold_trees(void *arg, const struct path_key *key)
+{
+	struct hold *h = arg;
+
+	note_trees_since(h->t, key, h->seq, hold_tree, h);
+}
+
+/* Trees that count what is read here will not count it in its new place: they wait for it by name.
+ */
+static void
+path_hold(struct store_tx *t, const struct item *it, bool keep_dest)
+{
+	CLEANUP(cleanup_free) struct note *notes = NULL;
+	size_t i, len = notes_of(it, &notes);
+	struct hold h = {.t = t, .self = &it->id};
+
+	for (i = 0; i < len; i++) {
+		if ((notes[i].flags & NOTE_SOURCE) == 0 ||
+		    (keep_dest && (notes[i].flags & NOTE_DEST) != 0))
+			continue;
+		h.seq = notes[i].seq;
+		note_ancestors(&notes[i], hold_trees, &h);
+	}
+}
+
 /*
  * A destination that stays keeps its place.  All else gets a fresh number and waits for what is
  * there now, except for those that wait, by whatever detour, for this very change: no cycle can
- * form, as nobody's waits but ours are new.
+ * form, as nobody's waits but ours are new.  Those that passed this one by when they were written
+ * again themselves have their notes behind it: they are waited for as before.
  */
 void
 path_retake(struct store_tx *t, const struct item *from, struct item *to)
@@ -197,15 +256,16 @@ path_retake(struct store_tx *t, const struct item *from, struct item *to)
 	bool same = strcmp(from->c->account_id, to->c->account_id) == 0 &&
 	    strcmp(from->c->path, to->c->path) == 0;
 	struct closure cl = {.t = t};
-	struct take k = {.t = t, .self = &to->id, .without = &cl.set};
+	struct take k = {.t = t, .self = &to->id, .without = &cl.set, .waited = from->taken};
 	CLEANUP(cleanup_free) struct note *notes = NULL;
 	bool waited = waiting_count(&t->tx, &to->id, NULL) != 0;
 	size_t i, len;
 
+	path_hold(t, from, same);
 	notes_drop(t, from, same);
 	waiting_drop(t, &to->id);
 	if (!same)
-		path_let_go(t, &to->id, waited);
+		path_let_go(t, from, waited);
 	to->taken = ++t->seq;
 	to->c->seq = same ? from->c->seq : to->taken;
 	closure_of(&cl, to);

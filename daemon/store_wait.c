@@ -21,26 +21,38 @@ waiting_get(struct tx *tx, const struct id *id, struct waiting *out)
 	return true;
 }
 
-/* Returns false if it waits for this one already.  What an earlier wait left behind goes: there is
-   at most one for each pair. */
+/* There is at most one for each pair, of whatever number. */
+static bool
+wake_find(struct store_tx *t, const struct id *blocker, const struct id *waiter, struct wake *out)
+{
+	CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&t->tx, DB_WAKES);
+	struct wake first = {.waiter = *waiter};
+
+	if (!tx_cursor_seek_dup(&c, blocker->b, ID_BYTES, &first, sizeof first) ||
+	    c.val.mv_size != sizeof *out)
+		return false;
+	memcpy(out, c.val.mv_data, sizeof *out);
+	return memcmp(&out->waiter, waiter, sizeof *waiter) == 0;
+}
+
+bool
+wake_is(struct store_tx *t, const struct id *blocker, const struct id *waiter, uint64_t taken)
+{
+	struct wake wake;
+
+	return wake_find(t, blocker, waiter, &wake) && key_u64(wake.taken) == taken;
+}
+
+/* Returns false if it waits for this one already.  What an earlier wait left behind goes. */
 bool
 wake_put(struct store_tx *t, const struct id *blocker, unsigned flags, const struct id *waiter,
     uint64_t taken)
 {
 	struct wake wake = {.waiter = *waiter}, old = {.flags = 0};
 	uint64_t number = htobe64(taken);
-	bool found = false, waits;
+	bool found = wake_find(t, blocker, waiter, &old);
+	bool waits = found && key_u64(old.taken) == taken;
 
-	{
-		CLEANUP(tx_cursor_close) struct tx_cursor c = tx_cursor(&t->tx, DB_WAKES);
-
-		if (tx_cursor_seek_dup(&c, blocker->b, ID_BYTES, &wake, sizeof wake) &&
-		    c.val.mv_size == sizeof old) {
-			memcpy(&old, c.val.mv_data, sizeof old);
-			found = memcmp(&old.waiter, waiter, sizeof *waiter) == 0;
-		}
-	}
-	waits = found && key_u64(old.taken) == taken;
 	if (found)
 		tx_del(&t->tx, DB_WAKES, blocker->b, ID_BYTES, &old, sizeof old);
 	memcpy(wake.taken, &number, sizeof wake.taken);
@@ -49,17 +61,15 @@ wake_put(struct store_tx *t, const struct id *blocker, unsigned flags, const str
 	return !waits;
 }
 
-/* It waits for us by a detour, which may go away: from now on it waits for us directly as well. */
 void
-wake_passed(struct store_tx *t, const struct dep *passed, const struct id *self)
+wake_more(struct store_tx *t, const struct id *blocker, unsigned flags, const struct id *waiter)
 {
 	struct waiting w;
 
-	if (!waiting_get(&t->tx, &passed->id, &w) ||
-	    !wake_put(t, self, passed->wake, &passed->id, w.taken))
+	if (!waiting_get(&t->tx, waiter, &w) || !wake_put(t, blocker, flags, waiter, w.taken))
 		return;
 	w.count++;
-	waiting_put(t, &passed->id, &w);
+	waiting_put(t, waiter, &w);
 }
 
 size_t

@@ -278,6 +278,45 @@ test_replace_elsewhere(void **state)
 	change_free(next);
 }
 
+/*
+ * Two pending writes, the second of which has to wait for the first, as that one reads what the
+ * second writes over.  Both are written again, in turn: the second must go on waiting.
+ */
+static void
+test_replace_both(void **state)
+{
+	struct fixture *f = *state;
+	struct change *p = fixture_pending(f, MOUNT, "copy", "s1");
+	struct change *q = fixture_pending(f, MOUNT, "p", "s2");
+	char reader[37], writer[37];
+	unsigned i;
+
+	memcpy(reader, p->id, sizeof reader);
+	memcpy(writer, q->id, sizeof writer);
+	change_add_segment(p, SEGMENT_ENTRY);
+	p->segments[1].account_id = xstrdup(f->a);
+	p->segments[1].path = xstrdup("p");
+	p->segments[1].length = 10;
+	assert_int_equal(AWAIT(f, store_pending_put(f->s, p, TO(f)))->code, 0);
+	assert_int_equal(AWAIT(f, store_pending_put(f->s, q, TO(f)))->change->blockers, 1);
+	for (i = 0; i < 3; i++) {
+		p->segments[0].length++;
+		q->segments[0].length++;
+		assert_int_equal(AWAIT(f, store_pending_put(f->s, p, TO(f)))->change->blockers, 0);
+		assert_int_equal(AWAIT(f, store_pending_put(f->s, q, TO(f)))->change->blockers, 1);
+		fixture_check(f);
+	}
+	AWAIT(f, store_pending_commit(f->s, f->user, writer, 0, TO(f)));
+	fixture_claim_none(f);
+	AWAIT(f, store_pending_commit(f->s, f->user, reader, 0, TO(f)));
+	fixture_claim(f, reader);
+	fixture_claim_none(f);
+	fixture_finish(f, reader, CHANGE_COMPLETED);
+	fixture_claim(f, writer);
+	change_free(p);
+	change_free(q);
+}
+
 /* -- the model */
 
 #define CHANGES    60
@@ -296,6 +335,7 @@ struct model_change {
 struct model {
 	struct fixture *f;
 	struct model_change all[CHANGES];
+	bool first[CHANGES][CHANGES]; /* [a][b]: as long as they conflict, a goes before b */
 	uint32_t random;
 	unsigned claims, failed, mounts;
 };
@@ -444,6 +484,56 @@ any_replaced(struct model *m)
 	return false;
 }
 
+/* It takes its place behind all that live. */
+static void
+model_comes_last(struct model *m, struct model_change *mc)
+{
+	size_t self = (size_t)(mc - m->all), i;
+
+	for (i = 0; i < CHANGES; i++) {
+		m->first[self][i] = false;
+		m->first[i][self] = i != self && m->all[i].c != NULL &&
+		    change_is_live(m->all[i].c) && changes_conflict(mc->c, m->all[i].c);
+	}
+}
+
+/* Does what `c` reads conflict with `other`? */
+static bool
+reads_conflict(const struct change *c, const struct change *other)
+{
+	struct model_note nc[4], no[4];
+	size_t lc = model_notes(c, nc), lo = model_notes(other, no), i, j;
+
+	for (i = 1; i < lc; i++) {
+		for (j = 0; j < lo; j++) {
+			if (notes_conflict(&nc[i], &no[j]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * It was written again.  Whom it conflicted with, and still does, keeps the order; but who waited
+ * for it only to write where it was written before waits no longer.  Who conflicts with it only now
+ * may wait for it by a detour: the model does not know.
+ */
+static void
+model_stays(struct model *m, struct model_change *mc, const struct change *was)
+{
+	size_t self = (size_t)(mc - m->all), i;
+	bool moved = strcmp(was->path, mc->c->path) != 0;
+
+	for (i = 0; i < CHANGES; i++) {
+		if (m->all[i].c == NULL)
+			continue;
+		if (!changes_conflict(mc->c, m->all[i].c))
+			m->first[self][i] = m->first[i][self] = false;
+		else if (moved && !reads_conflict(was, m->all[i].c))
+			m->first[self][i] = false;
+	}
+}
+
 /* Takes over what the store says has failed with `ended`, and compares it with what must have. */
 static void
 model_failed(struct model *m, struct model_change *ended, struct reply *r)
@@ -510,8 +600,7 @@ model_claim(struct model *m, unsigned max)
 			if (other->c == NULL || other == mc || !change_is_live(other->c) ||
 			    !changes_conflict(mc->c, other->c))
 				continue;
-			if (other->c->state != CHANGE_RUNNING &&
-			    (mc->replaced || other->replaced || other->c->seq > mc->c->seq))
+			if (other->c->state != CHANGE_RUNNING && !m->first[i][mc - m->all])
 				continue;
 			model_explain(mc);
 			model_explain(other);
@@ -596,12 +685,13 @@ model_add(struct model *m)
 	change_free(slot->c);
 	slot->c = TAKE(r->change);
 	slot->replaced = false;
+	model_comes_last(m, slot);
 }
 
 static void
 model_replace(struct model *m, struct model_change *mc)
 {
-	struct change *c = change_copy(mc->c);
+	struct change *c = change_copy(mc->c), *was;
 	struct reply *r;
 
 	free(c->segments[c->segments_len - 1].path);
@@ -611,9 +701,11 @@ model_replace(struct model *m, struct model_change *mc)
 	r = AWAIT(m->f, store_pending_put(m->f->s, c, TO(m->f)));
 	assert_int_equal(r->code, 0);
 	change_free(c);
-	change_free(mc->c);
+	was = mc->c;
 	mc->c = TAKE(r->change);
 	mc->replaced = true;
+	model_stays(m, mc, was);
+	change_free(was);
 }
 
 /* Something of what may happen to it. */
@@ -657,6 +749,7 @@ model_touch(struct model *m, struct model_change *mc)
 			return;
 		r = AWAIT(f, store_change_retry(f->s, f->user, mc->c->id, TO(f)));
 		mc->replaced = false;
+		model_comes_last(m, mc);
 		break;
 	default: return;
 	}
@@ -747,6 +840,7 @@ main(void)
 	    test(test_cancel_of_a_waiting_one),
 	    test(test_replace),
 	    test(test_replace_elsewhere),
+	    test(test_replace_both),
 	    test(test_model),
 	};
 
