@@ -161,6 +161,26 @@ listings_expire(struct fs *fs)
 	nodes_each(fs, listings_expire_in);
 }
 
+/* What was told while it was asked for is newer than the list.  What expired meanwhile is as the
+ * list has it, or not any longer. */
+static void
+listing_take_late(struct listing *listing, const char *name, struct listed *late)
+{
+	struct listed *listed = table_get(&listing->names, name);
+
+	if (late->at == 0) {
+		listing->complete_at = 0;
+		if (listed != NULL) {
+			listed->at = 0;
+			listed->told = late->told;
+			listed_free(late);
+			return;
+		}
+		late->present = false;
+	}
+	listing_set(listing, name, late);
+}
+
 static void
 listing_take(struct listing *listing, struct entry_list *list)
 {
@@ -176,11 +196,8 @@ listing_take(struct listing *listing, struct entry_list *list)
 			listing_set(listing, name, listed_new(&list->items[i]));
 	}
 	listing->complete_at = clock_mono_ms();
-	while (table_next(&listing->late, &walk, &name, &value)) {
-		if (((struct listed *)value)->at == 0)
-			listing->complete_at = 0;
-		listing_set(listing, name, value);
-	}
+	while (table_next(&listing->late, &walk, &name, &value))
+		listing_take_late(listing, name, value);
 	table_fini(&listing->late, NULL);
 }
 
@@ -219,9 +236,13 @@ int
 listing_load(struct task *task, struct node *dir, struct err *err)
 {
 	struct listing *listing = listing_of(dir);
-	int code;
+	int code, tries;
 
-	if (!listing_is_fresh(dir, listing->complete_at)) {
+	if (listing_is_fresh(dir, listing->complete_at))
+		return 0;
+	/* A name that expires meanwhile may have changed before it was asked for: once more. */
+	for (tries = 0; tries == 0 || (listing->complete_at == 0 && tries < LISTING_TRIES);
+	     tries++) {
 		if (!listing->fetching) {
 			listing->fetching = true;
 			task_spawn(dir->fs, listing_fetch, node_ref(dir));

@@ -45,10 +45,7 @@ rename_submit(struct task *task, struct renaming *r, struct file *file, struct e
 		    "move", 1);
 		url = "/api/transfers";
 	}
-	task_defer_interrupts(
-	    task, true); /* one that is sent may be accepted, whatever is heard of it */
 	code = change_submit(task, url, body, id, err);
-	task_defer_interrupts(task, false);
 	if (code == 0)
 		file_set_moving(file, id);
 	return code;
@@ -112,12 +109,10 @@ rename_put(
 	node_move(r->node, r->to_dir, r->to_name);
 	file->changes++;
 	code = file_flush(task, file, err);
-	task_defer_interrupts(task, true);
 	if (code != 0)
 		rename_undo(task, r, file, new_place ? old : NULL);
 	else if (new_place)
 		code = file_cancel_change(task, file->fs, old, err);
-	task_defer_interrupts(task, false);
 	return code;
 }
 
@@ -140,10 +135,8 @@ rename_edit(struct task *task, struct renaming *r, struct file *file, struct err
 	}
 	if (code != 0 || below == -ENOENT)
 		return code;
-	task_defer_interrupts(task, true); /* it has its new name */
 	code = change_submit(
 	    task, "/api/changes", change_body("remove", r->from_dir->remote, r->from), NULL, err);
-	task_defer_interrupts(task, false);
 	return code;
 }
 

@@ -119,14 +119,8 @@ task_interrupted(fuse_req_t req, void *arg)
 	struct task *task = arg;
 
 	task->interrupted = true;
-	task->defers_until_ms = clock_mono_ms() + TASK_DEFER_MS;
+	task->ends_ms = clock_mono_ms() + TASK_DEFER_MS;
 	task_wake(task);
-}
-
-static bool
-task_defers(const struct task *task)
-{
-	return task->defers_interrupts && clock_mono_ms() < task->defers_until_ms;
 }
 
 int
@@ -141,10 +135,9 @@ task_wait(struct task *task, uint64_t deadline)
 		fuse_req_interrupt_func(task->req, task_interrupted, task);
 	}
 	if (task->interrupted && task->req != NULL) {
-		if (!task_defers(task))
+		if (clock_mono_ms() >= task->ends_ms)
 			return -EINTR;
-		deadline =
-		    deadline == 0 ? task->defers_until_ms : MIN(deadline, task->defers_until_ms);
+		deadline = deadline == 0 ? task->ends_ms : MIN(deadline, task->ends_ms);
 	}
 	if (task->fs->cancelling)
 		return -ESHUTDOWN;
@@ -164,12 +157,6 @@ task_wait(struct task *task, uint64_t deadline)
 	if (deadline != 0)
 		evtimer_del(task->timer);
 	return 0;
-}
-
-void
-task_defer_interrupts(struct task *task, bool defers)
-{
-	task->defers_interrupts = defers;
 }
 
 /* -- the daemon */

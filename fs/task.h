@@ -2,11 +2,11 @@
  * task: one request of the kernel (or one piece of the mount's own work), carried out by a fiber.
  *
  * Every wait in the mount is one of the functions below.  Those for the daemon and the clouds are
- * bounded by a deadline; a lock is held as long as its holder waits.  Each ends with -EINTR as soon
- * as the kernel says that the process that asked was sent a signal: so a process that waits in the
- * mount can always be killed (TASK_DEFER_MS later while it defers interrupts).  What was started
- * stays valid: a job on the pool goes on alone and frees what it was given; a call of the daemon
- * that was given up may have been carried out.
+ * bounded by a deadline; a lock is held as long as its holder waits.  Each ends with -EINTR
+ * TASK_DEFER_MS after the kernel says that the process that asked was sent a signal: so a process
+ * that waits in the mount can always be killed.  What was started stays valid: a job on the pool
+ * goes on alone and frees what it was given; a call of the daemon that was given up may have been
+ * carried out.
  *
  * A task that has a request replies exactly once, through the functions at the end.
  */
@@ -20,8 +20,8 @@ struct task {
 	struct fiber *fiber;
 	fuse_req_t req; /* NULL: none, or replied to */
 	bool asked; /* it had one */
-	bool interrupted, defers_interrupts;
-	uint64_t defers_until_ms; /* once it is interrupted */
+	bool interrupted;
+	uint64_t ends_ms; /* once it is interrupted: then its waits end */
 	bool hooked;
 	struct event *timer;
 	task_fn run;
@@ -49,11 +49,11 @@ void tasks_cancel(struct fs *); /* every wait of every task ends with -ESHUTDOWN
    clock_mono_ms(), 0: none. 0, -EINTR, -ETIMEDOUT or -ESHUTDOWN. */
 int task_wait(struct task *, uint64_t deadline);
 void task_wake(struct task *);
-/* As long as it defers them interrupts end none of its waits: what it does could be neither left
-   halfway nor denied.  But not for longer than TASK_DEFER_MS, in which a daemon that answers at all
-   has done so: whoever waits for one that does not can be killed. */
+/* Not at once: the signal may be one that is not meant to end anything, like that of a child's end,
+   and no program expects EINTR of a file; and what was begun could be neither left halfway nor
+   denied.  In this time whoever answers at all has answered; whoever waits for one that does not can
+   be killed. */
 #define TASK_DEFER_MS 2000
-void task_defer_interrupts(struct task *, bool defers);
 
 /* Calls the daemon, again and again while it is away, for at most mount.daemon_timeout.  body is
  *stolen. out (may be NULL): caller decrefs.  So a repetition must do no harm: give changes an id.
