@@ -140,8 +140,8 @@ everywhere()
 		echo "--- $cloud:"
 		tail -n 20 "$home/$cloud.out"
 	done
-	# Sanitizers have a memory of their own.
-	grep -q __asan_init "$(command -v skyferryd)" || [ $(($(peak) - first)) -lt 150000 ] ||
+	# At most an answer that is collected for each (CLOUD_COLLECT_MAX), twice while it grows.  Sanitizers have a memory of their own.
+	grep -q __asan_init "$(command -v skyferryd)" || [ $(($(peak) - first)) -lt 200000 ] ||
 	    { echo "the daemon has had $(peak) KiB, $first at first"; status=1; }
 	return $status
 }
@@ -295,6 +295,9 @@ down_fails() # PATTERN [JSON]
 
 every='token stat put begin part commit read delete'
 
+# by_hand ARG...: whoever waits for an answer is told soon that there is none, and asks once more.
+by_hand() { skyferry "$@" || skyferry "$@"; }
+
 # all_of_it: each kind of request at least once.
 all_of_it()
 {
@@ -304,8 +307,8 @@ all_of_it()
 	completed "$cloud:$n-small" "to:$cloud/$n-moved" '{move:true}'
 	cmp "$home/to/$cloud/$n-moved" "$BATS_FILE_TMPDIR/small"
 	absent "$n-small"
-	skyferry mkdir "$cloud:$n-dir"
-	skyferry ls "$cloud:" >"$home/to/$cloud/listed"
+	by_hand mkdir "$cloud:$n-dir"
+	by_hand ls "$cloud:" >"$home/to/$cloud/listed"
 	grep -q "^$n-dir" "$home/to/$cloud/listed"
 	left_nothing
 }
@@ -322,7 +325,9 @@ once() # JSON: each kind of request meets it once
 
 @test "503 and 429, with Retry-After and without, at each request pass" {
 	everywhere once '{status: 503}'
-	! full || everywhere once '{status: 429, headers: {"Retry-After": "0"}}'
+	full || return 0
+	start # which has no tokens yet
+	everywhere once '{status: 429, headers: {"Retry-After": "0"}}'
 }
 
 storm()
