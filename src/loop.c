@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 /* After so many callbacks libevent looks at the descriptors again, so that two calls that keep
-   waking each other cannot starve the rest. */
-#define LOOP_CALLBACKS_MAX 64
+   waking each other cannot starve the rest.  Not fewer than it takes from one epoll_wait()
+   (MAX_NEVENT): it would be told of those that are left over again each time, at a cost that is
+   quadratic in those that are ready. */
+#define LOOP_CALLBACKS_MAX 4096
 
 struct message {
 	STAILQ_ENTRY(message) next;
