@@ -3,21 +3,24 @@
  * relay needs and stores nothing: an object's size is the number after the last '-' of its name
  * ("/bucket/big-4294967296"), its content repeats a pattern that GET sends by sendfile(2) from
  * memory, and what PUT brings is dropped inside the kernel (MSG_TRUNC).  Uploads in parts are taken
- * like that; copies are refused, since a relay is what is measured.  Whoever asks gets CRC32Cs, as
+ * like that; copies are refused, since a relay is what is measured.  A list of the bucket has
+ * "many/" with 10,000 objects, and two to be read.  Whoever asks gets CRC32Cs, as
  * from Amazon: that of the content from GET and HEAD, and from PUT what its trailer says.  One
  * thread, one epoll.
  *
- *   origin [--port N] [--rate BYTES [--tick MS]] [--refuse N] [--reset N]
+ *   origin [--port N] [--rate BYTES [--tick MS]] [--delay MS] [--refuse N] [--reset N]
  *
  * Prints the port it listens on (127.0.0.1).  --rate limits each connection, in both directions:
- * every MS (50) it may move its share, so that longer ticks mean larger pieces. --refuse
- * answers so many of 1,000 requests with 503, once their body has come; --reset breaks the
- * connection of so many of 1,000 instead of answering.  It ends on SIGTERM and prints what it did:
+ * every MS (50) it may move its share, so that longer ticks mean larger pieces.  --delay answers
+ * each request so much later, as if it were far away.  --refuse answers so many of 1,000 requests
+ * with 503, once their body has come; --reset breaks the connection of so many of 1,000 instead of
+ * answering.  It ends on SIGTERM and prints what it did:
  * requests, bytes sent and taken, CPU seconds.
  */
 #include "src/hash.h"
 #include "src/mem.h"
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -39,10 +42,12 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define PATTERN  (64u << 20)
-#define HEAD_MAX 16384
-#define SLICE    (1u << 20) /* bytes a connection moves before the next has its turn */
-#define TAIL     64 /* of a body, kept: an aws-chunked one ends with its trailer */
+#define PATTERN   (64u << 20)
+#define HEAD_MAX  16384
+#define SLICE     (1u << 20) /* bytes a connection moves before the next has its turn */
+#define LIST_PAGE 1000ul /* as S3 does */
+#define LIST_MANY 10000ul
+#define TAIL      64 /* of a body, kept: an aws-chunked one ends with its trailer */
 
 struct connection {
 	int fd;
@@ -56,13 +61,16 @@ struct connection {
 	size_t tail_len;
 	bool waiting; /* for its share of the rate */
 	const char *answer; /* due when the request's body has come */
+	uint64_t due_ms; /* when the request is looked at; 0: none waits */
+	char *list; /* an answer that is larger than a socket's buffer */
+	size_t list_len, list_at;
 	struct connection *next;
 };
 
 static int epoll_fd, pattern_fd;
 static const unsigned char *pattern; /* PATTERN bytes */
 static uint32_t pattern_crc;
-static uint64_t rate, tick_ms = 50, requests, sent, taken, refused, broken;
+static uint64_t rate, tick_ms = 50, delay_ms, requests, sent, taken, refused, broken;
 static unsigned long refuse, reset; /* of 1,000 requests */
 static struct connection *connections;
 
@@ -82,7 +90,17 @@ connection_close(struct connection *c)
 		p = &(*p)->next;
 	*p = c->next;
 	close(c->fd);
+	free(c->list);
 	free(c);
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static bool
@@ -100,17 +118,17 @@ header_find(const char *head, const char *name)
 	return p == NULL ? NULL : p + strlen(name);
 }
 
-/* The object's size is in its name, before any query. */
-static uint64_t
-object_size(const char *path, size_t len)
+/* The object's size is in its name, before any query.  false: there is no such object. */
+static bool
+object_size(uint64_t *size, const char *path, size_t len)
 {
-	for (size_t i = len; i > 0; i--) {
-		if (path[i - 1] == '-')
-			return strtoull(path + i, NULL, 10);
-		if (path[i - 1] == '/')
-			break;
+	for (size_t i = len; i > 0 && path[i - 1] != '/'; i--) {
+		if (path[i - 1] == '-') {
+			*size = strtoull(path + i, NULL, 10);
+			return true;
+		}
 	}
-	return 0;
+	return false;
 }
 
 #define ANSWER(status, headers, len)                                                               \
@@ -119,6 +137,7 @@ object_size(const char *path, size_t len)
 static const char written[] = WRITTEN "\r\n";
 static const char slow_down[] =
     ANSWER("503 Slow Down", "", "56") "<Error><Code>SlowDown</Code><Message>a</Message></Error>";
+static const char not_there[] = ANSWER("404 Not Found", "", "0");
 static const char no_copies[] = ANSWER("501 Not Implemented", "", "0");
 static const char uploads[] =
     ANSWER("200 OK", "", "57") "<ListMultipartUploadsResult></ListMultipartUploadsResult>";
@@ -193,12 +212,121 @@ connection_break(struct connection *c)
 	return false;
 }
 
+/* -- lists */
+
+static bool
+is_bucket(const char *path, size_t len)
+{
+	const char *slash = memchr(path + 1, '/', len - 1);
+
+	return slash == NULL || slash == path + len - 1;
+}
+
+/* The value of an argument of the query, as far as these lists need it; "": there is none. */
+static void
+query_get(char *out, size_t size, const char *query, const char *name)
+{
+	const char *p = strstr(query, name);
+	size_t len;
+
+	snprintf(out, size, "%s", p == NULL ? "" : p + strlen(name));
+	len = strcspn(out, "& ");
+	out[len] = '\0';
+	if (len >= 3 && strcasecmp(out + len - 3, "%2F") == 0)
+		snprintf(out + len - 3, 2, "/");
+}
+
+static void
+list_object(FILE *out, const char *key, uint64_t size)
+{
+	fprintf(out,
+	    "<Contents><Key>%s</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+	    "<ETag>&quot;origin-%" PRIu64 "&quot;</ETag><Size>%" PRIu64
+	    "</Size><StorageClass>STANDARD</StorageClass></Contents>",
+	    key, size, size);
+}
+
+/* A page of a directory: the root has one directory and two objects, that one LIST_MANY. */
+static void
+list_page(FILE *out, const char *query)
+{
+	char prefix[64], token[64], marker[64], max[64], key[64];
+	unsigned long first, count, i;
+	const char *last;
+
+	query_get(prefix, sizeof prefix, query, "prefix=");
+	query_get(token, sizeof token, query, "continuation-token=");
+	query_get(marker, sizeof marker, query, "marker=");
+	query_get(max, sizeof max, query, "max-keys=");
+	first = strtoul(token, NULL, 10);
+	last =
+	    strpbrk(marker, "0123456789"); /* ListObjects of the first version: "many/%05lu-..." */
+	if (last != NULL && last[0] == '2' && toupper((unsigned char)last[1]) == 'F')
+		last += 2; /* of "%2F" */
+	if (last != NULL)
+		first = strtoul(last, NULL, 10) + 1;
+	count = max[0] != '\0' ? MIN(strtoul(max, NULL, 10), LIST_PAGE) : LIST_PAGE;
+	fprintf(out,
+	    "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+	    "<Name>bench</Name><Prefix>%s</Prefix><Delimiter>/</Delimiter>",
+	    prefix);
+	if (prefix[0] == '\0') {
+		list_object(out, "read-1073741824", UINT64_C(1) << 30);
+		list_object(out, "read-4294967296", UINT64_C(4) << 30);
+		fprintf(out, "<CommonPrefixes><Prefix>many/</Prefix></CommonPrefixes>");
+	}
+	count = strcmp(prefix, "many/") == 0 ? MIN(count, LIST_MANY - MIN(first, LIST_MANY)) : 0;
+	for (i = first; i < first + count; i++) {
+		snprintf(key, sizeof key, "many/%05lu-4096", i);
+		list_object(out, key, 4096);
+	}
+	if (count > 0 && i < LIST_MANY)
+		fprintf(out,
+		    "<NextContinuationToken>%lu</NextContinuationToken><NextMarker>%s</NextMarker>",
+		    i, key);
+	fprintf(out, "<IsTruncated>%s</IsTruncated></ListBucketResult>",
+	    count > 0 && i < LIST_MANY ? "true" : "false");
+}
+
+static bool
+connection_list(struct connection *c, const char *query)
+{
+	char *page = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&page, &len);
+
+	if (out == NULL)
+		die("list");
+	list_page(out, query);
+	fclose(out);
+	c->list_len = (size_t)asprintf(
+	    &c->list, ANSWER("200 OK", "Content-Type: application/xml\r\n", "%zu") "%s", len, page);
+	c->list_at = 0;
+	free(page);
+	return true;
+}
+
+static bool
+connection_send_list(struct connection *c)
+{
+	ssize_t n = send(
+	    c->fd, c->list + c->list_at, c->list_len - c->list_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN;
+	c->list_at += (size_t)n;
+	if (c->list_at == c->list_len)
+		free(TAKE(c->list));
+	return true;
+}
+
 static bool
 connection_request(struct connection *c)
 {
 	char answer[1024], *path, *end;
 	const char *range, *length;
-	uint64_t size, first = 0, last;
+	uint64_t size = 0, first = 0, last;
+	bool is_there;
 	int n;
 
 	requests++;
@@ -206,7 +334,7 @@ connection_request(struct connection *c)
 	end = path == NULL ? NULL : strpbrk(++path, " ?");
 	if (end == NULL)
 		return false;
-	size = object_size(path, (size_t)(end - path));
+	is_there = object_size(&size, path, (size_t)(end - path));
 	if (chance(reset))
 		return connection_break(c);
 	c->answer = request_answer(c->head, end);
@@ -222,13 +350,10 @@ connection_request(struct connection *c)
 		c->take = length == NULL ? 0 : strtoull(length, NULL, 10);
 		return true;
 	}
-	if (*end == '?' && strstr(end, "list-type=2") != NULL) {
-		static const char list[] =
-		    "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-		n = snprintf(answer, sizeof(answer),
-		    "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", sizeof(list) - 1, list);
-		return connection_say(c, answer, n);
-	}
+	if (is_bucket(path, (size_t)(end - path)))
+		return connection_list(c, end);
+	if (!is_there)
+		return connection_say(c, not_there, (int)sizeof not_there - 1);
 	last = size == 0 ? 0 : size - 1;
 	range = header_find(c->head, "\r\nRange: bytes=");
 	if (range != NULL) {
@@ -356,17 +481,26 @@ connection_read_head(struct connection *c)
 {
 	char *end;
 	size_t rest, kept;
-	ssize_t n = recv(c->fd, c->head + c->head_len, HEAD_MAX - 1 - c->head_len, MSG_DONTWAIT);
+	ssize_t n;
 
-	if (n == 0)
-		return false;
-	if (n < 0)
-		return errno == EAGAIN;
-	c->head_len += (size_t)n;
-	c->head[c->head_len] = '\0';
+	if (c->due_ms == 0) {
+		n = recv(c->fd, c->head + c->head_len, HEAD_MAX - 1 - c->head_len, MSG_DONTWAIT);
+		if (n == 0)
+			return false;
+		if (n < 0)
+			return errno == EAGAIN;
+		c->head_len += (size_t)n;
+		c->head[c->head_len] = '\0';
+	}
 	end = strstr(c->head, "\r\n\r\n");
 	if (end == NULL)
 		return c->head_len < HEAD_MAX - 1;
+	if (delay_ms != 0 && c->due_ms == 0)
+		c->due_ms = now_ms() + delay_ms;
+	c->waiting = now_ms() < c->due_ms;
+	if (c->waiting)
+		return true;
+	c->due_ms = 0;
 	rest = c->head_len - (size_t)(end + 4 - c->head);
 	*end = '\0';
 	if (!connection_request(c))
@@ -382,6 +516,8 @@ connection_read_head(struct connection *c)
 static bool
 connection_step(struct connection *c)
 {
+	if (c->list != NULL)
+		return connection_send_list(c);
 	if (c->send > 0)
 		return connection_send(c);
 	if (c->take == 0 && c->answer == NULL && !connection_read_head(c))
@@ -397,7 +533,7 @@ connection_watch(struct connection *c, int how)
 	struct epoll_event e = {.data.ptr = c};
 
 	if (!c->waiting)
-		e.events = c->send > 0 ? EPOLLOUT : EPOLLIN;
+		e.events = c->send > 0 || c->list != NULL ? EPOLLOUT : EPOLLIN;
 	if (epoll_ctl(epoll_fd, how, c->fd, &e) != 0)
 		die("epoll_ctl");
 }
@@ -428,10 +564,13 @@ tick(int timer)
 		return;
 	for (c = connections; c != NULL; c = c->next) {
 		c->allowance = MIN(c->allowance + rate * n * tick_ms / 1000, rate);
-		if (c->waiting) {
-			c->waiting = false;
+		if (!c->waiting || now_ms() < c->due_ms)
+			continue;
+		c->waiting = false;
+		if (c->due_ms == 0 || connection_step(c))
 			connection_watch(c, EPOLL_CTL_MOD);
-		}
+		else
+			shutdown(c->fd, SHUT_RDWR); /* and its event closes it */
 	}
 }
 
@@ -504,8 +643,8 @@ main(int argc, char **argv)
 {
 	static const struct option options[] = {{"port", required_argument, NULL, 'p'},
 	    {"rate", required_argument, NULL, 'r'}, {"tick", required_argument, NULL, 't'},
-	    {"refuse", required_argument, NULL, 'f'}, {"reset", required_argument, NULL, 'x'},
-	    {NULL, 0, NULL, 0}};
+	    {"delay", required_argument, NULL, 'd'}, {"refuse", required_argument, NULL, 'f'},
+	    {"reset", required_argument, NULL, 'x'}, {NULL, 0, NULL, 0}};
 	static char listener_tag, timer_tag, signal_tag;
 	struct itimerspec every;
 	struct rlimit files;
@@ -521,6 +660,8 @@ main(int argc, char **argv)
 			rate = strtoull(optarg, NULL, 10);
 		else if (option == 't')
 			tick_ms = strtoull(optarg, NULL, 10);
+		else if (option == 'd')
+			delay_ms = strtoull(optarg, NULL, 10);
 		else if (option == 'f')
 			refuse = strtoul(optarg, NULL, 10);
 		else if (option == 'x')
@@ -536,6 +677,8 @@ main(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (delay_ms != 0)
+		tick_ms = 1;
 	pattern_make();
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	listener = watch(listener_open((uint16_t)port), &listener_tag);
@@ -543,7 +686,7 @@ main(int argc, char **argv)
 	timer = watch(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), &timer_tag);
 	every.it_value = every.it_interval = (struct timespec){
 	    .tv_sec = (time_t)(tick_ms / 1000), .tv_nsec = (long)(tick_ms % 1000 * 1000000)};
-	if (rate != 0)
+	if (rate != 0 || delay_ms != 0)
 		timerfd_settime(timer, 0, &every, NULL);
 	for (;;) {
 		n = epoll_wait(epoll_fd, events, ARRAY_LEN(events), -1);
