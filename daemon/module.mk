@@ -46,7 +46,7 @@ libdaemon_a_SOURCES += \
 	daemon/notify.c daemon/notify.h \
 	daemon/pairs.c daemon/pairs.h \
 	daemon/pair.c daemon/pair.h \
-	daemon/queue.c daemon/queue.h \
+	daemon/queue.c daemon/queue.h daemon/queue_end.c daemon/queue_private.h daemon/queue_worker.c \
 	daemon/refusal.c daemon/refusal.h \
 	daemon/retry.c daemon/retry.h \
 	daemon/root_check.c daemon/root_check.h \
