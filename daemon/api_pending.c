@@ -150,6 +150,7 @@ pending_read(struct change *change, struct call *c, struct err *err)
 	    {"path", CHECK_STRING, true, 0, PATH_BYTES_MAX + 2},
 	    {"segments", CHECK_ARRAY, true},
 	    {"mtimeNs", CHECK_INT, false, INT64_MIN + 1, INT64_MAX},
+	    {"mtimeSet", CHECK_BOOL},
 	    {"mode", CHECK_INT, false, 0, 07777},
 	    {"contentType", CHECK_STRING, false, 1, 256},
 	    {"overwrite", CHECK_BOOL},
@@ -171,6 +172,7 @@ pending_read(struct change *change, struct call *c, struct err *err)
 	change->state = CHANGE_PENDING;
 	change->mount_id = xstrdup(mount_id);
 	change->mtime_ns = get_int(body, "mtimeNs", ENTRY_NO_TIME);
+	change->mtime_set = get_bool(body, "mtimeSet", true);
 	change->mode = (unsigned)get_int(body, "mode", 0);
 	xstrset(&change->content_type, get_str(body, "contentType"));
 	change->overwrite = get_bool(body, "overwrite", true);

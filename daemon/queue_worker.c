@@ -21,6 +21,8 @@ queue_take_result(struct change *c, const struct attempt_result *res)
 		xstrset(&c->verified, res->verified);
 	if (res->version != NULL)
 		xstrset(&c->result_version, res->version);
+	if (!c->mtime_set && res->mtime_ns != ENTRY_NO_TIME)
+		c->mtime_ns = res->mtime_ns;
 	if (res->source_version != NULL && c->segments_len == 1 && c->kind == CHANGE_TRANSFER)
 		xstrset(&c->segments[0].version, res->source_version);
 }

@@ -303,6 +303,8 @@ outcome_take(struct change *to, const struct change *from)
 	text_take(&to->route_reason, from->route_reason, TEXT_MAX_BYTES);
 	text_take(&to->verified, from->verified, TEXT_MAX_BYTES);
 	text_take(&to->result_version, from->result_version, TEXT_MAX_BYTES);
+	if (!to->mtime_set)
+		to->mtime_ns = from->mtime_ns;
 	to->bytes_total = from->bytes_total;
 	to->bytes_done = from->bytes_done;
 }

@@ -47,6 +47,8 @@ view_options(json_t *out, const struct change *c)
 		field_set_int(out, "bandwidth", (int64_t)c->bandwidth);
 	if (c->mtime_ns != ENTRY_NO_TIME)
 		field_set_int(out, "mtimeNs", c->mtime_ns);
+	if (!c->mtime_set)
+		field_set_bool(out, "mtimeSet", false);
 	if (c->mode != 0)
 		field_set_int(out, "mode", c->mode);
 }

@@ -81,6 +81,7 @@ change_from_api(struct change **out, const json_t *json, bool *complete, struct 
 	mtime = json_object_get(json, "mtimeNs");
 	if (json_is_integer(mtime))
 		change->mtime_ns = json_integer_value(mtime);
+	change->mtime_set = !json_is_false(json_object_get(json, "mtimeSet"));
 	if (created != NULL)
 		clock_parse(&change->created_ms, created);
 	if (json_is_object(error)) {

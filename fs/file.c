@@ -160,9 +160,17 @@ file_changed(struct file *file)
 {
 	file->changes++;
 	file->mtime_ns = clock_ns();
+	file->mtime_set = false;
 }
 
 /* -- what becomes of its change */
+
+int64_t
+file_arrived_mtime(const struct file *file, const struct change *change)
+{
+	return change->mtime_set || file->mtime_set || file_is_dirty(file) ? file->mtime_ns
+									   : change->mtime_ns;
+}
 
 /* What was on its way is there. */
 static void
@@ -175,7 +183,10 @@ file_arrived(struct file *file, const struct change *change)
 
 	entry_init(&entry);
 	entry.size = dirty ? change->bytes_total : file_size(file);
-	entry.mtime_ns = file->mtime_ns;
+	entry.mtime_ns = file_arrived_mtime(file, change);
+	if (entry.mtime_ns != file->mtime_ns)
+		notify_inode(file->fs->notifier, node->ino);
+	file->mtime_ns = entry.mtime_ns;
 	entry.mode = file->mode;
 	entry.version =
 	    xstrdup_null(change->kind == CHANGE_TRANSFER ? change->result_version : NULL);

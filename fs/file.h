@@ -32,7 +32,7 @@ struct file {
 	struct extents extents;
 	struct source *writing; /* the spool file that is written now, or NULL */
 	int64_t mtime_ns;
-	bool mtime_set; /* by utimens: later writes change it again */
+	bool mtime_set; /* by utimens, until something is written: else it is when that was */
 	unsigned mode; /* 0: none given */
 	uint64_t changes; /* counts every change */
 	uint64_t durable; /* `changes` as the daemon has it */
@@ -73,6 +73,9 @@ void file_set_moving(struct file *, const char *id);
 /* Its attributes in the cloud will change, and so its version: an unchanged file that is open for
    writing goes on from what comes of that. */
 void file_unpin_base(struct file *);
+/* The time it has when its change has ended well: what the cloud made of it, unless somebody has
+   set or changed it since. */
+int64_t file_arrived_mtime(const struct file *, const struct change *);
 /* An event of its change. */
 void file_event(struct file *, const struct change *);
 /* Its change is no more, and nobody here has taken it back. */

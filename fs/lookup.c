@@ -117,6 +117,7 @@ lookup_pending(struct task *task, struct node *dir, const char *name, struct vie
 		*out = lookup_known(dir, name, NODE_FILE, NULL);
 		if ((*out)->file == NULL && file == NULL) {
 			file = file_adopt(*out, change->id, &extents, mtime_ns, true);
+			file->mtime_set = change->mtime_set;
 			if (change->mode != 0)
 				file->mode = change->mode;
 			if (change->state == CHANGE_FAILED)

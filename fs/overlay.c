@@ -356,7 +356,7 @@ fold_transfer(struct fs *fs, const struct change *change)
 	entry_init(&entry);
 	entry.version = xstrdup_null(change->result_version);
 	entry.size = change->bytes_total;
-	entry.mtime_ns = file != NULL ? file->mtime_ns : change->mtime_ns;
+	entry.mtime_ns = file != NULL ? file_arrived_mtime(file, change) : change->mtime_ns;
 	entry.mode = file != NULL ? file->mode : change->mode;
 	fold_at(fs, change->account_id, change->path, &entry,
 	    entry.version != NULL && entry.size != UINT64_MAX && entry.mtime_ns != ENTRY_NO_TIME);

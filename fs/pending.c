@@ -162,6 +162,7 @@ static int
 file_compact(struct task *task, struct file *file, struct err *err)
 {
 	int64_t mtime_ns = file->mtime_ns;
+	bool mtime_set = file->mtime_set;
 	uint64_t join = FILE_JOIN;
 	int code = 0;
 
@@ -173,6 +174,7 @@ file_compact(struct task *task, struct file *file, struct err *err)
 		join *= 2;
 	}
 	file->mtime_ns = mtime_ns; /* nothing of it has changed */
+	file->mtime_set = mtime_set;
 	return code;
 }
 
@@ -225,6 +227,8 @@ file_put_once(struct task *task, struct file *file, const char *path, struct err
 		return err_set(err, -EILSEQ, "a name that is not UTF-8 cannot be stored");
 	if (file->mtime_ns != ENTRY_NO_TIME)
 		json_object_set_new(body, "mtimeNs", json_integer(file->mtime_ns));
+	if (file->mtime_ns != ENTRY_NO_TIME && !file->mtime_set)
+		json_object_set_new(body, "mtimeSet", json_false());
 	if (file->mode != 0)
 		json_object_set_new(body, "mode", json_integer(file->mode));
 	url = xasprintf("/api/pending/%s", file->id);

@@ -376,8 +376,10 @@ setattr_submit(struct task *task, struct node *node, struct err *err)
 		node->entry.mtime_ns = attr_mtime(task);
 	if ((task->flags & FUSE_SET_ATTR_MODE) != 0)
 		node->entry.mode = task->attr.st_mode & 0777;
-	if (node->file != NULL && (task->flags & FUSE_SET_ATTR_MTIME) != 0)
+	if (node->file != NULL && (task->flags & FUSE_SET_ATTR_MTIME) != 0) {
 		node->file->mtime_ns = node->entry.mtime_ns;
+		node->file->mtime_set = true;
+	}
 	if (node->file != NULL && (task->flags & FUSE_SET_ATTR_MODE) != 0)
 		node->file->mode = node->entry.mode;
 	if (node->file != NULL && attr_is_kept(task, node->remote))
@@ -410,8 +412,10 @@ setattr_edit(struct task *task, struct file *file, struct err *err)
 	if (code != 0)
 		return code;
 	file->changes++; /* and not file_changed(): a mode is no reason for another time */
-	if ((task->flags & FUSE_SET_ATTR_MTIME) != 0)
+	if ((task->flags & FUSE_SET_ATTR_MTIME) != 0) {
 		file->mtime_ns = attr_mtime(task);
+		file->mtime_set = !size; /* truncate() tells the time as well */
+	}
 	if ((task->flags & FUSE_SET_ATTR_MODE) != 0)
 		file->mode = task->attr.st_mode & 0777;
 	/* Durable before it is answered, also while somebody writes.  Only a size waits for the

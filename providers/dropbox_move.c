@@ -192,7 +192,7 @@ fail_after(struct cloud_op *op, enum dropbox_step step, const struct err *why)
 	return dropbox_next(op, step);
 }
 
-/* A copy has the source's time: there is no other to be given. */
+/* A copy has the source's time: there is no other to be given, should one be wanted. */
 static enum cloud_step
 check_source(struct cloud_op *op, const struct entry *entry, struct err *err)
 {
@@ -206,7 +206,8 @@ check_source(struct cloud_op *op, const struct entry *entry, struct err *err)
 		return CLOUD_STEP_DONE;
 	if (entry->kind == ENTRY_DIRECTORY)
 		return object_refuse(err, -EISDIR, op->path2, "is a directory");
-	op->only_this = wanted >= 0 && wanted != dropbox_seconds(entry->mtime_ns);
+	op->only_this =
+	    wanted >= 0 && !op->put.mtime_optional && wanted != dropbox_seconds(entry->mtime_ns);
 	if (op->only_this)
 		return object_refuse(
 		    err, -EOPNOTSUPP, op->path, "a copy can have no other time than its source");

@@ -369,6 +369,7 @@ attempt_copy_start(struct attempt *a)
 	    .preserve = c->preserve || !is_transfer,
 	    .repeated = attempt_is_repeated(a),
 	    .mtime_ns = is_transfer ? c->mtime_ns : ENTRY_NO_TIME,
+	    .mtime_set = c->mtime_set,
 	    .mode = is_transfer ? c->mode : 0,
 	    .content_type = is_transfer ? c->content_type : NULL,
 	    .ring = a->ring,
@@ -401,6 +402,7 @@ attempt_take_copied(struct attempt *a)
 	a->result.route_reason = TAKE(r->route_reason);
 	a->result.verified = TAKE(r->verified);
 	a->result.version = TAKE(r->version);
+	a->result.mtime_ns = r->mtime_ns;
 	a->result.source_version = TAKE(r->source_version);
 	a->source_version = xstrdup_null(a->result.source_version);
 	if (r->code == 0)
@@ -1000,6 +1002,7 @@ attempt_start(struct cloud_runner *runner, const struct change *change, struct a
 	a->handler = *handler;
 	a->arg = arg;
 	a->result.bytes_total = change->kind == CHANGE_TRANSFER ? UINT64_MAX : 0;
+	a->result.mtime_ns = ENTRY_NO_TIME;
 	if (config->spool_dir != NULL && attempt_needs_spool(change))
 		attempt_open_spool(a, config->spool_dir);
 	attempt_wake(a);

@@ -34,6 +34,7 @@ struct attempt_result {
 	uint64_t bytes_done, bytes_total;
 	char *route, *route_reason, *verified,
 	    *version; /* owned by the result, freed by the engine */
+	int64_t mtime_ns; /* the destination's, as its cloud tells it; ENTRY_NO_TIME: it does not */
 	bool parked; /* a tree, to be gone on with when its children have */
 	char *source_version; /* what was copied, of a source that is one whole entry; or NULL */
 };

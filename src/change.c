@@ -45,6 +45,7 @@ change_new(void)
 	c->overwrite = true;
 	c->preserve = true;
 	c->mtime_ns = ENTRY_NO_TIME;
+	c->mtime_set = true;
 	c->bytes_total = UINT64_MAX;
 	return c;
 }

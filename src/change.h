@@ -75,6 +75,9 @@ struct change {
 	bool preserve; /* times and types are kept */
 	char *version; /* REMOVE, RENAME, SETATTR: only if it is still that; NULL: any */
 	int64_t mtime_ns; /* of the destination; ENTRY_NO_TIME: the source's if preserve */
+	bool mtime_set; /* false: nobody asked for mtime_ns, it is when it was written.  A cloud
+			   whose copies can have no time but their source's may leave it at that;
+			   when the change is completed, mtime_ns is what the cloud has */
 	unsigned mode; /* 0: the source's if preserve */
 	char *content_type; /* NULL: the source's */
 
@@ -108,7 +111,7 @@ struct change {
 #define CHANGE_PRIORITY_MAX     10
 #define CHANGE_PRIORITY_DEFAULT 5
 
-struct change *change_new(void); /* defaults: priority 5, overwrite and preserve true, no times */
+struct change *change_new(void); /* priority 5, overwrite, preserve and mtime_set, no times */
 void change_free(struct change *);
 struct change *change_copy(const struct change *);
 struct segment *

@@ -49,6 +49,7 @@ change_to_json(const struct change *c)
 	field_set_str(json, "version", c->version);
 	if (c->mtime_ns != ENTRY_NO_TIME)
 		field_set_int(json, "mtimeNs", c->mtime_ns);
+	change_set_flag(json, "mtimeSet", c->mtime_set, true);
 	change_set_count(json, "mode", c->mode & 07777);
 	field_set_str(json, "contentType", c->content_type);
 	field_set_str(json, "parent", c->parent[0] != '\0' ? c->parent : NULL);
@@ -142,6 +143,7 @@ change_read_what(struct change *c, const json_t *json, struct err *err)
 	    (code = field_bool(&c->preserve, json, "preserve", err)) != 0 ||
 	    (code = field_str(&c->version, json, "version", CHANGE_TEXT_MAX, err)) != 0 ||
 	    (code = field_int(&c->mtime_ns, json, "mtimeNs", INT64_MIN + 1, INT64_MAX, err)) != 0 ||
+	    (code = field_bool(&c->mtime_set, json, "mtimeSet", err)) != 0 ||
 	    (code = change_read_count(&c->mode, json, "mode", 07777, err)) != 0 ||
 	    (code = field_str(&c->content_type, json, "contentType", CHANGE_TEXT_MAX, err)) != 0 ||
 	    (code = field_id(c->parent, sizeof c->parent, json, "parent", err)) != 0 ||

@@ -213,6 +213,7 @@ struct account {
 
 struct cloud_put {
 	int64_t mtime_ns; /* ENTRY_NO_TIME: none */
+	bool mtime_optional; /* COPY: where it can have no other time, the source's will do */
 	unsigned mode; /* 0: none */
 	char *content_type; /* NULL: the driver guesses from the name, or leaves it out */
 	json_t *metadata; /* as an entry's; what the cloud cannot hold is left out; owned, or NULL

@@ -45,6 +45,7 @@ struct copy {
 	char *path, *temp_id, *content_type;
 	bool overwrite, preserve, repeated;
 	int64_t mtime_ns;
+	bool mtime_set;
 	unsigned mode;
 	size_t ring;
 
@@ -224,6 +225,21 @@ copy_mtime(const struct copy *c)
 	return c->preserve && c->source.whole ? c->source.entry.mtime_ns : ENTRY_NO_TIME;
 }
 
+/* May a copy by the cloud have the source's time instead? */
+static bool
+copy_mtime_is_optional(const struct copy *c)
+{
+	return c->mtime_ns != ENTRY_NO_TIME && !c->mtime_set;
+}
+
+/* The same, for clouds that keep seconds? */
+static bool
+copy_is_time(int64_t a, int64_t b)
+{
+	return a != ENTRY_NO_TIME && b != ENTRY_NO_TIME &&
+	    (a > b ? a - b : b - a) < COPY_MTIME_SLACK_NS;
+}
+
 /* Is what lies there what an attempt of ours wrote whose answer was lost? */
 static bool
 copy_is_ours(const struct copy *c, const struct entry *e)
@@ -238,11 +254,11 @@ copy_is_ours(const struct copy *c, const struct entry *e)
 		return false;
 	if (mtime != ENTRY_NO_TIME && e->mtime_ns != ENTRY_NO_TIME &&
 	    (c->to->driver->features & CLOUD_KEEPS_MTIME)) {
-		int64_t apart = mtime > e->mtime_ns ? mtime - e->mtime_ns : e->mtime_ns - mtime;
-
-		if (apart >= COPY_MTIME_SLACK_NS)
+		same_time = copy_is_time(mtime, e->mtime_ns) ||
+		    (copy_mtime_is_optional(c) && c->source.whole &&
+			copy_is_time(c->source.entry.mtime_ns, e->mtime_ns));
+		if (!same_time)
 			return false;
-		same_time = true;
 	}
 	return same_time || type >= 0;
 }
@@ -292,6 +308,7 @@ copy_stat_target_run(struct copy *c)
 			copy_add_verified(
 			    c, hash_name(digests_common(&c->source.entry.digests, &e->digests)));
 		xstrset(&c->result.version, e->version);
+		c->result.mtime_ns = e->mtime_ns;
 		xstrset(&c->result.route_reason, "an earlier attempt had written it");
 		await_drop(&c->await);
 		return COPY_END;
@@ -351,6 +368,7 @@ copy_op_new(const struct copy *c, enum cloud_op_kind kind)
 	op->put.temp_id = xstrdup(c->temp_id);
 	op->put.no_replace = !c->overwrite;
 	op->put.mtime_ns = copy_mtime(c);
+	op->put.mtime_optional = copy_mtime_is_optional(c);
 	op->put.mode = c->mode != 0          ? c->mode
 	    : c->preserve && c->source.whole ? c->source.entry.mode
 					     : 0;
@@ -923,6 +941,7 @@ copy_check(struct copy *c)
 		}
 	}
 	xstrset(&c->result.version, c->dest.version);
+	c->result.mtime_ns = c->dest.mtime_ns;
 	return COPY_END;
 }
 
@@ -1053,6 +1072,8 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
 	c->preserve = spec->preserve;
 	c->repeated = spec->repeated;
 	c->mtime_ns = spec->mtime_ns;
+	c->mtime_set = spec->mtime_set;
+	c->result.mtime_ns = ENTRY_NO_TIME;
 	c->mode = spec->mode;
 	c->ring = spec->ring;
 	entry_init(&c->dest);

@@ -35,7 +35,8 @@ struct copy_spec {
 	const char *temp_id;
 	bool overwrite, preserve;
 	bool repeated; /* an earlier try may have left a temporary, or the whole file */
-	int64_t mtime_ns; /* as in struct change */
+	int64_t mtime_ns; /* as in struct change, like mtime_set */
+	bool mtime_set;
 	unsigned mode;
 	const char *content_type;
 	size_t ring;
@@ -53,6 +54,7 @@ struct copy_result {
 	uint64_t size;
 	char *route, *route_reason, *verified;
 	char *version; /* the destination's */
+	int64_t mtime_ns; /* the destination's, as its cloud tells it; ENTRY_NO_TIME: it does not */
 	char *source_version; /* of a source that is one whole entry */
 };
 void copy_result_fini(struct copy_result *);

@@ -772,7 +772,9 @@ logins()
 	ask 200 PUT "/api/pending/$p" "{\"mountId\":\"$mount\",\"accountId\":\"a\",\"path\":\"w\",\"segments\":[]}"
 	is '.status == "pending" and .segments == [{"zero":true,"length":0}]' # an empty file
 	ask 200 PUT "/api/pending/$p" "{\"mountId\":\"$mount\",\"accountId\":\"a\",\"path\":\"w2\",\"segments\":[{\"spool\":\"s1\",\"offset\":0,\"length\":5},{\"zero\":true,\"length\":3}],\"mtimeNs\":1000000000000000000}"
-	is '.destinationPath == "w2" and (.segments | length == 2)'
+	is '.destinationPath == "w2" and (.segments | length == 2) and .mtimeSet == null'
+	ask 200 PUT "/api/pending/$p" "{\"mountId\":\"$mount\",\"accountId\":\"a\",\"path\":\"w2\",\"segments\":[{\"spool\":\"s1\",\"offset\":0,\"length\":5},{\"zero\":true,\"length\":3}],\"mtimeNs\":1000000000000000000,\"mtimeSet\":false}"
+	is '.mtimeSet == false and .mtimeNs == 1000000000000000000' # when it was written, and nobody's wish
 	ask 200 GET /api/mounts
 	is ".mounts == [{\"id\":\"$mount\",\"directory\":\"/mnt/x\",\"connected\":false,\"pending\":1}]"
 	ask 200 GET '/api/overlay?accountId=a&dir='

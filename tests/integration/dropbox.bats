@@ -59,6 +59,17 @@ dies()
 	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
 }
 
+# until_shown SECONDS FILE: its time, as the mount shows it, a moment after its transfer has ended.
+until_shown()
+{
+	for _ in {1..50}; do
+		[ "$(stat -c %Y "$2")" != "$1" ] || return 0
+		read -r -t 0.1 <> <(:) || true
+	done
+	stat "$2"
+	return 1
+}
+
 # last FILTER: of the newest transfer.
 last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 
@@ -147,22 +158,46 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	mount_stop
 }
 
-@test "a copy that is to have another time goes through the daemon; those after it do not" {
+@test "a copy whose time nobody has set is Dropbox's own and has its source's; one that is to have another goes through the daemon" {
+	local name
 	add other otherRefreshToken
 	echo x >"$home/from/f"
-	touch -d 2001-02-03 "$home/from/f"
+	touch -d '2001-02-03 04:05:06' "$home/from/f"
 	skyferry cp -q from:f dropbox:f
 	mount_start
-	cp "$mounts/dropbox/f" "$mounts/other/f" # its time is that of the copy
-	settled
-	last '.route == "relay" and (.routeReason | test("no other time"))'
+	for name in dropbox/twin other/f; do
+		cp "$mounts/dropbox/f" "$mounts/$name"
+		settled
+		last '.route == "native" and .mtimeSet == false and .mtimeNs == 981173106000000000'
+		# What is shown is what the cloud has, now and after the directory was listed again.
+		until_shown 981173106 "$mounts/$name"
+		api GET "/api/accounts/${name%/*}/file?path=${name#*/}" | jq -e '.mtime == "2001-02-03T04:05:06.000Z"'
+	done
 	cp -p "$mounts/dropbox/f" "$mounts/other/g"
 	settled
-	last '.route == "native"'
+	last '.route == "native" and .mtimeSet == null'
+	until_shown 981173106 "$mounts/other/g"
 	mv "$mounts/dropbox/f" "$mounts/other/h"
 	settled
 	last '.route == "native"'
-	[ "$(stat -c %y "$mounts/other/h" | cut -c 1-10)" = 2001-02-03 ]
+	until_shown 981173106 "$mounts/other/h"
+	# Its time is meant: set before it is closed, and after that.
+	exec {copy}>"$mounts/other/i"
+	cp "$mounts/other/h" "$mounts/other/i"
+	touch -d '2011-12-13 14:15:16' "$mounts/other/i"
+	exec {copy}>&-
+	settled
+	last '.route == "relay" and (.routeReason | test("no other time")) and .mtimeNs == 1323785716000000000'
+	until_shown 1323785716 "$mounts/other/i"
+	api GET /api/accounts/other/file?path=i | jq -e '.mtime == "2011-12-13T14:15:16.000Z"'
+	cp "$mounts/other/h" "$mounts/other/j" && touch "$mounts/other/j"
+	settled
+	last '.route == "relay"'
+	[ "$(stat -c %Y "$mounts/other/j")" -gt 1323785716 ]
+	mount_stop
+	mount_start # nothing of it was remembered
+	until_shown 981173106 "$mounts/other/f"
+	until_shown 1323785716 "$mounts/other/i"
 	mount_stop
 }
 

@@ -39,6 +39,7 @@ change_full(void)
 	c->preserve = false;
 	c->version = xstrdup("v0");
 	c->mtime_ns = 0; /* 1970 is a time */
+	c->mtime_set = false;
 	c->mode = 0644;
 	c->content_type = xstrdup("text/plain");
 	c->priority = 0;
@@ -99,6 +100,7 @@ assert_change(const struct change *a, const struct change *b)
 	assert_int_equal(a->preserve, b->preserve);
 	assert_string_equal(a->version, b->version);
 	assert_int_equal(a->mtime_ns, b->mtime_ns);
+	assert_int_equal(a->mtime_set, b->mtime_set);
 	assert_int_equal(a->mode, b->mode);
 	assert_string_equal(a->content_type, b->content_type);
 	assert_int_equal(a->priority, b->priority);
@@ -155,7 +157,7 @@ test_defaults_are_left_out(void **state)
 	    "\"state\":\"queued\",\"accountId\":\"" ACCOUNT "\",\"path\":\"dir/file\"}");
 	assert_int_equal(change_from_json(&back, json, &err), 0);
 	assert_int_equal(back->priority, 5);
-	assert_true(back->overwrite && back->preserve);
+	assert_true(back->overwrite && back->preserve && back->mtime_set);
 	assert_int_equal(back->mtime_ns, ENTRY_NO_TIME);
 	assert_int_equal(back->bytes_total, UINT64_MAX);
 	assert_int_equal(back->phase, CHANGE_PHASE_COPY);

@@ -75,6 +75,10 @@ test_copy(void **state)
 	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/from\"}");
 	expect_failure(&b, -EOPNOTSUPP, 200, A_FILE);
 	assert_true(b.op.only_this);
+	/* Unless nobody has asked for the other one. */
+	b.op.put.mtime_optional = true;
+	expect_step(&b, CLOUD_STEP_NEXT, 200, A_FILE);
+	assert_false(b.op.only_this);
 	bench_close(&b);
 }
 
