@@ -2,8 +2,9 @@
  * The dropbox driver: Dropbox, by its API v2 ("HTTP documentation", and the specification from
  * which Dropbox makes its own SDKs).
  *
- * Names are kept as they were written, and found in any case: who writes "A" where there is an "a"
- * writes "a".  Lists show the names as they were written.
+ * Names are kept as they were written, and found in any case: who reads "A" where there is an "a"
+ * reads "a".  Nobody writes or removes "A" there: see dropbox_names.c.  Lists show the names as
+ * they were written.
  *
  * The version of an entry is its revision, which no other file ever has.  A read names the path,
  * not the revision, though a revision could be read for weeks after it was replaced: whose source
@@ -82,22 +83,6 @@ put_read(struct http_request *req, const struct cloud_op *op)
 	object_put_range(req, op, "Range");
 }
 
-static enum cloud_step
-put_write(struct http_request *req, const struct cloud_op *op, struct err *err)
-{
-	json_t *arg;
-
-	if (op->length > DROPBOX_PUT_MAX)
-		return object_refuse(
-		    err, -EFBIG, op->path, "is larger than the 150 MiB of one upload");
-	arg = dropbox_commit_arg(op);
-	dropbox_add_hash(arg, &op->put.digests);
-	dropbox_content(req, op->account->data, "files/upload", arg);
-	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
-	req->length = op->length;
-	return CLOUD_STEP_SEND;
-}
-
 static void
 ask_delete(struct http_request *req, const struct cloud_op *op, const char *rev)
 {
@@ -110,7 +95,8 @@ ask_delete(struct http_request *req, const struct cloud_op *op, const char *rev)
 }
 
 /* A folder is never removed by this: no request goes without a file's revision.  ASK: which file is
-   it?  ACT: it goes, if it is still that.  With a version it goes at once. */
+   it?  One of another name is another (dropbox_names.c).  ACT: it goes, if it is still that.  With
+   a version it goes at once. */
 static void
 put_remove(struct http_request *req, struct cloud_op *op)
 {
@@ -122,6 +108,8 @@ put_remove(struct http_request *req, struct cloud_op *op)
 	}
 	if (dropbox->step == DROPBOX_ASK)
 		ask_metadata(req, op);
+	else if (dropbox->step == DROPBOX_ABOVE)
+		dropbox_ask_above(op, req, op->path);
 	else
 		ask_delete(req, op, dropbox->source.rev);
 }
@@ -145,16 +133,6 @@ put_rmdir(struct http_request *req, struct cloud_op *op, struct err *err)
 	else
 		ask_delete(req, op, NULL);
 	return CLOUD_STEP_SEND;
-}
-
-static void
-put_mkdir(struct http_request *req, const struct cloud_op *op)
-{
-	const struct dropbox_account *dropbox = op->account->data;
-	json_t *arg = dropbox_path_arg(dropbox, op->path);
-
-	json_object_set_new(arg, "autorename", json_false());
-	dropbox_rpc(req, dropbox, "files/create_folder_v2", arg);
 }
 
 /* Nothing says that it leads to the revision for ever: it is not pinned. */
@@ -226,11 +204,11 @@ dropbox_request(struct cloud_op *op, struct cloud_request *request, struct err *
 	case CLOUD_LIST: ask_list(req, op, DROPBOX_PAGE); break;
 	case CLOUD_STAT: put_stat(req, op); break;
 	case CLOUD_READ: put_read(req, op); break;
-	case CLOUD_PUT: return put_write(req, op, err);
+	case CLOUD_PUT:
+	case CLOUD_MKDIR: return dropbox_write_request(op, req, err);
 	case CLOUD_LINK: put_link(req, op); break;
 	case CLOUD_REMOVE: put_remove(req, op); break;
 	case CLOUD_RMDIR: return put_rmdir(req, op, err);
-	case CLOUD_MKDIR: put_mkdir(req, op); break;
 	case CLOUD_USAGE:
 		dropbox_rpc(req, op->account->data, "users/get_space_usage", json_null());
 		break;
@@ -268,15 +246,26 @@ dropbox_object(struct dropbox_object *out, const json_t *metadata, struct err *e
 	return 0;
 }
 
+json_t *
+dropbox_metadata(const struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	json_t *answer = dropbox_parse(op, res, err);
+	json_t *metadata = json_object_get(answer, "metadata");
+
+	if (metadata == NULL)
+		return answer;
+	json_incref(metadata);
+	json_decref(answer);
+	return metadata;
+}
+
 enum cloud_step
 dropbox_done(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
-	json_t *answer = dropbox_parse(op, result->res, err);
-	const json_t *metadata = json_object_get(answer, "metadata");
-	int code =
-	    answer == NULL ? -EPROTO : dropbox_take(op, metadata != NULL ? metadata : answer, err);
+	json_t *metadata = dropbox_metadata(op, result->res, err);
+	int code = metadata == NULL ? -EPROTO : dropbox_take(op, metadata, err);
 
-	json_decref(answer);
+	json_decref(metadata);
 	if (code == 0)
 		return CLOUD_STEP_DONE;
 	/* What alters nothing is asked again. */
@@ -421,12 +410,6 @@ read_response(struct cloud_op *op, const struct dropbox_result *result, struct e
 }
 
 static enum cloud_step
-put_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
-{
-	return result->code != 0 ? dropbox_failed(result, err) : dropbox_done(op, result, err);
-}
-
-static enum cloud_step
 link_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	enum cloud_step step;
@@ -455,27 +438,41 @@ static enum cloud_step
 remove_asked(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	struct dropbox_op *dropbox = op->data;
+	bool elsewhere = false;
 	enum cloud_step step;
+	json_t *metadata;
 
 	if (result->code != 0)
 		return dropbox_failed(result, err);
-	step = dropbox_done(op, result, err);
-	if (step != CLOUD_STEP_DONE)
-		return step;
-	step = check_pinned(op, op->version, err);
+	metadata = dropbox_metadata(op, result->res, err);
+	if (metadata == NULL || dropbox_take(op, metadata, err) != 0)
+		step = CLOUD_STEP_FAIL;
+	else
+		step = check_pinned(op, op->version, err);
+	if (step == CLOUD_STEP_DONE) {
+		elsewhere = dropbox_is_elsewhere(op, op->path, metadata);
+		if (dropbox_check_name(op, op->path, dropbox_text(metadata, "name"), err) != 0)
+			step = CLOUD_STEP_FAIL;
+	}
+	json_decref(metadata);
 	if (step != CLOUD_STEP_DONE)
 		return step;
 	snprintf(dropbox->source.rev, sizeof dropbox->source.rev, "%s", op->entry.version);
-	return dropbox_next(op, DROPBOX_ACT);
+	return dropbox_next(op, elsewhere ? DROPBOX_ABOVE : DROPBOX_ACT);
 }
 
 static enum cloud_step
 remove_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	struct dropbox_op *dropbox = op->data;
+	enum cloud_step step;
 
 	if (dropbox->step == DROPBOX_ASK)
 		return remove_asked(op, result, err);
+	if (dropbox->step == DROPBOX_ABOVE) {
+		step = dropbox_above_response(op, op->path, result, err);
+		return step == CLOUD_STEP_DONE ? dropbox_next(op, DROPBOX_ACT) : step;
+	}
 	if (result->code == 0)
 		return CLOUD_STEP_DONE;
 	if (strstr(result->error.tags, "conflict") == NULL)
@@ -507,14 +504,6 @@ rmdir_response(struct cloud_op *op, const struct dropbox_result *result, struct 
 		step = take_cursor(op, answer, err);
 	json_decref(answer);
 	return step == CLOUD_STEP_DONE ? dropbox_next(op, DROPBOX_ACT) : step;
-}
-
-static enum cloud_step
-mkdir_response(const struct dropbox_result *result, struct err *err)
-{
-	if (result->code == 0 || dropbox_error_is(&result->error, "conflict/folder"))
-		return CLOUD_STEP_DONE;
-	return dropbox_failed(result, err);
 }
 
 static uint64_t
@@ -562,11 +551,11 @@ dropbox_response(struct cloud_op *op, const struct http_response *res, struct er
 	case CLOUD_LIST: return list_response(op, &result, err);
 	case CLOUD_STAT: return stat_response(op, &result, err);
 	case CLOUD_READ: return read_response(op, &result, err);
-	case CLOUD_PUT: return put_response(op, &result, err);
+	case CLOUD_PUT:
+	case CLOUD_MKDIR: return dropbox_write_response(op, &result, err);
 	case CLOUD_LINK: return link_response(op, &result, err);
 	case CLOUD_REMOVE: return remove_response(op, &result, err);
 	case CLOUD_RMDIR: return rmdir_response(op, &result, err);
-	case CLOUD_MKDIR: return mkdir_response(&result, err);
 	case CLOUD_USAGE: return usage_response(op, &result, err);
 	case CLOUD_COPY:
 	case CLOUD_MOVE: return dropbox_move_response(op, &result, err);

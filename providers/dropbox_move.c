@@ -149,6 +149,7 @@ dropbox_move_request(struct cloud_op *op, struct http_request *req, struct err *
 	case DROPBOX_SOURCE: return ask_reference(req, op, err);
 	case DROPBOX_ASK: ask_metadata(req, account, source_path(op)); break;
 	case DROPBOX_TARGET: ask_metadata(req, account, target_path(op)); break;
+	case DROPBOX_ABOVE: dropbox_ask_above(op, req, target_path(op)); break;
 	case DROPBOX_EMPTY: ask_empty(req, op); break;
 	case DROPBOX_CLEAR:
 		ask_of_target(req, op, "files/delete_v2", "parent_rev", dropbox->target.rev);
@@ -167,20 +168,6 @@ dropbox_move_request(struct cloud_op *op, struct http_request *req, struct err *
 }
 
 /* Answers */
-
-/* Metadata of the answer, which may be its member; NULL with -EPROTO in *err.  Caller drops it. */
-static json_t *
-answer_metadata(const struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	json_t *answer = dropbox_parse(op, res, err);
-	json_t *metadata = json_object_get(answer, "metadata");
-
-	if (metadata == NULL)
-		return answer;
-	json_incref(metadata);
-	json_decref(answer);
-	return metadata;
-}
 
 /* It is made good first; then the op fails with this. */
 static enum cloud_step
@@ -274,15 +261,19 @@ static enum cloud_step
 acted(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	struct dropbox_op *dropbox = op->data;
-	json_t *metadata = answer_metadata(op, result->res, err);
+	json_t *metadata = dropbox_metadata(op, result->res, err);
 	struct dropbox_object made = {.id = ""};
 	struct err why = ERR_INIT;
 	int code = metadata == NULL ? -EPROTO : dropbox_object(&made, metadata, err);
+	bool elsewhere;
 
 	entry_fini(&op->entry);
 	entry_init(&op->entry);
 	if (code == 0)
 		code = dropbox_entry(&op->entry, metadata, target_path(op), err);
+	dropbox->made = code == 0;
+	elsewhere =
+	    code == 0 && op->kind == CLOUD_COPY && dropbox_is_elsewhere(op, op->path, metadata);
 	json_decref(metadata);
 	if (code != 0)
 		return CLOUD_STEP_FAIL;
@@ -293,6 +284,8 @@ acted(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 		err_set(&why, -ESTALE, "'%s' changed while it was copied", op->path2);
 		return fail_after(op, DROPBOX_UNDO, &why);
 	}
+	if (elsewhere)
+		return dropbox_next(op, DROPBOX_ABOVE);
 	if (op->kind == CLOUD_MOVE && dropbox->aside[0] == '\0' &&
 	    dropbox_is_same_name(op->path, op->path2) &&
 	    strcmp(made.name, path_name(op->path2)) != 0) {
@@ -367,6 +360,14 @@ is_our_copy(const struct cloud_op *op)
 }
 
 static enum cloud_step
+replace_target(struct cloud_op *op)
+{
+	const struct dropbox_op *dropbox = op->data;
+
+	return dropbox_next(op, dropbox->target.is_folder ? DROPBOX_EMPTY : DROPBOX_CLEAR);
+}
+
+static enum cloud_step
 judge_target(struct cloud_op *op, struct err *err)
 {
 	const struct dropbox_op *dropbox = op->data;
@@ -377,13 +378,30 @@ judge_target(struct cloud_op *op, struct err *err)
 		return CLOUD_STEP_DONE;
 	if (op->put.no_replace)
 		return object_refuse(err, -EEXIST, target_path(op), "exists already");
-	if (!dropbox->target.is_folder)
+	if (dropbox->target.is_folder != dropbox->source.is_folder)
 		return dropbox->source.is_folder
 		    ? object_refuse(err, -ENOTDIR, target_path(op), "is a file")
-		    : dropbox_next(op, DROPBOX_CLEAR);
-	return dropbox->source.is_folder
-	    ? dropbox_next(op, DROPBOX_EMPTY)
-	    : object_refuse(err, -EISDIR, target_path(op), "is a directory");
+		    : object_refuse(err, -EISDIR, target_path(op), "is a directory");
+	if (dropbox_check_name(op, target_path(op), dropbox->target.name, err) != 0)
+		return CLOUD_STEP_FAIL;
+	return dropbox->odd != 0 ? dropbox_next(op, DROPBOX_ABOVE) : replace_target(op);
+}
+
+/* The folders above are those that were meant: then it may stay, or what is in the way may go. */
+static enum cloud_step
+above_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
+{
+	const struct dropbox_op *dropbox = op->data;
+	struct err why = ERR_INIT;
+	enum cloud_step step = dropbox_above_response(op, target_path(op), result, &why);
+
+	if (step == CLOUD_STEP_DONE)
+		return dropbox->made ? CLOUD_STEP_DONE : replace_target(op);
+	if (step == CLOUD_STEP_FAIL && dropbox->made)
+		return fail_after(op, DROPBOX_UNDO, &why);
+	if (step != CLOUD_STEP_NEXT && err != NULL)
+		*err = why;
+	return step;
 }
 
 static enum cloud_step
@@ -397,12 +415,14 @@ target_response(struct cloud_op *op, const struct dropbox_result *result, struct
 		return dropbox_next(op, DROPBOX_AGAIN);
 	if (result->code != 0)
 		return dropbox_failed(result, err);
-	metadata = answer_metadata(op, result->res, err);
+	metadata = dropbox_metadata(op, result->res, err);
 	code = metadata == NULL ? -EPROTO : dropbox_object(&dropbox->target, metadata, err);
 	entry_fini(&op->entry);
 	entry_init(&op->entry);
 	if (code == 0)
 		code = dropbox_entry(&op->entry, metadata, target_path(op), err);
+	if (code == 0)
+		dropbox_is_elsewhere(op, target_path(op), metadata); /* notes it */
 	json_decref(metadata);
 	return code == 0 ? judge_target(op, err) : CLOUD_STEP_FAIL;
 }
@@ -485,6 +505,7 @@ dropbox_move_response(struct cloud_op *op, const struct dropbox_result *result, 
 	case DROPBOX_ASK:
 	case DROPBOX_SOURCE: return source_response(op, result, err);
 	case DROPBOX_TARGET: return target_response(op, result, err);
+	case DROPBOX_ABOVE: return above_response(op, result, err);
 	case DROPBOX_EMPTY: return empty_response(op, result, err);
 	case DROPBOX_CLEAR: return clear_response(op, result, err);
 	case DROPBOX_ASIDE: return aside_response(op, result, err);

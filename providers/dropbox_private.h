@@ -1,6 +1,7 @@
 /*
  * dropbox_private: what the files of the dropbox driver share: dropbox.c (paths and directories),
- * dropbox_move.c (copies and moves), dropbox_upload.c (uploads in parts).  Nobody else includes it.
+ * dropbox_write.c (what is made anew), dropbox_names.c (under which name), dropbox_move.c (copies
+ * and moves), dropbox_upload.c (uploads in parts).  Nobody else includes it.
  */
 #pragma once
 #include "providers/dropbox_answer.h"
@@ -27,15 +28,16 @@ enum dropbox_step {
 	DROPBOX_ASK, /* what the op is, or what it has to know first */
 	DROPBOX_SOURCE, /* COPY from another account: a reference to it */
 	DROPBOX_ACT, /* the op itself, after something was asked */
-	DROPBOX_TARGET, /* COPY, MOVE: what is in the way? */
+	DROPBOX_TARGET, /* what is in the way? */
+	DROPBOX_ABOVE, /* of what name is the folder above it? */
 	DROPBOX_EMPTY, /* MOVE: is the folder in the way empty? */
 	DROPBOX_CLEAR, /* COPY, MOVE: what is in the way goes */
-	DROPBOX_AGAIN, /* COPY, MOVE: now nothing is in the way */
+	DROPBOX_AGAIN, /* now nothing is in the way, or what may be */
 	DROPBOX_RESTORE, /* COPY, MOVE: it failed: what was in the way comes back */
 	DROPBOX_ASIDE, /* MOVE: to another name, of a rename to another case */
 	DROPBOX_BACK, /* MOVE: that failed: it comes back */
-	DROPBOX_UNDO, /* COPY: what was made is not what was asked for */
-	DROPBOX_PROVE, /* COMMIT: has it happened before? */
+	DROPBOX_UNDO, /* what was made is not what was asked for */
+	DROPBOX_PROVE, /* COMMIT, PUT: has it happened before? */
 };
 
 /* What is known of an object. */
@@ -52,7 +54,11 @@ struct dropbox_op {
 	unsigned times; /* that it began again */
 	unsigned sent; /* requests of this step: beyond the first an answer may be lost */
 	struct dropbox_object source, target;
-	char cursor[DROPBOX_CURSOR_MAX]; /* of a list, or "" */
+	uint64_t odd; /* bits: folders of the target's path, from the namespace's top on, that the
+			 service shows by another name */
+	bool made; /* what was asked for, and op->entry is that */
+	char cursor[DROPBOX_CURSOR_MAX]; /* of a list; PUT: the session of what was refused; or ""
+					  */
 	char reference[DROPBOX_ID_MAX]; /* COPY from another account */
 	char aside[16]; /* MOVE: makes the other name one that nobody has */
 	struct err err; /* why it failed, while that is made good */
@@ -84,12 +90,33 @@ int dropbox_object(struct dropbox_object *out, const json_t *metadata, struct er
    sense. */
 enum cloud_step dropbox_done(struct cloud_op *, const struct dropbox_result *, struct err *);
 
+/* Metadata of the answer, which may be its member; NULL with -EPROTO in *err.  Caller drops it. */
+json_t *dropbox_metadata(const struct cloud_op *, const struct http_response *, struct err *);
+
+/* dropbox_names.c.  Is what is at the path shown by its last component?  Else -EILSEQ. */
+int
+dropbox_check_name(const struct cloud_op *, const char *path, const char *shown, struct err *err);
+/* Do the metadata of what is at the path show folders above it by other names?  Then step ABOVE
+   asks for these, until its response is DONE: all have the path's names; or FAIL, with -EILSEQ. */
+bool dropbox_is_elsewhere(struct cloud_op *, const char *path, const json_t *metadata);
+void dropbox_ask_above(const struct cloud_op *, struct http_request *, const char *path);
+enum cloud_step dropbox_above_response(
+    struct cloud_op *, const char *path, const struct dropbox_result *, struct err *);
+
+/* dropbox_write.c: PUT, UPLOAD_COMMIT, MKDIR */
+enum cloud_step dropbox_write_request(struct cloud_op *, struct http_request *, struct err *);
+enum cloud_step
+dropbox_write_response(struct cloud_op *, const struct dropbox_result *, struct err *);
+
 /* dropbox_move.c: COPY, MOVE */
 enum cloud_step dropbox_move_request(struct cloud_op *, struct http_request *, struct err *);
 enum cloud_step
 dropbox_move_response(struct cloud_op *, const struct dropbox_result *, struct err *);
 
-/* dropbox_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND */
+/* dropbox_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND, but for COMMIT.  The session in an
+   upload's id, and the size of the whole; NULL if it is none. */
+const char *dropbox_session(const char *upload, uint64_t *size);
+json_t *dropbox_cursor_arg(const char *session, uint64_t offset);
 enum cloud_step dropbox_upload_request(struct cloud_op *, struct http_request *, struct err *);
 enum cloud_step
 dropbox_upload_response(struct cloud_op *, const struct dropbox_result *, struct err *);

@@ -109,17 +109,21 @@ dropbox_seconds(int64_t mtime_ns)
 	return mtime_ns == ENTRY_NO_TIME || mtime_ns < 0 || seconds >= SECONDS_MAX ? -1 : seconds;
 }
 
-/* strict_conflict: else what is there already is no conflict if it has the same content. */
+/* strict_conflict: else what is there already is no conflict if it has the same content, nor is a
+   file that is not there. */
 json_t *
-dropbox_commit_arg(const struct cloud_op *op)
+dropbox_commit_arg(const struct cloud_op *op, const char *rev)
 {
 	json_t *arg = dropbox_path_arg(op->account->data, op->path);
 	int64_t seconds = dropbox_seconds(op->put.mtime_ns);
 	char when[32];
 
-	field_set_str(arg, "mode", op->put.no_replace ? "add" : "overwrite");
+	if (rev == NULL || *rev == '\0')
+		field_set_str(arg, "mode", "add");
+	else
+		field_set(arg, "mode", json_pack("{s:s, s:s}", ".tag", "update", "update", rev));
 	field_set_bool(arg, "autorename", false);
-	field_set_bool(arg, "strict_conflict", op->put.no_replace);
+	field_set_bool(arg, "strict_conflict", true);
 	if (seconds < 0)
 		return arg;
 	clock_format(when, sizeof when, (uint64_t)seconds * 1000);

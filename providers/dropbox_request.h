@@ -17,8 +17,9 @@ void dropbox_content(
 json_t *dropbox_path_arg(const struct dropbox_account *, const char *path);
 /* {"from_path", "to_path", "autorename": false} */
 json_t *dropbox_paths_arg(const struct dropbox_account *, const char *from, const char *to);
-/* "CommitInfo": where, instead of what, with which time the op's content becomes a file. */
-json_t *dropbox_commit_arg(const struct cloud_op *);
+/* "CommitInfo": where, instead of what, with which time the op's content becomes a file.  rev: it
+   takes the place of that revision; NULL or "": of nothing. */
+json_t *dropbox_commit_arg(const struct cloud_op *, const char *rev);
 /* The content hash, if it is known beforehand. */
 void dropbox_add_hash(json_t *arg, const struct digests *);
 /* Is it what a revision looks like?  The service calls anything else a bad request. */

@@ -8,8 +8,8 @@
  * hashes of its blocks: so parts are blocks, and their SHA-256 is their tag, as long as they are
  * not too many.
  *
- * A session is not to be found nor aborted, and gone after 7 days: -ENOENT.  Whether a COMMIT whose
- * answer was lost has happened, the file says.
+ * A session is not to be found nor aborted, and gone after 7 days: -ENOENT.  Whether a COMMIT (see
+ * dropbox_write.c) whose answer was lost has happened, the file says.
  *
  * The upload's id is the size of the whole, which a part must know, and the session's id.
  */
@@ -23,9 +23,8 @@
 	1024 /* of a session's id: none is known to be longer than some hundred bytes              \
 	      */
 
-/* The session in an upload's id; NULL if it is none. */
-static const char *
-upload_session(const char *upload, uint64_t *size)
+const char *
+dropbox_session(const char *upload, uint64_t *size)
 {
 	const char *at = upload;
 
@@ -33,8 +32,8 @@ upload_session(const char *upload, uint64_t *size)
 										     : NULL;
 }
 
-static json_t *
-cursor_arg(const char *session, uint64_t offset)
+json_t *
+dropbox_cursor_arg(const char *session, uint64_t offset)
 {
 	return json_pack(
 	    "{s:{s:s, s:I}}", "cursor", "session_id", session, "offset", (json_int_t)offset);
@@ -68,29 +67,12 @@ put_part(const struct cloud_op *op, struct http_request *req, const char *sessio
 	    (!is_last(op, size) && op->length % DROPBOX_BLOCK != 0))
 		return object_refuse(err, -EINVAL, op->path,
 		    "a part consists of whole blocks of 4 MiB, at most 148 MiB");
-	arg = cursor_arg(session, op->offset);
+	arg = dropbox_cursor_arg(session, op->offset);
 	json_object_set_new(arg, "close", json_boolean(is_last(op, size)));
 	dropbox_content(req, op->account->data, "files/upload_session/append_v2", arg);
 	req->body = HTTP_BODY_STREAM;
 	req->length = op->length;
 	return CLOUD_STEP_SEND;
-}
-
-static void
-put_commit(const struct cloud_op *op, struct http_request *req, const char *session, uint64_t size)
-{
-	const struct dropbox_account *account = op->account->data;
-	const struct dropbox_op *dropbox = op->data;
-	json_t *arg;
-
-	if (dropbox->step == DROPBOX_PROVE) {
-		dropbox_rpc(
-		    req, account, "files/get_metadata", dropbox_path_arg(account, op->path));
-		return;
-	}
-	arg = cursor_arg(session, size);
-	json_object_set_new(arg, "commit", dropbox_commit_arg(op));
-	dropbox_content(req, account, "files/upload_session/finish", arg);
 }
 
 enum cloud_step
@@ -105,16 +87,17 @@ dropbox_upload_request(struct cloud_op *op, struct http_request *req, struct err
 	case CLOUD_UPLOAD_FIND: return CLOUD_STEP_DONE;
 	default: break;
 	}
-	session = upload_session(op->upload, &size);
+	session = dropbox_session(op->upload, &size);
 	if (session == NULL)
 		return object_refuse(err, -ENOENT, op->path, "there is no such upload");
+	if (op->kind == CLOUD_UPLOAD_COMMIT)
+		return dropbox_write_request(op, req, err);
 	switch (op->kind) {
 	case CLOUD_UPLOAD_STATUS: /* nothing, at the beginning: alters nothing, and tells whether it
 				     is there */
 		dropbox_content(req, op->account->data, "files/upload_session/append_v2",
-		    cursor_arg(session, 0));
+		    dropbox_cursor_arg(session, 0));
 		return CLOUD_STEP_SEND;
-	case CLOUD_UPLOAD_COMMIT: put_commit(op, req, session, size); return CLOUD_STEP_SEND;
 	default: return put_part(op, req, session, size, err);
 	}
 }
@@ -192,53 +175,13 @@ status_response(const struct dropbox_result *result, struct err *err)
 	return told ? CLOUD_STEP_DONE : dropbox_failed(result, err);
 }
 
-/* The session is gone.  Is it because the file is made?  Of equal content, or, where that is not
-   known, of equal size and time. */
-static enum cloud_step
-prove_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
-{
-	const struct digests *known = &op->put.digests, *there = &op->entry.digests;
-	int64_t wanted = dropbox_seconds(op->put.mtime_ns);
-	uint64_t size = 0;
-	enum cloud_step step;
-	bool same;
-
-	if (result->code != 0 && result->code != -ENOENT)
-		return dropbox_failed(result, err);
-	step = result->code != 0 ? CLOUD_STEP_FAIL : dropbox_done(op, result, err);
-	upload_session(op->upload, &size);
-	if (known->have & there->have & HASH_BIT(HASH_DROPBOX))
-		same = digests_equal(known, there, HASH_DROPBOX);
-	else
-		same = wanted >= 0 && wanted == dropbox_seconds(op->entry.mtime_ns);
-	if (step == CLOUD_STEP_DONE && op->entry.kind == ENTRY_FILE && op->entry.size == size &&
-	    same)
-		return CLOUD_STEP_DONE;
-	return object_refuse(err, -ENOENT, op->path, "nothing of the upload is there any more");
-}
-
-static enum cloud_step
-commit_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
-{
-	const struct dropbox_op *dropbox = op->data;
-
-	if (dropbox->step == DROPBOX_PROVE)
-		return prove_response(op, result, err);
-	if (result->code == 0)
-		return dropbox_done(op, result, err);
-	if (dropbox_error_is(&result->error, "lookup_failed/not_found") ||
-	    dropbox_error_is(&result->error, "lookup_failed/closed"))
-		return dropbox_next(op, DROPBOX_PROVE);
-	return dropbox_failed(result, err);
-}
-
 enum cloud_step
 dropbox_upload_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	switch (op->kind) {
+	case CLOUD_UPLOAD_COMMIT: return dropbox_write_response(op, result, err);
 	case CLOUD_UPLOAD_BEGIN: return begin_response(op, result, err);
 	case CLOUD_UPLOAD_STATUS: return status_response(result, err);
-	case CLOUD_UPLOAD_COMMIT: return commit_response(op, result, err);
 	default: return part_response(op, result, err);
 	}
 }

@@ -13,8 +13,10 @@ libproviders_a_SOURCES = \
 	providers/dropbox_account.c providers/dropbox_account.h \
 	providers/dropbox_answer.c providers/dropbox_answer.h \
 	providers/dropbox_move.c \
+	providers/dropbox_names.c \
 	providers/dropbox_request.c providers/dropbox_request.h \
 	providers/dropbox_upload.c \
+	providers/dropbox_write.c \
 	providers/endpoint.c providers/endpoint.h \
 	providers/gcs.c providers/gcs_private.h \
 	providers/gcs_account.c providers/gcs_account.h \

@@ -201,6 +201,18 @@ function relocation(at, arg, copies) {
 	return { metadata: metadata(at, relocate(from, to, copies)) };
 }
 
+/** What is refused is kept: "this ID may be used to retry the commit with upload_session/finish". */
+function upload(at, arg, bytes) {
+	checkHash(arg, bytes);
+	try {
+		return commit(at, arg, bytes, 'upload');
+	} catch (e) {
+		const id = e.value?.error?.upload_session_id;
+		if (id) sessions.set(id, { id, type: 'sequential', user: at.user, pieces: new Map([[0, bytes]]), closed: false, refused: true });
+		throw e;
+	}
+}
+
 /* Upload sessions */
 
 function lookup(at, id, wrap) {
@@ -419,10 +431,7 @@ const routes = {
 	}],
 	'files/upload_session/finish_batch': ['api', 'rpc', 'entries!', (at, arg) => ({ '.tag': 'complete', ...finishBatch(at, arg) })],
 	'files/upload_session/finish_batch_v2': ['api', 'rpc', 'entries!', finishBatch],
-	'files/upload': ['content', 'upload', commitFields, (at, arg, bytes) => {
-		checkHash(arg, bytes);
-		return commit(at, arg, bytes, 'upload');
-	}],
+	'files/upload': ['content', 'upload', commitFields, upload],
 	'files/upload_session/start': ['content', 'upload', 'close session_type content_hash', start],
 	'files/upload_session/append_v2': ['content', 'upload', 'cursor! close content_hash', (at, arg, bytes) => {
 		checkHash(arg, bytes);
@@ -571,7 +580,7 @@ serve(handle, {
 	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted }),
 	reset,
 	files: () => [...namespaces.get(users[0].home).nodes.values()].filter((n) => n.bytes).map((n) => [n.path.slice(1), n.bytes]),
-	uploads: () => [...sessions.values()].map(() => '?'), // told at the end only
+	uploads: () => [...sessions.values()].filter((s) => !s.refused).map(() => '?'), // told at the end only
 	write: (path, bytes) => { commit({ user: users[0], space: namespaces.get(users[0].home) }, { path: `/${path}`, mode: 'overwrite' }, bytes, 'finish'); },
 	forget: () => sessions.clear(),
 	control: {

@@ -74,6 +74,16 @@ const tests = {
 		const second = (await dbx.filesUpload({ path: '/w', contents: '2', mode: { '.tag': 'update', update: first.rev } })).result;
 		await refused(409, 'path/conflict/file', dbx.filesUpload({ path: '/w', contents: '3', mode: { '.tag': 'update', update: first.rev } }));
 		await refused(409, 'path/conflict/file', dbx.filesUpload({ path: '/w', contents: '2', mode: { '.tag': 'add' }, strict_conflict: true }));
+		// What was refused needs not be sent again.
+		const e = await refused(409, 'path/conflict/file', dbx.filesUpload({ path: '/W', contents: 'kept', mode: { '.tag': 'add' }, strict_conflict: true }));
+		const finish = (rev) => dbx.filesUploadSessionFinish({ cursor: { session_id: e.error.error.upload_session_id, offset: 4 },
+			commit: { path: '/w', mode: { '.tag': 'update', update: rev }, strict_conflict: true } });
+		await refused(409, 'path/conflict/file', finish(first.rev));
+		const kept = (await finish(second.rev)).result;
+		assert.equal(kept.path_display, '/w');
+		assert.equal((await dbx.filesDownload({ path: '/w' })).result.fileBinary.toString(), 'kept');
+		await dbx.filesUpload({ path: '/w', contents: '2', mode: { '.tag': 'update', update: kept.rev } });
+		second.rev = (await dbx.filesGetMetadata({ path: '/w' })).result.rev;
 		const same = (await dbx.filesUpload({ path: '/w', contents: '2', mode: { '.tag': 'overwrite' } })).result;
 		assert.equal(same.rev, second.rev);
 		await refused(409, 'path_write/conflict', dbx.filesDeleteV2({ path: '/w', parent_rev: first.rev }));

@@ -113,23 +113,116 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	[ "$(skyferry ls dropbox: | wc -l)" = 1 ]
 }
 
-@test "a name in another case is the same file; a rename to another case is one" {
+@test "a name in another case finds the file, and does not replace it; a rename to another case is one" {
+	local name
 	echo one >"$home/from/f"
 	skyferry cp -q from:f dropbox:File
-	echo two >"$home/from/f"
-	skyferry cp -q from:f dropbox:FILE
-	[ "$(skyferry ls dropbox:)" = File ]
+	skyferry cp -q from:f dropbox:Dir/in
+	echo two >"$home/from/g"
+	content 4 20000000 >"$home/from/large"
+	# Also not on purpose: by a name that is not shown nothing is written, small or large, by us or by Dropbox.
+	for name in from:g from:large dropbox:Dir/in; do
+		run ! skyferry cp "$name" dropbox:FILE
+		[[ $output == *"'FILE' and 'File', which is there, are one name"* ]]
+		run ! skyferry cp "$name" dropbox:dir/new
+		[[ $output == *"'dir/new': to Dropbox 'dir' and 'Dir', which is there, are one name"* ]]
+		[ "$name" = dropbox:Dir/in ] || run ! skyferry cp "$name" dropbox:dir/in
+	done
+	run ! skyferry mkdir -p dropbox:dir
+	[[ $output == *"'dir' and 'Dir', which is there, are one name"* ]]
+	skyferry mkdir -p dropbox:Dir
+	run ! skyferry cp from:g dropbox:file/below
+	[ "$(skyferry ls dropbox: | tr '\n' ' ')" = 'Dir/ File ' ]
+	[ "$(skyferry ls dropbox:Dir)" = in ]
 	skyferry cp -q dropbox:file back:f
-	[ "$(cat "$home/back/f")" = two ]
+	cmp "$home/from/f" "$home/back/f"
+	# By the name that is shown it is replaced.
+	for name in from:g from:large dropbox:Dir/in from:large from:g; do
+		skyferry cp -q "$name" dropbox:File
+		skyferry cp -q dropbox:FILE back:f
+		cmp "$home/from/$([ "$name" = dropbox:Dir/in ] && echo f || echo "${name#*:}")" "$home/back/f"
+	done
 	run ! skyferry mv dropbox:File dropbox:file # by the command it would be a copy onto itself, and a removal
 	skyferry cp -q dropbox:file back:f
-	[ "$(cat "$home/back/f")" = two ]
+	cmp "$home/from/g" "$home/back/f"
 	mount_start
 	mv "$mounts/dropbox/File" "$mounts/dropbox/file"
 	settled
-	[ "$(skyferry ls dropbox:)" = file ]
+	[ "$(skyferry ls dropbox: | tr '\n' ' ')" = 'Dir/ file ' ]
 	skyferry cp -q dropbox:file back:f
-	[ "$(cat "$home/back/f")" = two ]
+	cmp "$home/from/g" "$home/back/f"
+	mount_stop
+}
+
+# twins: a tree with files and directories whose names differ only in case; of each two one can be in Dropbox.
+twins()
+{
+	mkdir -p "$home/from/t/"{D,d,E,e,Both}
+	printf upper >"$home/from/t/A"
+	printf lower >"$home/from/t/a"
+	printf upper >"$home/from/t/D/x"
+	printf lower >"$home/from/t/d/x"
+}
+
+# one_of_each: what is in Dropbox of the twins is what it was, and the others have failed by both their names.
+one_of_each()
+{
+	local name found there=()
+	mapfile -t there < <(skyferry ls dropbox:t)
+	[ "${#there[@]}" = 4 ]
+	skyferry cp -q -r dropbox:t back:
+	for name in A a D/x d/x; do
+		found=$(find "$home/back/t" -ipath "*/t/$name" -print -quit)
+		[ -f "$found" ]
+		[ "${found#"$home/back/t/"}" != "$name" ] || cmp "$home/from/t/$name" "$found"
+	done
+	for name in a d e; do
+		jq -e --arg name "$name" '[.transfers[].error.message | select(test("/\($name)'"'"'.*one name"; "i"))]
+		    | length > 0 and all(test("/\($name)'"'"'") and test("/\($name | ascii_upcase)'"'"'"))' "$1" >/dev/null
+	done
+}
+
+@test "two of a tree whose names differ only in case: one of them is there, the other fails by both names" {
+	local id before written='[.requests | to_entries[] | select(.key | test("/2/files/(upload|get_metadata)")) | .value] | add'
+	twins
+	run ! skyferry cp -q -r from:t dropbox:
+	id=$(api GET '/api/transfers?kind=tree&limit=1' | jq -r '.transfers[0].id')
+	api GET "/api/transfers?parent=$id&status=failed" >"$home/failed"
+	jq -e '.transfers | length == 3' "$home/failed"
+	one_of_each "$home/failed"
+	# A new file costs one request, one that is replaced three.
+	mkdir "$home/from/new"
+	for id in {1..9}; do echo "$id" >"$home/from/new/$id"; done
+	before=$(told "$written")
+	skyferry cp -q -r from:new dropbox:
+	[ $(($(told "$written") - before)) = 11 ] # and two looks at the directory
+	[ "$(told '.requests["POST /2/files/upload_session/finish"]')" = null ]
+	for id in {1..9}; do echo "new $id" >"$home/from/new/$id"; done
+	skyferry cp -q -r from:new dropbox:
+	[ "$(told '.requests["POST /2/files/upload_session/finish"]')" = 9 ]
+	skyferry cp -q -r dropbox:new back:
+	diff -r "$home/from/new" "$home/back/new"
+}
+
+@test "two whose names differ only in case through the mount: one of them is there, the other fails by both names" {
+	local name gone=0
+	twins
+	mount_start
+	cp -r "$home/from/t" "$mounts/dropbox/" || true # where one is there already when the other comes, it may be seen
+	run ! skyferry transfer wait --all --timeout 60
+	api GET '/api/transfers?status=failed&limit=100' >"$home/failed"
+	one_of_each "$home/failed"
+	# What failed is shown as it was written; who removes that does not remove the other.
+	for name in A a D/x d/x; do
+		[ ! -e "$home/back/t/$name" ] || continue
+		cmp "$home/from/t/$name" "$mounts/dropbox/t/$name"
+		rm "$mounts/dropbox/t/$name"
+		gone=$((gone + 1))
+	done
+	[ "$gone" = 2 ]
+	skyferry transfer wait --all --timeout 60 || true # it may be found by its name in another case
+	rm -r "$home/back/t"
+	one_of_each "$home/failed"
 	mount_stop
 }
 

@@ -200,17 +200,65 @@ expect_names(struct subject *s, const char *dir, const char *one)
 	assert_string_equal(path_name(entries.items[0].path), one);
 }
 
+static int
+try_put(struct subject *s, const char *path, const char *text)
+{
+	const struct content content = {.text = text, .put = {.mtime_ns = ENTRY_NO_TIME}};
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+
+	return put_content(s, path, &content, &entry, NULL);
+}
+
+/* What is written fails, and both names are told. */
+static void
+expect_clash(struct subject *s, int code, const char *one, const char *two)
+{
+	assert_int_equal(code, -EILSEQ);
+	if (strstr(s->err.msg, one) == NULL || strstr(s->err.msg, two) == NULL)
+		fail_msg("not '%s' and '%s': %s", one, two, s->err.msg);
+}
+
 static void
 case_case(struct subject *s)
 {
 	CLEANUP(entry_fini) struct entry entry = entry_none();
+	struct session u;
 
 	make_directory(s, "Case");
-	free(put_text(s, "case/File", "one"));
+	free(put_text(s, "Case/File", "one"));
 	expect_text(s, "CASE/FILE", "one");
 	expect_names(s, "case", "File");
-	free(put_text(s, "case/file", "two")); /* the same file, by the name that it has */
+	/* By the name that it has it is replaced, by another nothing is. */
+	free(put_text(s, "Case/File", "two"));
+	expect_clash(s, try_put(s, "Case/file", "three"), "'Case/file'", "'Case/File'");
+	expect_clash(s, try_put(s, "case/File", "three"), "'case/File'", "'Case'");
+	expect_clash(s, try_put(s, "case/new", "three"), "'case/new'", "'Case'");
+	expect_clash(s, relocate(s, CLOUD_MKDIR, "case", "", NULL), "'case'", "'Case'");
+	assert_int_equal(relocate(s, CLOUD_MKDIR, "Case", "", NULL), 0);
+	expect_clash(
+	    s, relocate(s, CLOUD_REMOVE, "Case/file", "", NULL), "'Case/file'", "'Case/File'");
+	expect_clash(s, relocate(s, CLOUD_REMOVE, "case/File", "", NULL), "'case/File'", "'Case'");
+	session_begin(&u, s, "Case/file");
+	for (unsigned number = 1; number <= PARTS; number++)
+		assert_int_equal(send_part(&u, number), 0);
+	expect_clash(s, commit(&u, false, NULL), "'Case/file'", "'Case/File'");
+	u.path = "case/new";
+	expect_clash(s, commit(&u, false, NULL), "'case/new'", "'Case'");
+	session_fini(&u);
+	make_directory(s, "from");
+	free(put_text(s, "from/other", "three"));
+	expect_clash(s, relocate(s, CLOUD_COPY, "Case/file", "from/other", s->account),
+	    "'Case/file'", "'Case/File'");
+	expect_clash(s, relocate(s, CLOUD_COPY, "case/File", "from/other", s->account),
+	    "'case/File'", "'Case'");
+	expect_clash(s, relocate(s, CLOUD_COPY, "case/new", "from/other", s->account), "'case/new'",
+	    "'Case'");
+	expect_clash(s, relocate(s, CLOUD_MOVE, "from/other", "Case/file", NULL), "'Case/file'",
+	    "'Case/File'");
+	expect_text(s, "from/other", "three");
 	expect_names(s, "Case", "File");
+	expect_text(s, "Case/File", "two");
+
 	assert_int_equal(relocate(s, CLOUD_COPY, "case/FILE", "case/File", s->account), -EINVAL);
 	assert_int_equal(relocate(s, CLOUD_MOVE, "case/File", "case/FILE", NULL), 0);
 	expect_names(s, "Case", "FILE");

@@ -20,6 +20,10 @@
 	"\",\"size\":3,\"client_modified\":\"2009-02-13T23:31:30Z\",\"content_hash\":\"" hash      \
 	"\",\"path_display\":\"/x\"}"
 #define A_FILE FILE_OF("1", "f", REV, HASH)
+/* The same, at a path. */
+#define FILE_AT(id, path, name, rev)                                                               \
+	"{\".tag\":\"file\",\"id\":\"id:" id "\",\"name\":\"" name "\",\"rev\":\"" rev             \
+	"\",\"size\":3,\"content_hash\":\"" HASH "\",\"path_display\":\"" path "\"}"
 #define FOLDER(id, name)                                                                           \
 	"{\".tag\":\"folder\",\"id\":\"id:" id "\",\"name\":\"" name "\",\"path_display\":\"/x\"}"
 #define PATH_NOT_FOUND                                                                             \
@@ -79,6 +83,15 @@ expect_failure(struct bench *b, int code, int status, const char *body)
 	expect_step(b, CLOUD_STEP_FAIL, status, body);
 	if (b->err.code != code)
 		fail_msg("%s: %d, not %d", b->err.msg, b->err.code, code);
+}
+
+/* What is there is another to Skyferry, and the same to Dropbox. */
+static inline void
+expect_clash(struct bench *b, const char *body, const char *one, const char *two)
+{
+	expect_failure(b, -EILSEQ, 200, body);
+	if (strstr(b->err.msg, one) == NULL || strstr(b->err.msg, two) == NULL)
+		fail_msg("not '%s' and '%s': %s", one, two, b->err.msg);
 }
 
 static inline void

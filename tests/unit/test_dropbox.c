@@ -414,6 +414,108 @@ test_read(void **state)
 	bench_close(&b);
 }
 
+#define REFUSED                                                                                    \
+	"{\"error\":{\".tag\":\"path\",\"reason\":{\".tag\":\"conflict\",\"conflict\":"            \
+	"{\".tag\":\"file\"}},\"upload_session_id\":\"s\"}}"
+#define FINISH(mode)                                                                                   \
+	"{\"cursor\":{\"session_id\":\"s\",\"offset\":3},\"commit\":{\"path\":\"/d/f\",\"mode\":" mode \
+	",\"autorename\":false,\"strict_conflict\":true}}"
+#define UPDATE FINISH("{\".tag\":\"update\",\"update\":\"" REV "\"}")
+
+/* An upload that was refused, since something is there. */
+static void
+refused(struct bench *b)
+{
+	bench_op(b, CLOUD_PUT, "d/f");
+	b->op.length = 3;
+	expect_step(b, CLOUD_STEP_NEXT, 409, REFUSED);
+	expect_rpc(b, "files/get_metadata", "{\"path\":\"/d/f\"}");
+}
+
+/* What is there is replaced by its revision, without the content being sent again. */
+static void
+test_put_onto(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	refused(&b);
+	expect_failure(&b, -EISDIR, 200, FOLDER("1", "f"));
+	expect_clash(&b, FILE_AT("1", "/d/F", "F", REV), "'d/f'", "'d/F'");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("1", "/d/f", "f", REV));
+	expect_content(&b, "files/upload_session/finish", UPDATE);
+	assert_int_equal(b.request.http.body, HTTP_BODY_BYTES);
+	expect_step(&b, CLOUD_STEP_DONE, 200, FILE_AT("1", "/d/f", "f", OTHER));
+	assert_string_equal(b.op.entry.version, OTHER);
+
+	/* It is another, or gone, by then. */
+	for (int i = 0; i < 2; i++) {
+		expect_step(&b, CLOUD_STEP_NEXT, 409, CONFLICT("path", "file"));
+		expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d/f\"}");
+		expect_step(&b, CLOUD_STEP_NEXT, i == 0 ? 200 : 409,
+		    i == 0 ? FILE_AT("1", "/d/f", "f", REV) : PATH_NOT_FOUND);
+		expect_content(
+		    &b, "files/upload_session/finish", i == 0 ? UPDATE : FINISH("\"add\""));
+	}
+	expect_failure(&b, -EBUSY, 409, CONFLICT("path", "file"));
+	expect_failure(&b, -EDQUOT, 409,
+	    "{\"error\":{\".tag\":\"path\",\"path\":{\".tag\":\"insufficient_space\"}}}");
+
+	/* The answer to the end was lost, or the content is. */
+	refused(&b);
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("1", "/d/f", "f", REV));
+	expect_content(&b, "files/upload_session/finish", UPDATE);
+	expect_step(&b, CLOUD_STEP_NEXT, 409,
+	    "{\"error\":{\".tag\":\"lookup_failed\",\"lookup_failed\":{\".tag\":\"not_found\"}}}");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d/f\"}");
+	expect_failure(&b, -ECONNRESET, 200, FILE_AT("1", "/d/f", "f", REV));
+	set_hash(&b.op.put.digests);
+	expect_step(&b, CLOUD_STEP_DONE, 200, FILE_AT("1", "/d/f", "f", OTHER));
+
+	/* A refusal that names no session leads nowhere. */
+	bench_op(&b, CLOUD_PUT, "d/f");
+	b.op.length = 3;
+	expect_failure(&b, -EPROTO, 409, CONFLICT("path", "file"));
+	bench_close(&b);
+}
+
+/* It came to lie in a folder of another name.  Only the last of what a path shows is true. */
+static void
+test_put_elsewhere(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, OWN);
+	bench_op(&b, CLOUD_PUT, "a/d/f");
+	expect_step(
+	    &b, CLOUD_STEP_DONE, 200, FILE_AT("1", "/box/in/a/d/f", "f", REV)); /* the root's */
+	expect_step(&b, CLOUD_STEP_DONE, 200, FILE_AT("1", "/A/d/f", "f", REV)); /* of a mount */
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("1", "/Box/in/A/D/f", "f", REV));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("2", "a"));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a/d\"}");
+	expect_step(&b, CLOUD_STEP_DONE, 200, FOLDER("2", "d"));
+	assert_string_equal(b.op.entry.version, REV);
+
+	bench_op(&b, CLOUD_PUT, "a/d/f");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("1", "/Box/in/a/D/f", "f", REV));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a/d\"}");
+	expect_step(&b, CLOUD_STEP_RETRY, 500, "");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("2", "D"));
+	expect_rpc(
+	    &b, "files/delete_v2", "{\"path\":\"/Box/in/a/d/f\",\"parent_rev\":\"" REV "\"}");
+	expect_step(&b, CLOUD_STEP_RETRY, 503, "");
+	expect_clash(&b, "{\"metadata\":" A_FILE "}", "'a/d/f'", "'a/D'");
+
+	/* What is there is not even touched. */
+	bench_op(&b, CLOUD_PUT, "a/d/f");
+	expect_step(&b, CLOUD_STEP_NEXT, 409, REFUSED);
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("1", "/Box/in/a/D/f", "f", REV));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a/d\"}");
+	expect_clash(&b, FOLDER("2", "D"), "'a/d/f'", "'a/D'");
+	bench_close(&b);
+}
+
 static void
 test_put(void **state)
 {
@@ -425,8 +527,8 @@ test_put(void **state)
 	b.op.put.mtime_ns = INT64_C(1234567890999999999);
 	set_hash(&b.op.put.digests);
 	expect_content(&b, "files/upload",
-	    "{\"path\":\"/f\",\"mode\":\"overwrite\",\"autorename\":false,"
-	    "\"strict_conflict\":false,\"client_modified\":\"2009-02-13T23:31:30Z\","
+	    "{\"path\":\"/f\",\"mode\":\"add\",\"autorename\":false,\"strict_conflict\":true,"
+	    "\"client_modified\":\"2009-02-13T23:31:30Z\","
 	    "\"content_hash\":\"" HASH "\"}");
 	assert_int_equal(b.request.http.body, HTTP_BODY_STREAM);
 	assert_int_equal(b.request.http.length, 3);
@@ -442,9 +544,7 @@ test_put(void **state)
 	b.op.put.mtime_ns = -1; /* before 1970: not told */
 	expect_content(&b, "files/upload",
 	    "{\"path\":\"/f\",\"mode\":\"add\",\"autorename\":false,\"strict_conflict\":true}");
-	expect_failure(&b, -EEXIST, 409,
-	    "{\"error\":{\".tag\":\"path\",\"reason\":{\".tag\":\"conflict\",\"conflict\":"
-	    "{\".tag\":\"file\"}},\"upload_session_id\":\"x\"}}");
+	expect_failure(&b, -EEXIST, 409, REFUSED);
 	bench_op(&b, CLOUD_PUT, "f");
 	b.op.length = (150 << 20) + 1;
 	expect_refusal(&b, -EFBIG);
@@ -469,6 +569,7 @@ test_remove(void **state)
 	bench_op(&b, CLOUD_REMOVE, "f");
 	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/f\"}");
 	expect_failure(&b, -EISDIR, 200, FOLDER("1", "f"));
+	expect_clash(&b, FILE_OF("1", "F", REV, HASH), "'f'", "'F'"); /* it is not the one meant */
 	for (int i = 0; i < 3; i++) { /* it changes in between */
 		expect_step(&b, CLOUD_STEP_NEXT, 200, A_FILE);
 		expect_rpc(&b, "files/delete_v2", "{\"path\":\"/f\",\"parent_rev\":\"" REV "\"}");
@@ -477,6 +578,13 @@ test_remove(void **state)
 	}
 	expect_step(&b, CLOUD_STEP_NEXT, 200, A_FILE);
 	expect_failure(&b, -EBUSY, 409, CONFLICT("path_write", "file"));
+
+	bench_op(&b, CLOUD_REMOVE, "d/f");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("1", "/D/f", "f", REV));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d\"}");
+	expect_clash(&b, FOLDER("2", "D"), "'d/f'", "'D'");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("2", "d"));
+	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/d/f\",\"parent_rev\":\"" REV "\"}");
 
 	/* What cannot be a revision would be a bad request. */
 	bench_op(&b, CLOUD_REMOVE, "f");
@@ -495,9 +603,19 @@ test_directories(void **state)
 	bench_op(&b, CLOUD_MKDIR, "d");
 	expect_rpc(&b, "files/create_folder_v2", "{\"path\":\"/d\",\"autorename\":false}");
 	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"metadata\":" FOLDER("1", "d") "}");
-	expect_step(&b, CLOUD_STEP_DONE, 409, CONFLICT("path", "folder"));
 	expect_failure(&b, -EEXIST, 409, CONFLICT("path", "file"));
 	expect_failure(&b, -ENOTDIR, 409, CONFLICT("path", "file_ancestor"));
+	expect_step(&b, CLOUD_STEP_NEXT, 409, CONFLICT("path", "folder"));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d\"}");
+	expect_step(&b, CLOUD_STEP_DONE, 200, FOLDER("1", "d"));
+	expect_clash(&b, FOLDER("1", "D"), "'d'", "'D'");
+	/* In a folder of another name: it stays, since somebody may have put something there. */
+	bench_op(&b, CLOUD_MKDIR, "a/d");
+	expect_step(&b, CLOUD_STEP_NEXT, 200,
+	    "{\"metadata\":{\"id\":\"id:1\",\"name\":\"d\",\"path_display\":\"/A/d\"}}");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a\"}");
+	expect_clash(&b, FOLDER("2", "A"), "'a/d'", "'A'");
+	expect_step(&b, CLOUD_STEP_DONE, 200, FOLDER("2", "a"));
 
 	bench_op(&b, CLOUD_RMDIR, "d");
 	expect_rpc(&b, "files/list_folder", "{\"path\":\"/d\",\"limit\":1}");
@@ -588,6 +706,8 @@ main(void)
 	    cmocka_unit_test(test_stat),
 	    cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_put),
+	    cmocka_unit_test(test_put_onto),
+	    cmocka_unit_test(test_put_elsewhere),
 	    cmocka_unit_test(test_remove),
 	    cmocka_unit_test(test_directories),
 	    cmocka_unit_test(test_link),

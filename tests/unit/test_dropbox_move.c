@@ -134,6 +134,55 @@ test_copy_onto(void **state)
 	bench_close(&b);
 }
 
+/* What is there under another name stays, and nothing is made in a folder of another name. */
+static void
+test_copy_case(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	begin(&b, CLOUD_COPY);
+	asked(&b, "files/copy_v2", A_FILE);
+	met(&b, "file");
+	expect_clash(&b, FILE_OF("2", "To", OTHER, "00"), "'to'", "'To'");
+	begin(&b, CLOUD_MOVE);
+	asked(&b, "files/move_v2", A_FILE);
+	met(&b, "file");
+	expect_clash(&b, FILE_OF("2", "To", OTHER, "00"), "'to'", "'To'");
+
+	bench_op(&b, CLOUD_COPY, "d/to");
+	b.op.path2 = xstrdup("from");
+	b.op.from = &b.account;
+	expect_step(&b, CLOUD_STEP_NEXT, 200, A_FILE);
+	expect_step(
+	    &b, CLOUD_STEP_NEXT, 200, "{\"metadata\":" FILE_AT("9", "/D/to", "to", OTHER) "}");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d\"}");
+	expect_step(&b, CLOUD_STEP_DONE, 200, FOLDER("3", "d"));
+	assert_string_equal(b.op.entry.version, OTHER);
+	bench_op(&b, CLOUD_COPY, "d/to");
+	b.op.path2 = xstrdup("from");
+	b.op.from = &b.account;
+	expect_step(&b, CLOUD_STEP_NEXT, 200, A_FILE);
+	expect_step(
+	    &b, CLOUD_STEP_NEXT, 200, "{\"metadata\":" FILE_AT("9", "/D/to", "to", OTHER) "}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("3", "D"));
+	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/d/to\",\"parent_rev\":\"" OTHER "\"}");
+	expect_clash(&b, THERE, "'d/to'", "'D'");
+
+	/* Something is in the way there: is it that? */
+	bench_op(&b, CLOUD_COPY, "d/to");
+	b.op.path2 = xstrdup("from");
+	b.op.from = &b.account;
+	expect_step(&b, CLOUD_STEP_NEXT, 200, A_FILE);
+	expect_step(&b, CLOUD_STEP_NEXT, 409, CONFLICT("to", "file"));
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("2", "/D/to", "to", OTHER));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d\"}");
+	expect_clash(&b, FOLDER("3", "D"), "'d/to'", "'D'");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("3", "d"));
+	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/d/to\",\"parent_rev\":\"" OTHER "\"}");
+	bench_close(&b);
+}
+
 static void
 test_copy_between(void **state)
 {
@@ -389,7 +438,6 @@ test_commit(void **state)
 
 	bench_open(&b, ALL);
 	upload_op(&b, CLOUD_UPLOAD_COMMIT);
-	b.op.put.no_replace = true;
 	b.op.put.mtime_ns = INT64_C(1234567890999999999);
 	expect_content(&b, "files/upload_session/finish",
 	    CURSOR("4194307") ",\"commit\":{\"path\":\"/f\",\"mode\":\"add\",\"autorename\":false,"
@@ -397,12 +445,25 @@ test_commit(void **state)
 			      "\"client_modified\":\"2009-02-13T23:31:30Z\"}}");
 	expect_step(&b, CLOUD_STEP_DONE, 200, A_FILE);
 	assert_string_equal(b.op.entry.version, REV);
+	b.op.put.no_replace = true;
 	expect_failure(&b, -EEXIST, 409, CONFLICT("path", "file"));
+	b.op.put.no_replace = false;
 	expect_failure(
 	    &b, -EINVAL, 409, "{\"error\":{\".tag\":\"concurrent_session_missing_data\"}}");
 	expect_failure(
 	    &b, -EINVAL, 409, "{\"error\":{\".tag\":\"concurrent_session_not_closed\"}}");
 	expect_failure(&b, -EINVAL, 409, LOOKUP("incorrect_offset"));
+	/* What is there is replaced by its revision. */
+	upload_op(&b, CLOUD_UPLOAD_COMMIT);
+	expect_step(&b, CLOUD_STEP_NEXT, 409, CONFLICT("path", "file"));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/f\"}");
+	expect_clash(&b, FILE_OF("1", "F", REV, HASH), "'f'", "'F'");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, A_FILE);
+	expect_content(&b, "files/upload_session/finish",
+	    CURSOR("4194307") ",\"commit\":{\"path\":\"/f\",\"mode\":{\".tag\":\"update\","
+			      "\"update\":\"" REV "\"},\"autorename\":false,"
+			      "\"strict_conflict\":true}}");
+	expect_step(&b, CLOUD_STEP_DONE, 200, FILE_OF("1", "f", OTHER, HASH));
 	bench_close(&b);
 }
 
@@ -443,6 +504,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_copy),
 	    cmocka_unit_test(test_copy_onto),
+	    cmocka_unit_test(test_copy_case),
 	    cmocka_unit_test(test_copy_between),
 	    cmocka_unit_test(test_move),
 	    cmocka_unit_test(test_move_folder),
