@@ -4,6 +4,7 @@
 # of the source again is counted.  A line of a table ("# pair") in this test's log tells of each.
 #
 # S3 and Azure are real servers where SKYFERRY_TEST_S3 and SKYFERRY_TEST_AZURE name them, else fakes as the other clouds are.
+# The full test from Azure needs the real one: the fake reads what it copies through the meter, as if we had read it.
 # The daemon sees each through a meter (tests/fakes/meter.mjs), which tells what passed, and stops it where it is told to.
 bats_require_minimum_version 1.5.0
 load helpers
