@@ -51,8 +51,8 @@ int task_wait(struct task *, uint64_t deadline);
 void task_wake(struct task *);
 /* Not at once: the signal may be one that is not meant to end anything, like that of a child's end,
    and no program expects EINTR of a file; and what was begun could be neither left halfway nor
-   denied.  In this time whoever answers at all has answered; whoever waits for one that does not can
-   be killed. */
+   denied.  In this time whoever answers at all has answered; whoever waits for one that does not
+   can be killed. */
 #define TASK_DEFER_MS 2000
 
 /* Calls the daemon, again and again while it is away, for at most mount.daemon_timeout.  body is
