@@ -60,15 +60,30 @@ s3_put_read_headers(const struct cloud_op *op, struct http_request *req)
 	object_put_range(req, op, "Range");
 }
 
+/* Of a marker, where the write cannot be told not to replace one: what somebody has put into it
+   would be lost. */
+static bool
+s3_mkdir_looks(const struct cloud_op *op, const struct s3_place *place)
+{
+	const struct s3_op *s3 = op->data;
+
+	return *place->key != '\0' && s3->step == S3_FIRST &&
+	    !(s3_account(op)->kind->has & S3_GUARDS_PUT);
+}
+
 /* An empty object, or (a bucket's) where it is to be: us-east-1 must not be named. */
 static void
-s3_put_mkdir_body(const struct cloud_op *op, const struct s3_place *place, struct http_request *req)
+s3_put_mkdir(const struct cloud_op *op, const struct s3_place *place, struct http_request *req)
 {
 	const struct s3_account *account = op->account->data;
 
+	req->method = s3_mkdir_looks(op, place) ? "HEAD" : "PUT";
+	if (s3_mkdir_looks(op, place))
+		return;
 	req->body = HTTP_BODY_BYTES;
 	if (*place->key != '\0') {
 		http_request_header(req, "Content-Type", "application/x-directory");
+		s3_put_unless_there(req, account);
 		s3_put_encryption(req, account);
 	} else if (strcmp(account->region, "us-east-1") != 0)
 		buf_printf(&req->bytes,
@@ -215,8 +230,7 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	case CLOUD_MKDIR:
 		if (top || (bucket && ((struct s3_account *)op->account->data)->bucket != NULL))
 			return CLOUD_STEP_DONE;
-		req->method = "PUT";
-		s3_put_mkdir_body(op, &place, req);
+		s3_put_mkdir(op, &place, req);
 		suffix = bucket ? "" : "/";
 		break;
 	default: return object_refuse(err, -EOPNOTSUPP, op->path, "S3 cannot do this");
@@ -366,6 +380,27 @@ s3_rmdir_response(struct cloud_op *op, const struct http_response *res, struct e
 	return CLOUD_STEP_NEXT;
 }
 
+/* A marker that is there, with whatever content, and a bucket that is ours are as good as made. */
+static enum cloud_step
+s3_forgive_mkdir(
+    struct cloud_op *op, const struct s3_place *place, const struct http_response *res, int code)
+{
+	struct s3_op *s3 = op->data;
+	struct s3_error error;
+
+	if (*place->key == '\0') {
+		s3_xml_error(&error, res->body.data, res->body.len);
+		return strcmp(error.code, "BucketAlreadyOwnedByYou") == 0 ? CLOUD_STEP_DONE
+									  : CLOUD_STEP_FAIL;
+	}
+	if (!s3_mkdir_looks(op, place))
+		return code == -ESTALE ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL;
+	if (code != -ENOENT)
+		return CLOUD_STEP_FAIL;
+	s3->step = S3_SECOND;
+	return CLOUD_STEP_NEXT;
+}
+
 /* Answers that are errors by their status, but not by what the op wants; else CLOUD_STEP_FAIL. */
 static enum cloud_step
 s3_forgive(struct cloud_op *op, const struct http_response *res, const struct err *err)
@@ -384,13 +419,7 @@ s3_forgive(struct cloud_op *op, const struct http_response *res, const struct er
 		s3->denied = res->status == 403;
 		s3->step = S3_SECOND;
 		return CLOUD_STEP_NEXT;
-	case CLOUD_MKDIR: { /* our own bucket is there: as good as made */
-		struct s3_error error;
-
-		s3_xml_error(&error, res->body.data, res->body.len);
-		return strcmp(error.code, "BucketAlreadyOwnedByYou") == 0 ? CLOUD_STEP_DONE
-									  : CLOUD_STEP_FAIL;
-	}
+	case CLOUD_MKDIR: return s3_forgive_mkdir(op, &place, res, err->code);
 	default: return CLOUD_STEP_FAIL;
 	}
 }

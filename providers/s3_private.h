@@ -16,7 +16,7 @@
 enum s3_step {
 	S3_FIRST,
 	S3_SECOND, /* STAT: a directory, or why was it denied?  REMOVE, RMDIR: what was looked at is
-		      deleted */
+		      deleted.  MKDIR: nothing is there */
 };
 
 /* A write: the requests that its service needs, in this order. */

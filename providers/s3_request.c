@@ -35,12 +35,17 @@ s3_put_attributes(struct http_request *req, const struct cloud_op *op)
 }
 
 void
+s3_put_unless_there(struct http_request *req, const struct s3_account *s3)
+{
+	if (!(s3->kind->has & S3_REFUSES_GUARDS))
+		http_request_header(req, "If-None-Match", "*");
+}
+
+void
 s3_put_guard(struct http_request *req, const struct cloud_op *op)
 {
-	const struct s3_account *s3 = op->account->data;
-
-	if (op->put.no_replace && !(s3->kind->has & S3_REFUSES_GUARDS))
-		http_request_header(req, "If-None-Match", "*");
+	if (op->put.no_replace)
+		s3_put_unless_there(req, op->account->data);
 }
 
 void

@@ -6,7 +6,9 @@
 
 /* Content type, modification time, mode: of PUT, COPY and an upload's beginning. */
 void s3_put_attributes(struct http_request *, const struct cloud_op *);
-/* put.no_replace, where the service takes such a condition. */
+/* The write is to replace nothing, where the service takes such a condition. */
+void s3_put_unless_there(struct http_request *, const struct s3_account *);
+/* The same, if put.no_replace says so. */
 void s3_put_guard(struct http_request *, const struct cloud_op *);
 /* What the account wants of every new object: storage class and encryption. */
 void s3_put_new_object(struct http_request *, const struct s3_account *);

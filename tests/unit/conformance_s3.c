@@ -52,6 +52,27 @@ case_odd_keys(struct subject *s)
 	assert_int_equal(simple(s, CLOUD_RMDIR, "keys", NULL), 0);
 }
 
+/* Some tools write a directory's marker with content: it is a directory, and keeps that. */
+static void
+case_full_marker(struct subject *s)
+{
+	CLEANUP(entry_list_fini) struct entry_list entries = {.items = NULL};
+	CLEANUP(entry_fini) struct entry entry = entry_none();
+
+	make_directory(s, "full");
+	free(put_text(s, "full/marker/", "content"));
+	make_directory(s, "full/marker");
+	expect_text(s, "full/marker/", "content");
+	assert_int_equal(stat_entry(s, "full/marker", &entry), 0);
+	assert_int_equal(entry.kind, ENTRY_DIRECTORY);
+	assert_int_equal(list(s, "full/marker", &entries), 0);
+	assert_int_equal(entries.len, 0);
+	assert_int_equal(simple(s, CLOUD_RMDIR, "full/marker", NULL), -ENOTEMPTY);
+	expect_text(s, "full/marker/", "content");
+	assert_int_equal(simple(s, CLOUD_REMOVE, "full/marker/", NULL), 0);
+	assert_int_equal(simple(s, CLOUD_RMDIR, "full", NULL), 0);
+}
+
 /* From the bucket of one account into that of another, by the service. */
 static void
 case_copy_between_accounts(struct subject *s)
@@ -82,6 +103,7 @@ case_copy_between_accounts(struct subject *s)
 
 const struct conformance_case conformance_s3_cases[] = {
     {"keys that no path can name", case_odd_keys},
+    {"a marker with content", case_full_marker},
     {"a copy between accounts", case_copy_between_accounts},
     {NULL, NULL},
 };

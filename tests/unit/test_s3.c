@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVICE(name)                                                                              \
+	"{\"service\":\"" name                                                                     \
+	"\",\"endpoint\":\"http://127.0.0.1:7480\",\"bucket\":\"box\"," KEYS "}"
+
 static void
 test_open(void **state)
 {
@@ -954,6 +958,54 @@ test_remove(void **state)
 	bench_close(&b);
 }
 
+/* What is there stays, with whatever content: by the service, or it is looked at before. */
+static void
+test_mkdir(void **state)
+{
+	static const char marker[] = "http://127.0.0.1:7480/box/d/";
+	struct bench b;
+
+	bench_open(&b, SERVICE("ceph"));
+	bench_op(&b, CLOUD_MKDIR, "d");
+	bench_expect(&b, "PUT", marker);
+	assert_int_equal(b.request.http.body, HTTP_BODY_BYTES);
+	assert_string_equal(bench_header(&b, "If-None-Match"), "*");
+	assert_int_equal(bench_answer(&b, 200, "", ""), CLOUD_STEP_DONE);
+	assert_int_equal(
+	    bench_answer(&b, 412, "", ERROR_BODY("PreconditionFailed", "")), CLOUD_STEP_DONE);
+	assert_int_equal(bench_answer(&b, 409, "", ERROR_BODY("ConditionalRequestConflict", "")),
+	    CLOUD_STEP_RETRY);
+	assert_int_equal(
+	    bench_answer(&b, 404, "", ERROR_BODY("NoSuchBucket", "")), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	bench_close(&b);
+
+	bench_open(&b, OWN); /* what it makes of the condition is not known */
+	bench_op(&b, CLOUD_MKDIR, "d");
+	bench_expect(&b, "HEAD", marker);
+	assert_int_equal(
+	    bench_answer(&b, 200, "Content-Length: 3\nETag: \"v1\"\n", ""), CLOUD_STEP_DONE);
+	bench_op(&b, CLOUD_MKDIR, "d");
+	assert_int_equal(bench_answer(&b, 403, "", ""), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -EACCES);
+	bench_op(&b, CLOUD_MKDIR, "d");
+	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PUT", marker);
+	assert_string_equal(bench_header(&b, "If-None-Match"), "*");
+	assert_int_equal(
+	    bench_answer(&b, 412, "", ERROR_BODY("PreconditionFailed", "")), CLOUD_STEP_DONE);
+	bench_close(&b);
+
+	bench_open(&b, SERVICE("swift")); /* it would be an error */
+	bench_op(&b, CLOUD_MKDIR, "d");
+	bench_expect(&b, "HEAD", marker);
+	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_NEXT);
+	bench_expect(&b, "PUT", marker);
+	assert_null(bench_header(&b, "If-None-Match"));
+	assert_int_equal(bench_answer(&b, 200, "", ""), CLOUD_STEP_DONE);
+	bench_close(&b);
+}
+
 static void
 test_directories(void **state)
 {
@@ -962,11 +1014,6 @@ test_directories(void **state)
 	struct bench b;
 
 	bench_open(&b, OWN);
-	bench_op(&b, CLOUD_MKDIR, "d");
-	bench_expect(&b, "PUT", "http://127.0.0.1:7480/box/d/");
-	assert_int_equal(b.request.http.body, HTTP_BODY_BYTES);
-	assert_int_equal(bench_answer(&b, 200, "", ""), CLOUD_STEP_DONE);
-
 	bench_op(&b, CLOUD_RMDIR, "d");
 	bench_expect(&b, "GET", list);
 	assert_int_equal(
@@ -1120,6 +1167,7 @@ main(void)
 	    cmocka_unit_test(test_read_wrong_range),
 	    cmocka_unit_test(test_put),
 	    cmocka_unit_test(test_remove),
+	    cmocka_unit_test(test_mkdir),
 	    cmocka_unit_test(test_directories),
 	    cmocka_unit_test(test_buckets),
 	    cmocka_unit_test(test_errors),
