@@ -12,6 +12,7 @@
 
 const struct option_def copy_options[] = {
     {'r', "recursive", NULL, "directories with all that is in them (mv always does)"},
+    {0, "key", NULL, "the source is a key, as of a name that ls leaves out"},
     {'f', "force", NULL, "replace what is at the destination (the default)"},
     {'n', "no-overwrite", NULL, "what exists at the destination is kept, and named as failed"},
     {0, "priority", "N", "0 to 10, 10 first (default 5)"},
@@ -24,7 +25,7 @@ const struct option_def copy_options[] = {
 struct copy {
 	struct cli *cli;
 	struct batch *batch;
-	bool move, recursive, overwrite, detach;
+	bool move, recursive, overwrite, detach, key;
 	long priority; /* -1: the daemon's default */
 	int64_t bandwidth; /* 0: no limit */
 	struct remote to;
@@ -37,8 +38,8 @@ copy_transfer(struct copy *c, const struct remote *from, const char *to_path, bo
 {
 	CLEANUP(cleanup_free) char *label = remote_text(from->account, from->path);
 	json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "sourceAccountId", from->account,
-	    "sourcePath", from->path, "destinationAccountId", c->to.account, "destinationPath",
-	    to_path, "move", c->move, "overwrite", c->overwrite);
+	    c->key ? "sourceKey" : "sourcePath", from->path, "destinationAccountId", c->to.account,
+	    "destinationPath", to_path, "move", c->move, "overwrite", c->overwrite);
 
 	if (directory)
 		json_object_set_new(body, "recursive", json_true());
@@ -159,6 +160,30 @@ copy_source(struct copy *c, const char *arg)
 	return go_on;
 }
 
+static bool
+copy_key(struct copy *c, const char *arg)
+{
+	CLEANUP(remote_fini) struct remote from = {0};
+	struct err err = ERR_INIT;
+	json_t *entry = NULL;
+	int code = remote_parse_key(&from, arg, &err);
+
+	if (code == 0 && c->into)
+		code = err_set(&err, -EISDIR,
+		    "a key has no name to keep in a directory; name the file that it becomes");
+	if (code == 0)
+		code = remote_stat_key(c->cli, &entry, from.account, from.path, &err);
+	if (code == 0 && entry_is_directory(entry))
+		code = err_set(&err, -EISDIR, "is no key; keys begin with it");
+	json_decref(entry);
+	if (code == 0)
+		return copy_transfer(c, &from, c->to.path, false);
+	if (c->cli->interrupted)
+		return false;
+	batch_fail(c->batch, arg, &err);
+	return true;
+}
+
 /* Do the sources go into the destination, or become it? */
 static int
 copy_decide_into(struct copy *c, size_t sources, struct err *err)
@@ -193,7 +218,8 @@ copy_run(struct cli *cli, struct args *args, bool move)
 	    .move = move,
 	    .recursive = args_has(args, "recursive"),
 	    .overwrite = !args_has(args, "no-overwrite"),
-	    .detach = args_has(args, "detach")};
+	    .detach = args_has(args, "detach"),
+	    .key = args_has(args, "key")};
 	struct batch_options options = {.verb = move ? "moved" : "copied",
 	    .detach = c.detach,
 	    .quiet = args_has(args, "quiet")};
@@ -202,6 +228,8 @@ copy_run(struct cli *cli, struct args *args, bool move)
 
 	if (!c.overwrite && args_has(args, "force"))
 		return cli_usage(cli, "--force and --no-overwrite contradict each other");
+	if (c.key && c.recursive)
+		return cli_usage(cli, "--key and --recursive contradict each other");
 	if (args_number(args, "priority", -1, 0, CHANGE_PRIORITY_MAX, &c.priority, &err) < 0 ||
 	    (args_has(args, "bandwidth") &&
 		rate_parse(&c.bandwidth, "--bandwidth", args_value(args, "bandwidth"), &err) < 0))
@@ -209,7 +237,8 @@ copy_run(struct cli *cli, struct args *args, bool move)
 	/* all of them before any is acted upon; the last one stays in `to` */
 	for (size_t i = 0; i <= sources; i++) {
 		remote_fini(&c.to);
-		if (remote_parse(&c.to, args_operand(args, i), &err) < 0)
+		if ((c.key && i < sources ? remote_parse_key : remote_parse)(
+			&c.to, args_operand(args, i), &err) < 0)
 			return cli_usage(cli, "%s", err_text(&err));
 	}
 	if (copy_decide_into(&c, sources, &err) < 0 ||
@@ -219,7 +248,7 @@ copy_run(struct cli *cli, struct args *args, bool move)
 	}
 	c.taken = json_object();
 	for (size_t i = 0; i < sources; i++) {
-		if (!copy_source(&c, args_operand(args, i)))
+		if (!(c.key ? copy_key : copy_source)(&c, args_operand(args, i)))
 			break;
 	}
 	status = batch_finish(c.batch);

@@ -7,6 +7,7 @@
 
 const struct option_def ls_options[] = {
     {'l', "long", NULL, "size and time too"},
+    {0, "hidden", NULL, "the keys that no path can express, of stores that have keys"},
     {0, "json", NULL, "print JSON"},
     {0},
 };
@@ -27,7 +28,8 @@ print_entry(const json_t *entry, bool details)
 		printf("- %15" PRIu64 "  %-19s  ", json_num(entry, "size"),
 		    format_time(time, json_str(entry, "mtime")));
 	cli_puts(json_str(entry, "name"));
-	puts(directory ? "/" : "");
+	cli_puts(json_str(entry, "key")); /* it has its slash */
+	puts(directory && json_object_get(entry, "key") == NULL ? "/" : "");
 }
 
 static int
@@ -75,16 +77,25 @@ ls_read(struct cli *cli, json_t **out, const struct remote *what, struct err *er
 	return code;
 }
 
+static int
+ls_read_keys(struct cli *cli, json_t **out, const struct remote *what, struct err *err)
+{
+	return remote_keys(cli, out, what->account, what->path, err);
+}
+
 int
 cmd_ls(struct cli *cli, struct args *args)
 {
 	bool details = args_has(args, "long"), as_json = args_has(args, "json");
+	bool hidden = args_has(args, "hidden");
 	json_t *all = json_array(), *answer, *entry;
 	int status = EXIT_OK;
 	size_t j;
 
 	if (args_count(args) == 0) {
 		json_decref(all);
+		if (hidden)
+			return cli_usage(cli, "--hidden needs an account to look in");
 		return ls_accounts(cli, details, as_json);
 	}
 	for (size_t i = 0; i < args_count(args); i++) {
@@ -93,14 +104,15 @@ cmd_ls(struct cli *cli, struct args *args)
 		struct err err = ERR_INIT;
 
 		answer = NULL;
-		if (remote_parse(&what, arg, &err) < 0 || ls_read(cli, &answer, &what, &err) < 0) {
+		if ((hidden ? remote_parse_key : remote_parse)(&what, arg, &err) < 0 ||
+		    (hidden ? ls_read_keys : ls_read)(cli, &answer, &what, &err) < 0) {
 			cli_warn("%s: %s", arg, err_text(&err));
 			status = EXIT_FAILED;
 			continue;
 		}
 		if (json_num(answer, "hidden") > 0)
-			cli_warn("%s: names left out, because no path can express them: %" PRIu64,
-			    arg, json_num(answer, "hidden"));
+			cli_warn("%s: names left out, because no %s can express them: %" PRIu64,
+			    arg, hidden ? "text" : "path", json_num(answer, "hidden"));
 		if (as_json) {
 			json_array_append_new(all, answer);
 			continue;
@@ -111,7 +123,7 @@ cmd_ls(struct cli *cli, struct args *args)
 			cli_puts(arg);
 			puts(":");
 		}
-		json_array_foreach (json_object_get(answer, "entries"), j, entry)
+		json_array_foreach (json_object_get(answer, hidden ? "keys" : "entries"), j, entry)
 			print_entry(entry, details);
 		json_decref(answer);
 	}

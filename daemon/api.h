@@ -26,6 +26,7 @@ void api_oauth_callback(struct call *);
 
 void api_accounts_test(struct call *);
 void api_files_list(struct call *);
+void api_files_keys(struct call *);
 void api_files_get(struct call *);
 void api_files_remove(struct call *);
 void api_accounts_usage(struct call *);

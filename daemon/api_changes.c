@@ -12,6 +12,7 @@ static const struct {
 	unsigned kinds;
 } applies[] = {
     {"newPath", BIT(CHANGE_RENAME)},
+    {"key", BIT(CHANGE_REMOVE)},
     {"tree", BIT(CHANGE_RENAME)},
     {"overwrite", BIT(CHANGE_RENAME)},
     {"version", BIT(CHANGE_RENAME) | BIT(CHANGE_REMOVE) | BIT(CHANGE_SETATTR)},
@@ -23,7 +24,8 @@ static const struct check_field change_fields[] = {
     {"id", CHECK_ID},
     {"kind", CHECK_STRING, true, 1, 16},
     {"accountId", CHECK_STRING, true, 1, 64},
-    {"path", CHECK_STRING, true, 0, PATH_BYTES_MAX + 2},
+    {"path", CHECK_STRING, true, 0, PATH_BYTES_MAX + 2, "key"},
+    {"key", CHECK_STRING, false, 1, PATH_BYTES_MAX},
     {"newPath", CHECK_STRING, false, 0, PATH_BYTES_MAX + 2},
     {"version", CHECK_STRING, false, 1, 1024},
     {"tree", CHECK_BOOL},
@@ -89,7 +91,8 @@ change_read(struct change *change, struct call *c, struct err *err)
 	kind = change_kind_parse(get_str(body, "kind"));
 	if ((code = change_check_kind(kind, body, err)) != 0 ||
 	    (code = submit_account(c, &change->account_id, get_str(body, "accountId"), err)) != 0 ||
-	    (code = submit_path(&change->path, get_str(body, "path"), "path", err)) != 0)
+	    (code = submit_path_or_key(c, &change->path, &change->by_key, change->account_id, body,
+		 "path", "key", err)) != 0)
 		return code;
 	change->kind = (enum change_kind)kind;
 	change->state = CHANGE_QUEUED;

@@ -76,13 +76,12 @@ files_on_deadline(evutil_socket_t fd, short what, void *arg)
 		    f->op->account->name, f->max_s);
 }
 
-/* An op on the account of the path, bounded in time. */
-static void
-files_start(struct call *c, enum cloud_op_kind kind, const char *path, unsigned max_s,
+/* An op on the account of the path; NULL: the call has failed. */
+static struct files_op *
+files_prepare(struct call *c, enum cloud_op_kind kind, const char *path, unsigned max_s,
     files_done_fn done, files_done_fn late)
 {
 	CLEANUP(cleanup_free) char *id = NULL;
-	struct timeval tv = {.tv_sec = (time_t)max_s};
 	struct account *account;
 	struct err err = ERR_INIT;
 	struct files_op *f;
@@ -90,7 +89,7 @@ files_start(struct call *c, enum cloud_op_kind kind, const char *path, unsigned 
 	if (submit_account(c, &id, c->params[0], &err) != 0 ||
 	    accounts_open(c->daemon->accounts, id, &account, &err) != 0) {
 		call_fail(c, err.code, &err);
-		return;
+		return NULL;
 	}
 	f = xcalloc(1, sizeof *f);
 	f->op = cloud_op_new(account, kind, path);
@@ -98,23 +97,42 @@ files_start(struct call *c, enum cloud_op_kind kind, const char *path, unsigned 
 	f->done = done;
 	f->late = late;
 	f->max_s = max_s;
-	f->started_ms = clock_mono_ms();
 	f->deadline = evtimer_new(loop_base(c->daemon->loop), files_on_deadline, c);
 	if (f->deadline == NULL)
 		abort();
 	c->data = f;
-	c->stop = files_op_stop;
 	c->fini = files_op_free;
+	return f;
+}
+
+/* Bounded in time. */
+static void
+files_begin(struct call *c, struct files_op *f)
+{
+	struct timeval tv = {.tv_sec = (time_t)f->max_s};
+
+	f->started_ms = clock_mono_ms();
+	c->stop = files_op_stop;
 	event_add(f->deadline, &tv);
 	cloud_op_start(c->daemon->runner, f->op, files_on_done, c);
 }
 
+static void
+files_start(struct call *c, enum cloud_op_kind kind, const char *path, unsigned max_s,
+    files_done_fn done, files_done_fn late)
+{
+	struct files_op *f = files_prepare(c, kind, path, max_s, done, late);
+
+	if (f != NULL)
+		files_begin(c, f);
+}
+
 /* ?path=P, canonical; absent is the root.  Caller frees *out. */
 static int
-files_path(char **out, struct call *c, bool required, struct err *err)
+files_path(char **out, struct call *c, struct err *err)
 {
-	const struct check_field fields[] = {
-	    {"path", CHECK_STRING, required, 0, PATH_BYTES_MAX},
+	static const struct check_field fields[] = {
+	    {"path", CHECK_STRING, false, 0, PATH_BYTES_MAX},
 	    {NULL},
 	};
 	const char *path = get_str(c->query, "path");
@@ -159,10 +177,56 @@ api_files_list(struct call *c)
 	CLEANUP(cleanup_free) char *path = NULL;
 	struct err err = ERR_INIT;
 
-	if (files_path(&path, c, false, &err) != 0)
+	if (files_path(&path, c, &err) != 0)
 		call_fail(c, err.code, &err);
 	else
 		files_start(c, CLOUD_LIST, path, OP_MAX_S, files_on_listed, NULL);
+}
+
+/* -- the keys that no path can express */
+
+static void
+files_on_keys(struct call *c, struct cloud_op *op)
+{
+	json_t *body = json_object(), *list = json_array();
+	size_t i;
+
+	for (i = 0; i < op->list.len; i++)
+		json_array_append_new(list, view_key(&op->list.items[i]));
+	field_set_str(body, "prefix", op->path);
+	json_object_set_new(body, "keys", list);
+	json_object_set_new(body, "hidden", json_integer((json_int_t)op->list.hidden));
+	call_reply(c, 200, body);
+}
+
+void
+api_files_keys(struct call *c)
+{
+	static const struct check_field fields[] = {
+	    {"prefix", CHECK_STRING, false, 0, PATH_BYTES_MAX},
+	    {NULL},
+	};
+	CLEANUP(cleanup_free) char *prefix = NULL;
+	const char *given = get_str(c->query, "prefix");
+	struct err err = ERR_INIT;
+	struct files_op *f;
+	size_t len;
+
+	if (check_query(c->query, fields, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	given = given != NULL ? given : "";
+	len = strlen(given);
+	prefix = xasprintf("%s%s", given, len == 0 || given[len - 1] == '/' ? "" : "/");
+	f = files_prepare(c, CLOUD_LIST, prefix, OP_MAX_S, files_on_keys, NULL);
+	if (f == NULL)
+		return;
+	f->op->hidden = true;
+	if (submit_check_keys(f->op->account, &err) != 0)
+		call_fail(c, err.code, &err);
+	else
+		files_begin(c, f);
 }
 
 /* -- one */
@@ -173,26 +237,44 @@ files_on_found(struct call *c, struct cloud_op *op)
 	call_reply(c, 200, view_entry(&op->entry));
 }
 
+static void
+files_on_key_found(struct call *c, struct cloud_op *op)
+{
+	call_reply(c, 200, view_key(&op->entry));
+}
+
+static const struct check_field one_fields[] = {
+    {"path", CHECK_STRING, true, 0, PATH_BYTES_MAX, "key"},
+    {"key", CHECK_STRING, false, 1, PATH_BYTES_MAX},
+    {NULL},
+};
+
 void
 api_files_get(struct call *c)
 {
-	CLEANUP(cleanup_free) char *path = NULL;
+	CLEANUP(cleanup_free) char *id = NULL, *path = NULL;
+	const char *given = get_str(c->query, "path");
 	struct err err = ERR_INIT;
+	bool by_key = false;
 
-	if (files_path(&path, c, true, &err) != 0)
+	if (check_query(c->query, one_fields, &err) != 0 ||
+	    submit_account(c, &id, c->params[0], &err) != 0 ||
+	    (given != NULL && !get_has(c->query, "key") ? path_canonical(&path, given, &err)
+							: submit_path_or_key(c, &path, &by_key, id,
+							      c->query, "path", "key", &err)) != 0)
 		call_fail(c, err.code, &err);
 	else
-		files_start(c, CLOUD_STAT, path, OP_MAX_S, files_on_found, NULL);
+		files_start(c, CLOUD_STAT, path, OP_MAX_S,
+		    by_key ? files_on_key_found : files_on_found, NULL);
 }
 
 void
 api_files_remove(struct call *c)
 {
-	CLEANUP(cleanup_free) char *path = NULL;
 	struct err err = ERR_INIT;
 	struct change *change;
 
-	if (files_path(&path, c, true, &err) != 0) {
+	if (check_query(c->query, one_fields, &err) != 0) {
 		call_fail(c, err.code, &err);
 		return;
 	}
@@ -200,7 +282,8 @@ api_files_remove(struct call *c)
 	change->kind = CHANGE_REMOVE;
 	change->state = CHANGE_QUEUED;
 	if (submit_account(c, &change->account_id, c->params[0], &err) != 0 ||
-	    submit_path(&change->path, path, "path", &err) != 0)
+	    submit_path_or_key(c, &change->path, &change->by_key, change->account_id, c->query,
+		"path", "key", &err) != 0)
 		call_fail(c, err.code, &err);
 	else
 		store_change_add(c->daemon->store, change, submit_done_accepted, c);

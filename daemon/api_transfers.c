@@ -112,7 +112,8 @@ look_start(struct call *c, struct change *change)
 static const struct check_field transfer_fields[] = {
     {"id", CHECK_ID},
     {"sourceAccountId", CHECK_STRING, true, 1, 64},
-    {"sourcePath", CHECK_STRING, true, 0, PATH_BYTES_MAX + 2},
+    {"sourcePath", CHECK_STRING, true, 0, PATH_BYTES_MAX + 2, "sourceKey"},
+    {"sourceKey", CHECK_STRING, false, 1, PATH_BYTES_MAX},
     {"destinationAccountId", CHECK_STRING, true, 1, 64},
     {"destinationPath", CHECK_STRING, true, 0, PATH_BYTES_MAX + 2},
     {"move", CHECK_BOOL},
@@ -129,13 +130,18 @@ static const struct check_field transfer_fields[] = {
 
 /* A tree may be all of an account, unless it is moved. */
 static int
-transfer_source(char **out, const struct change *change, const json_t *body, struct err *err)
+transfer_source(struct change *change, struct call *c, struct err *err)
 {
-	const char *path = get_str(body, "sourcePath");
+	struct segment *source = &change->segments[0];
+	const char *path = get_str(c->body, "sourcePath");
 
-	if (change->kind == CHANGE_TREE && !change->move)
-		return path_canonical(out, path, err);
-	return submit_path(out, path, "sourcePath", err);
+	if (change->kind == CHANGE_TREE && get_has(c->body, "sourceKey"))
+		return err_set(
+		    err, -EINVAL, "'sourceKey' means nothing for a directory ('recursive')");
+	if (change->kind == CHANGE_TREE && !change->move && path != NULL)
+		return path_canonical(&source->path, path, err);
+	return submit_path_or_key(c, &source->path, &change->by_key, source->account_id, c->body,
+	    "sourcePath", "sourceKey", err);
 }
 
 static int
@@ -150,7 +156,7 @@ transfer_read(struct change *change, struct call *c, struct err *err)
 	change->move = get_bool(body, "move", false);
 	if ((code = submit_account(
 		 c, &source->account_id, get_str(body, "sourceAccountId"), err)) != 0 ||
-	    (code = transfer_source(&source->path, change, body, err)) != 0 ||
+	    (code = transfer_source(change, c, err)) != 0 ||
 	    (code = submit_account(
 		 c, &change->account_id, get_str(body, "destinationAccountId"), err)) != 0 ||
 	    (code = submit_path(

@@ -150,7 +150,8 @@ check_all(
 			return code;
 	}
 	for (f = fields; f->name != NULL; f++) {
-		if (f->required && !get_has(object, f->name))
+		if (f->required && !get_has(object, f->name) &&
+		    (f->instead == NULL || !get_has(object, f->instead)))
 			return err_set(err, -EINVAL, "'%s' is required", f->name);
 	}
 	return 0;

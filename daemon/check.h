@@ -21,6 +21,7 @@ struct check_field {
 	enum check_type type;
 	bool required;
 	int64_t min, max;
+	const char *instead; /* another, with which it is not required; or NULL */
 };
 
 /* Unknown, missing, mistyped and out-of-range members are -EINVAL with a message that names them.

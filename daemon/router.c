@@ -33,6 +33,7 @@ static const struct route routes[] = {
     {DELETE, "/api/accounts/:id", api_accounts_remove, ROUTE_CHANGES},
     {POST, "/api/accounts/:id/test", api_accounts_test, ROUTE_CHANGES},
     {GET, "/api/accounts/:id/files", api_files_list, 0},
+    {GET, "/api/accounts/:id/keys", api_files_keys, 0},
     {GET, "/api/accounts/:id/file", api_files_get, 0},
     {DELETE, "/api/accounts/:id/file", api_files_remove, ROUTE_CHANGES},
     {POST, "/api/accounts/:id/oauth/start", api_oauth_start, ROUTE_CHANGES},

@@ -27,8 +27,9 @@ key_set(struct path_key *key, const struct id *account, const unsigned char dir[
 	memcpy(key->b + ID_BYTES + DIR_HASH_BYTES, sum, PATH_HASH_BYTES);
 }
 
-/* Of the path and of each ancestor up to the root: path_depth() + 1 keys. */
-static void
+/* Of the path and of each ancestor up to the root, at most path_depth() + 1; returns how many
+   ancestors.  What a '/' in front (of a key) has before it is the root. */
+static size_t
 keys_of_path(struct path_key *keys, const struct id *account, const char *path, size_t len)
 {
 	unsigned char sum[32], dir[32];
@@ -39,7 +40,7 @@ keys_of_path(struct path_key *keys, const struct id *account, const char *path, 
 		sha256(dir, path, parent_len(path, len));
 		key_set(&keys[i], account, dir, sum);
 		if (len == 0)
-			return;
+			return i;
 		memcpy(sum, dir, sizeof sum);
 		len = parent_len(path, len);
 	}
@@ -81,9 +82,8 @@ note_add(struct note *notes, size_t *len, struct path_key **keys, const char *ac
 	n->flags = flags;
 	n->seq = seq;
 	n->keys = *keys;
-	n->above = path_depth(path);
+	n->above = keys_of_path(n->keys, &account, path, strlen(path));
 	*keys += n->above + 1;
-	keys_of_path(n->keys, &account, path, strlen(path));
 }
 
 /* A path that is both read and written by one change is noted once, as written. */

@@ -241,7 +241,7 @@ text_check(const char *text, const char *what, struct err *err)
 }
 
 static int
-segment_check(const struct segment *s, struct err *err)
+segment_check(const struct change *c, const struct segment *s, struct err *err)
 {
 	struct id id;
 	int code;
@@ -260,7 +260,7 @@ segment_check(const struct segment *s, struct err *err)
 			return err_set(err, -EINVAL, "a source without an account");
 		if (s->path != NULL && (code = text_check(s->path, "the source", err)) != 0)
 			return code;
-		if (s->path == NULL || !path_is_canonical(s->path))
+		if (s->path == NULL || !change_source_is_valid(c, s->path))
 			return err_set(err, -EINVAL, "a source's path is not canonical");
 		return 0;
 	}
@@ -281,7 +281,7 @@ change_check(const struct change *c, struct err *err)
 		return err_set(err, -EINVAL, "ids of changes, users and accounts are UUIDs");
 	if (c->path != NULL && (code = text_check(c->path, "the path", err)) != 0)
 		return code;
-	if (c->path == NULL || !path_is_canonical(c->path))
+	if (c->path == NULL || !change_path_is_valid(c, c->path))
 		return err_set(err, -EINVAL, "the path of a change is not canonical");
 	if (c->kind == CHANGE_TRANSFER && c->segments_len > SEGMENTS_MAX)
 		return err_set(err, -E2BIG, "'%s' has more than %d sources", c->path, SEGMENTS_MAX);
@@ -292,7 +292,7 @@ change_check(const struct change *c, struct err *err)
 	    strcmp(source->account_id, c->account_id) != 0)
 		return err_set(err, -EXDEV, "cannot rename '%s' to another account", source->path);
 	for (i = 0; i < c->segments_len; i++) {
-		if ((code = segment_check(&c->segments[i], err)) != 0)
+		if ((code = segment_check(c, &c->segments[i], err)) != 0)
 			return code;
 	}
 	if (c->kind == CHANGE_TREE && source != NULL && source->account_id != NULL &&

@@ -1,4 +1,5 @@
 #include "daemon/submit.h"
+#include "daemon/accounts.h"
 #include "daemon/check.h"
 #include "daemon/events.h"
 #include "daemon/queue.h"
@@ -36,6 +37,38 @@ submit_path(char **out, const char *path, const char *field, struct err *err)
 	}
 	free(*out);
 	*out = canonical;
+	return 0;
+}
+
+int
+submit_check_keys(const struct account *account, struct err *err)
+{
+	if (account->driver->features & CLOUD_HAS_KEYS)
+		return 0;
+	return err_set(err, -EOPNOTSUPP,
+	    "the account '%s' has paths, but no keys as a store of objects has them",
+	    account->name);
+}
+
+int
+submit_path_or_key(struct call *c, char **out, bool *by_key, const char *account_id,
+    const json_t *object, const char *path_field, const char *key_field, struct err *err)
+{
+	const char *path = get_str(object, path_field), *key = get_str(object, key_field);
+	struct account *account;
+	int code;
+
+	if (path != NULL && key != NULL)
+		return err_set(err, -EINVAL, "give '%s' or '%s', not both", path_field, key_field);
+	if (path != NULL)
+		return submit_path(out, path, path_field, err);
+	if ((code = accounts_open(c->daemon->accounts, account_id, &account, err)) != 0 ||
+	    (code = submit_check_keys(account, err)) != 0)
+		return code;
+	if (!path_is_key(key))
+		return err_set(err, -EINVAL, "'%s' cannot be a key", key_field);
+	*by_key = true;
+	xstrset(out, key);
 	return 0;
 }
 

@@ -39,6 +39,8 @@ view_options(json_t *out, const struct change *c)
 	}
 	if (c->kind == CHANGE_RENAME)
 		field_set_bool(out, "tree", c->tree);
+	if (c->by_key)
+		field_set_bool(out, "byKey", true);
 	if (c->kind == CHANGE_TRANSFER || c->kind == CHANGE_RENAME || c->kind == CHANGE_TREE)
 		field_set_bool(out, "overwrite", c->overwrite);
 	field_set_int(out, "priority", c->priority);
@@ -229,6 +231,17 @@ view_entry(const struct entry *e)
 	if (e->digests.have != 0)
 		field_set(out, "hashes", digests_to_json(&e->digests));
 	field_set(out, "metadata", json_deep_copy(e->metadata));
+	return out;
+}
+
+json_t *
+view_key(const struct entry *e)
+{
+	json_t *out = view_entry(e);
+
+	json_object_del(out, "name");
+	json_object_del(out, "path");
+	field_set_str(out, "key", e->path);
 	return out;
 }
 

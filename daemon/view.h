@@ -12,5 +12,6 @@ json_t *view_change(struct daemon *, const struct change *, enum view_segments);
 json_t *view_progress(const struct change *, const struct queue_progress *);
 json_t *view_account(struct daemon *, const struct account_record *);
 json_t *view_entry(const struct entry *);
+json_t *view_key(const struct entry *); /* its path is a key */
 json_t *view_user(const struct user *);
 json_t *view_time(uint64_t ms); /* NULL for 0 */

@@ -74,6 +74,7 @@ change_from_api(struct change **out, const json_t *json, bool *complete, struct 
 	change->state = (enum change_state)state;
 	change->move = json_is_true(json_object_get(json, "move"));
 	change->tree = json_is_true(json_object_get(json, "tree"));
+	change->by_key = json_is_true(json_object_get(json, "byKey"));
 	change->result_version = api_str(json, "version");
 	change->bytes_total = api_u64(json, "bytesTotal", UINT64_MAX);
 	change->bytes_done = api_u64(json, "bytesDone", 0);

@@ -193,6 +193,8 @@ view_enter(struct overlay *overlay, struct overlay_view *owner, const char *acco
 
 	if (path[0] == '\0') /* an account's top has no name */
 		return;
+	if (!path_is_canonical(path)) /* nor has a key that no path can express */
+		return;
 	owner->effects_len++;
 	effect->view = &owner->view;
 	effect->role = role;

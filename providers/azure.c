@@ -178,7 +178,9 @@ azure_check_place(const struct cloud_op *op, struct azure_place *place, struct e
 			  "at the end")
 		    : object_refuse(err, -ENOENT, op->path, "no blob can have such a name");
 	switch (op->kind) {
-	case CLOUD_LIST:
+	case CLOUD_LIST: /* paths can express all containers */
+		return place->container[0] == '\0' && op->hidden ? CLOUD_STEP_DONE
+								 : CLOUD_STEP_SEND;
 	case CLOUD_STAT: return CLOUD_STEP_SEND;
 	case CLOUD_MOVE:
 	case CLOUD_SETATTR:
@@ -237,7 +239,7 @@ azure_request(struct cloud_op *op, struct cloud_request *request, struct err *er
 	step = azure_check_place(op, &ask.place, err);
 	if (step != CLOUD_STEP_SEND)
 		return step;
-	prefix = xasprintf("%s%s", ask.place.key, *ask.place.key == '\0' ? "" : "/");
+	prefix = listing_prefix(op, ask.place.key);
 	step = azure_put_request(op, &ask, prefix, err);
 	if (step == CLOUD_STEP_SEND &&
 	    azure_finish(ask.req, op->account->data, &ask.place, &ask.query, op->now_ms, err) != 0)
@@ -274,16 +276,17 @@ take_page(struct azure_page *page, struct entry_list *into, struct cloud_op *op,
     const struct http_response *res, struct err *err)
 {
 	struct azure_op *azure = op->data;
+	struct listing_dir dir = {.path = op->path, .hidden = op->hidden};
 	CLEANUP(cleanup_free) char *prefix = NULL;
 	struct err why = ERR_INIT;
 	struct azure_place place;
 	int code;
 
 	azure_locate(&place, op->account->data, op->path);
-	prefix = xasprintf("%s%s", place.key, *place.key == '\0' ? "" : "/");
+	dir.prefix = prefix = listing_prefix(op, place.key);
 	code = place.container[0] == '\0'
 	    ? azure_xml_containers(page, into, res->body.data, res->body.len, &why)
-	    : azure_xml_list(page, into, op->path, prefix, res->body.data, res->body.len, &why);
+	    : azure_xml_list(page, into, &dir, res->body.data, res->body.len, &why);
 	if (code != 0)
 		return object_garbled(op, &why, err);
 	if (page->next[0] != '\0' && strcmp(page->next, azure->next) == 0) {
@@ -518,7 +521,7 @@ const struct cloud_driver azure_driver = {
     .title = "Azure Blob Storage",
     .transport = CLOUD_HTTP,
     .features = CLOUD_CAN_COPY | CLOUD_KEEPS_METADATA | CLOUD_CAN_LINK | CLOUD_CAN_PULL |
-	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+	CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT | CLOUD_HAS_KEYS,
     .limits = {.put_max = AZURE_PUT_MAX,
 	.part_min = AZURE_PART_MIN,
 	.part_max = AZURE_BLOCK_MAX,

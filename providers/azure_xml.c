@@ -175,7 +175,7 @@ walk_document(const char *name, xml_fn fn, void *arg, const void *data, size_t l
 }
 
 int
-azure_xml_list(struct azure_page *out, struct entry_list *into, const char *dir, const char *prefix,
+azure_xml_list(struct azure_page *out, struct entry_list *into, const struct listing_dir *dir,
     const void *data, size_t len, struct err *err)
 {
 	struct entry_list keys = {.items = NULL};
@@ -188,7 +188,7 @@ azure_xml_list(struct azure_page *out, struct entry_list *into, const char *dir,
 	code = walk_document("EnumerationResults", list_element, &walk, data, len, err);
 	entry_fini(&walk.entry);
 	for (size_t i = 0; code == 0 && i < keys.len; i++)
-		listing_take(into, &keys.items[i], &out->marker, dir, prefix, azure_is_name);
+		listing_take(into, &keys.items[i], &out->marker, dir, azure_is_name);
 	entry_list_fini(&keys);
 	return code;
 }

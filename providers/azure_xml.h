@@ -3,6 +3,7 @@
  * entries, parts and words.
  */
 #pragma once
+#include "providers/listing.h"
 #include "src/cloud.h"
 
 #define AZURE_MARKER_MAX 4608 /* NextMarker, opaque: today a name (3 KiB in UTF-8) in base64 */
@@ -14,13 +15,12 @@ struct azure_page {
 };
 
 /*
- * A page of List Blobs with delimiter '/' and metadata: appends what lies in `dir` (a path of the
- * account), whose names begin with `prefix`.  What no path can express is left out (listing.h),
- * and so is what azure_is_name() refuses.  A blob that says of itself that it is a directory is
- * one.  `into` may be NULL: only counted.
+ * A page of List Blobs with delimiter '/' and metadata: appends what lies in `dir`.  What no
+ * path can express is left out (listing.h), and so is what azure_is_name() refuses.  A blob that
+ * says of itself that it is a directory is one.  `into` may be NULL: only counted.
  */
-int azure_xml_list(struct azure_page *out, struct entry_list *into, const char *dir,
-    const char *prefix, const void *data, size_t len, struct err *);
+int azure_xml_list(struct azure_page *out, struct entry_list *into, const struct listing_dir *dir,
+    const void *data, size_t len, struct err *);
 int azure_xml_containers(
     struct azure_page *out, struct entry_list *into, const void *data, size_t len, struct err *);
 

@@ -277,6 +277,7 @@ static void
 take_entries(struct cloud_op *op, const json_t *answer)
 {
 	const json_t *entries = json_object_get(answer, "entries"), *one;
+	struct listing_dir dir = {.path = op->path, .prefix = ""};
 	bool marker = false;
 	size_t i;
 
@@ -285,7 +286,7 @@ take_entries(struct cloud_op *op, const json_t *answer)
 
 		entry_init(&entry);
 		if (dropbox_entry(&entry, one, dropbox_text(one, "name"), NULL) == 0)
-			listing_take(&op->list, &entry, &marker, op->path, "", dropbox_is_name);
+			listing_take(&op->list, &entry, &marker, &dir, dropbox_is_name);
 	}
 }
 

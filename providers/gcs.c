@@ -35,8 +35,7 @@ static void
 ask_list(struct gcs_ask *ask, const struct cloud_op *op, const char *most)
 {
 	const struct gcs_op *gcs = op->data;
-	const char *slash = *ask->place.key == '\0' ? "" : "/";
-	CLEANUP(cleanup_free) char *prefix = xasprintf("%s%s", ask->place.key, slash);
+	CLEANUP(cleanup_free) char *prefix = listing_prefix(op, ask->place.key);
 	CLEANUP(cleanup_free)
 	char *start = op->after == NULL ? NULL : xasprintf("%s%s", prefix, op->after);
 
@@ -197,7 +196,8 @@ check_place(const struct cloud_op *op, struct gcs_place *place, struct err *err)
 	if (step != CLOUD_STEP_SEND)
 		return step;
 	switch (op->kind) {
-	case CLOUD_LIST:
+	case CLOUD_LIST: /* paths can express all buckets */
+		return place->bucket[0] == '\0' && op->hidden ? CLOUD_STEP_DONE : CLOUD_STEP_SEND;
 	case CLOUD_STAT: return CLOUD_STEP_SEND;
 	case CLOUD_MOVE:
 	case CLOUD_USAGE: return object_refuse(err, -EOPNOTSUPP, op->path, "Google cannot do this");
@@ -328,16 +328,16 @@ take_page(struct gcs_page *page, struct entry_list *into, struct cloud_op *op,
     const struct http_response *res, struct err *err)
 {
 	struct gcs_op *gcs = op->data;
+	struct listing_dir dir = {.path = op->path, .hidden = op->hidden};
 	CLEANUP(cleanup_free) char *prefix = NULL;
 	struct err why = ERR_INIT;
 	struct gcs_place place;
 	int code;
 
 	gcs_locate(&place, op->account->data, op->path);
-	prefix = xasprintf("%s%s", place.key, *place.key == '\0' ? "" : "/");
-	code = place.bucket[0] == '\0'
-	    ? gcs_json_buckets(page, into, &res->body, &why)
-	    : gcs_json_list(page, into, op->path, prefix, &res->body, &why);
+	dir.prefix = prefix = listing_prefix(op, place.key);
+	code = place.bucket[0] == '\0' ? gcs_json_buckets(page, into, &res->body, &why)
+				       : gcs_json_list(page, into, &dir, &res->body, &why);
 	if (code != 0)
 		return object_garbled(op, &why, err);
 	if (page->next[0] != '\0' && strcmp(page->next, gcs->next) == 0) {
@@ -529,7 +529,7 @@ const struct cloud_driver gcs_driver = {
     .title = "Google Cloud Storage",
     .transport = CLOUD_HTTP,
     .features = CLOUD_KEEPS_METADATA | CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME |
-	CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR | CLOUD_CHECKS_PUT,
+	CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR | CLOUD_CHECKS_PUT | CLOUD_HAS_KEYS,
     .limits = {.put_max = GCS_PUT_MAX,
 	.part_min = S3_PART_MIN,
 	.part_max = S3_PART_MAX,

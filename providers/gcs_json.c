@@ -122,7 +122,7 @@ take_name(struct entry *entry, const json_t *name)
 struct listing {
 	struct gcs_page *page;
 	struct entry_list *into;
-	const char *dir, *prefix;
+	const struct listing_dir *dir;
 };
 
 static void
@@ -130,7 +130,7 @@ list_add(struct listing *l, struct entry *entry, const json_t *name)
 {
 	l->page->found++;
 	if (take_name(entry, name))
-		listing_take(l->into, entry, &l->page->marker, l->dir, l->prefix, NULL);
+		listing_take(l->into, entry, &l->page->marker, l->dir, NULL);
 	else if (l->into != NULL)
 		l->into->hidden++;
 }
@@ -165,11 +165,11 @@ list_take(struct listing *l, const json_t *page, struct err *err)
 }
 
 int
-gcs_json_list(struct gcs_page *out, struct entry_list *into, const char *dir, const char *prefix,
+gcs_json_list(struct gcs_page *out, struct entry_list *into, const struct listing_dir *dir,
     const struct buf *body, struct err *err)
 {
 	struct entry_list found = {.items = NULL};
-	struct listing l = {out, into == NULL ? NULL : &found, dir, prefix};
+	struct listing l = {out, into == NULL ? NULL : &found, dir};
 	json_t *page = parse(body, err);
 	int code = page == NULL ? -EPROTO : 0;
 

@@ -3,6 +3,7 @@
  * objects, buckets, rewrites, errors), made into entries and words.
  */
 #pragma once
+#include "providers/listing.h"
 #include "src/cloud.h"
 
 #define GCS_TOKEN_MAX 4096 /* with its NUL: of a page, or of a rewrite that goes on */
@@ -22,10 +23,10 @@ struct gcs_page {
 	bool marker; /* the directory's own marker is among them */
 	char next[GCS_TOKEN_MAX]; /* of the next page; "": this is the last */
 };
-/* A page of a list of what lies in `dir` (a path of the account), whose names begin with `prefix`:
-   appended; into may be NULL: only counted.  Nothing is appended on failure (-EPROTO). */
-int gcs_json_list(struct gcs_page *out, struct entry_list *into, const char *dir,
-    const char *prefix, const struct buf *body, struct err *);
+/* A page of a list of what lies in `dir`: appended; into may be NULL: only counted.  Nothing is
+ * appended on failure (-EPROTO). */
+int gcs_json_list(struct gcs_page *out, struct entry_list *into, const struct listing_dir *dir,
+    const struct buf *body, struct err *);
 int gcs_json_buckets(
     struct gcs_page *out, struct entry_list *into, const struct buf *body, struct err *);
 /* An object; entry: initialised, its path stays. */

@@ -3,15 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+char *
+listing_prefix(const struct cloud_op *op, const char *key)
+{
+	return xasprintf("%s%s", key, op->hidden || *key == '\0' ? "" : "/");
+}
+
 /* False: no path can express it. */
 static bool
-listing_place(struct entry *entry, bool *marker, const char *dir, const char *prefix)
+listing_place(struct entry *entry, bool *marker, const struct listing_dir *dir)
 {
-	size_t prefix_len = strlen(prefix), len;
+	size_t prefix_len = strlen(dir->prefix), len;
 	char *name = entry->path;
 	char *path;
 
-	if (strncmp(name, prefix, prefix_len) != 0)
+	if (strncmp(name, dir->prefix, prefix_len) != 0)
 		return false;
 	name += prefix_len;
 	len = strlen(name);
@@ -23,18 +29,57 @@ listing_place(struct entry *entry, bool *marker, const char *dir, const char *pr
 		name[--len] = '\0';
 	if (len == 0 || strchr(name, '/') != NULL || !path_is_canonical(name))
 		return false;
-	path = path_child(dir, name);
+	path = path_child(dir->path, name);
 	free(entry->path);
 	entry->path = path;
 	return path_is_canonical(path); /* it may have become too long */
 }
 
-void
-listing_take(struct entry_list *into, struct entry *entry, bool *marker, const char *dir,
-    const char *prefix, bool (*is_name)(const char *path))
+/* Is it what a path can express, or the marker of such a directory? */
+static bool
+listing_is_named(const struct entry *entry, bool (*is_name)(const char *path))
 {
-	bool marked = false, shown = listing_place(entry, &marked, dir, prefix);
+	size_t len = strlen(entry->path);
+	bool directory = entry->kind == ENTRY_DIRECTORY || entry->size == 0;
+	bool slash = directory && len > 1 && entry->path[len - 1] == '/';
+	CLEANUP(cleanup_free) char *path = xstrndup(entry->path, len - slash);
 
+	return path_is_canonical(path) && (is_name == NULL || is_name(path));
+}
+
+static void
+listing_take_hidden(struct entry_list *into, struct entry *entry, const struct listing_dir *dir,
+    bool (*is_name)(const char *path))
+{
+	size_t prefix_len = strlen(dir->prefix);
+	char *key;
+
+	if (strncmp(entry->path, dir->prefix, prefix_len) != 0)
+		return;
+	key = xasprintf("%s%s", dir->path, entry->path + prefix_len);
+	free(entry->path);
+	entry->path = key;
+	if (listing_is_named(entry, is_name))
+		return;
+	if (!path_is_key(key)) {
+		into->hidden++;
+		return;
+	}
+	*entry_list_add(into) = *entry;
+	entry_init(entry);
+}
+
+void
+listing_take(struct entry_list *into, struct entry *entry, bool *marker,
+    const struct listing_dir *dir, bool (*is_name)(const char *path))
+{
+	bool marked = false, shown;
+
+	if (dir->hidden) {
+		listing_take_hidden(into, entry, dir, is_name);
+		return;
+	}
+	shown = listing_place(entry, &marked, dir);
 	*marker = *marker || marked;
 	if (into == NULL || marked)
 		return;

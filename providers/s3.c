@@ -35,7 +35,7 @@ s3_put_list_query(struct buf *query, const struct cloud_op *op, const struct s3_
 	if (*place->key != '\0') {
 		buf_puts(query, "&prefix=");
 		buf_put_uri(query, place->key, NULL);
-		buf_puts(query, "%2F");
+		buf_puts(query, op->hidden ? "" : "%2F");
 	}
 	if (s3->token[0] != '\0') {
 		buf_puts(query, "&continuation-token=");
@@ -185,6 +185,8 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	bucket = !top && *place.key == '\0';
 	switch (op->kind) {
 	case CLOUD_LIST:
+		if (top && op->hidden)
+			return CLOUD_STEP_DONE; /* paths can express all buckets */
 		req->method = "GET";
 		of_bucket = true;
 		if (!top)
@@ -267,11 +269,12 @@ s3_take_page(struct s3_page *page, struct entry_list *into, struct cloud_op *op,
     const struct http_response *res, struct err *err)
 {
 	CLEANUP(cleanup_free) char *prefix = NULL;
+	struct listing_dir dir = {.path = op->path, .hidden = op->hidden};
 	struct s3_place place;
 
 	s3_locate(&place, op->account->data, op->path);
-	prefix = xasprintf("%s%s", place.key, *place.key == '\0' ? "" : "/");
-	return s3_xml_list(page, into, op->path, prefix, res->body.data, res->body.len, err);
+	dir.prefix = prefix = listing_prefix(op, place.key);
+	return s3_xml_list(page, into, &dir, res->body.data, res->body.len, err);
 }
 
 static enum cloud_step
@@ -513,7 +516,7 @@ const struct cloud_driver s3_driver = {
     .title = "Amazon S3 and compatible",
     .transport = CLOUD_HTTP,
     .features = CLOUD_CAN_COPY | CLOUD_KEEPS_METADATA | CLOUD_CAN_LINK | CLOUD_KEEPS_MTIME |
-	CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT,
+	CLOUD_KEEPS_MODE | CLOUD_CHECKS_PUT | CLOUD_HAS_KEYS,
     .limits = {.put_max = S3_PUT_MAX,
 	.part_min = S3_PART_MIN,
 	.part_max = S3_PART_MAX,

@@ -1,5 +1,4 @@
 #include "providers/s3_xml.h"
-#include "providers/listing.h"
 #include "providers/object.h"
 #include "providers/xml.h"
 #include "src/clock.h"
@@ -89,7 +88,7 @@ s3_xml_key(char *key)
 }
 
 int
-s3_xml_list(struct s3_page *out, struct entry_list *into, const char *dir, const char *prefix,
+s3_xml_list(struct s3_page *out, struct entry_list *into, const struct listing_dir *dir,
     const void *data, size_t len, struct err *err)
 {
 	struct entry_list keys = {.items = NULL};
@@ -112,7 +111,7 @@ s3_xml_list(struct s3_page *out, struct entry_list *into, const char *dir, const
 				into->hidden++; /* it has a NUL */
 			continue;
 		}
-		listing_take(into, entry, &out->marker, dir, prefix, NULL);
+		listing_take(into, entry, &out->marker, dir, NULL);
 	}
 	entry_list_fini(&keys);
 	return code;

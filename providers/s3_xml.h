@@ -2,6 +2,7 @@
  * s3_xml: S3's answers in XML (ListObjectsV2, ListBuckets, Error) made into entries and words.
  */
 #pragma once
+#include "providers/listing.h"
 #include "providers/xml.h"
 #include "src/cloud.h"
 
@@ -19,12 +20,11 @@ struct s3_page {
 };
 
 /*
- * A page of ListObjectsV2 with delimiter '/': appends what lies in `dir` (a path of the account),
- * whose keys begin with `prefix`.  Keys that no path can express (an empty component, "." and "..",
- * over 255 bytes, a NUL, not UTF-8) are left out without hiding the others.  `into` may be NULL:
- * only counted.
+ * A page of ListObjectsV2 with delimiter '/': appends what lies in `dir`.  Keys that no path can
+ * express (an empty component, "." and "..", over 255 bytes, a NUL, not UTF-8) are left out without
+ * hiding the others, or are what is wanted (dir->hidden).  `into` may be NULL: only counted.
  */
-int s3_xml_list(struct s3_page *out, struct entry_list *into, const char *dir, const char *prefix,
+int s3_xml_list(struct s3_page *out, struct entry_list *into, const struct listing_dir *dir,
     const void *data, size_t len, struct err *);
 int s3_xml_buckets(struct entry_list *into, const void *data, size_t len, struct err *);
 

@@ -1,4 +1,5 @@
 #include "src/change.h"
+#include "src/path.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,20 @@ change_clear_segments(struct change *c)
 	free(c->segments);
 	c->segments = NULL;
 	c->segments_len = 0;
+}
+
+bool
+change_path_is_valid(const struct change *c, const char *path)
+{
+	return path_is_canonical(path) ||
+	    (c->by_key && c->kind == CHANGE_REMOVE && path_is_key(path));
+}
+
+bool
+change_source_is_valid(const struct change *c, const char *path)
+{
+	return path_is_canonical(path) ||
+	    (c->by_key && c->kind == CHANGE_TRANSFER && path_is_key(path));
 }
 
 struct change *

@@ -71,6 +71,8 @@ struct change {
 			nobody asked for it, and a retry takes what is there then */
 	bool move; /* TRANSFER with one whole ENTRY, TREE */
 	bool tree; /* RENAME of a directory */
+	bool by_key; /* REMOVE: the path, TRANSFER: the source's, is a key as the cloud has it
+			(CLOUD_HAS_KEYS), which no path need express */
 	bool overwrite; /* false: fail if the destination exists */
 	bool preserve; /* times and types are kept */
 	char *version; /* REMOVE, RENAME, SETATTR: only if it is still that; NULL: any */
@@ -127,6 +129,10 @@ bool change_is_parked(const struct change *);
 const struct segment *change_source(const struct change *);
 /* The first account that it reads from, besides the one it alters; NULL: there is none. */
 const char *change_reads_from(const struct change *);
+
+/* What a change of its kind may have as its path, and as that of a source. */
+bool change_path_is_valid(const struct change *, const char *path);
+bool change_source_is_valid(const struct change *, const char *path);
 
 const char *change_kind_name(
     enum change_kind); /* "transfer" "remove" "rmdir" "mkdir" "rename" "setattr" "tree" */

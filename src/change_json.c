@@ -44,6 +44,7 @@ change_to_json(const struct change *c)
 		field_set(json, "segments", segments_to_json(c->segments, c->segments_len));
 	change_set_flag(json, "move", c->move, false);
 	change_set_flag(json, "tree", c->tree, false);
+	change_set_flag(json, "byKey", c->by_key, false);
 	change_set_flag(json, "overwrite", c->overwrite, true);
 	change_set_flag(json, "preserve", c->preserve, true);
 	field_set_str(json, "version", c->version);
@@ -139,6 +140,7 @@ change_read_what(struct change *c, const json_t *json, struct err *err)
 	    (code = field_str(&c->path, json, "path", PATH_BYTES_MAX, err)) != 0 ||
 	    (code = field_bool(&c->move, json, "move", err)) != 0 ||
 	    (code = field_bool(&c->tree, json, "tree", err)) != 0 ||
+	    (code = field_bool(&c->by_key, json, "byKey", err)) != 0 ||
 	    (code = field_bool(&c->overwrite, json, "overwrite", err)) != 0 ||
 	    (code = field_bool(&c->preserve, json, "preserve", err)) != 0 ||
 	    (code = field_str(&c->version, json, "version", CHANGE_TEXT_MAX, err)) != 0 ||
@@ -159,7 +161,7 @@ change_read_what(struct change *c, const json_t *json, struct err *err)
 	if (c->id[0] == '\0' || c->user_id[0] == '\0' || c->account_id == NULL || c->path == NULL)
 		return err_set(
 		    err, -EINVAL, "a change must have 'id', 'userId', 'accountId' and 'path'");
-	if (!path_is_canonical(c->path))
+	if (!change_path_is_valid(c, c->path))
 		return err_set(err, -EINVAL, "the path '%s' of a change is not canonical", c->path);
 	if (segments != NULL && (code = segments_from_json(c, segments, err)) != 0)
 		return code;
@@ -265,7 +267,8 @@ segment_spool_is_valid(const char *name)
 }
 
 static int
-segment_read_what(struct segment *s, const json_t *json, struct err *err)
+segment_read_what(
+    struct segment *s, const struct change *change, const json_t *json, struct err *err)
 {
 	CLEANUP(cleanup_free) char *spool = NULL;
 	bool zero = false;
@@ -292,21 +295,21 @@ segment_read_what(struct segment *s, const json_t *json, struct err *err)
 		s->kind = SEGMENT_ENTRY;
 		if (s->account_id[0] == '\0' || s->path == NULL)
 			return err_set(err, -EINVAL, "must name an account and a path in it");
-		if (!path_is_canonical(s->path))
+		if (!change_source_is_valid(change, s->path))
 			return err_set(err, -EINVAL, "the path '%s' is not canonical", s->path);
 	}
 	return 0;
 }
 
 static int
-segment_read(struct segment *s, const json_t *json, struct err *err)
+segment_read(struct segment *s, const struct change *change, const json_t *json, struct err *err)
 {
 	int code;
 
 	s->length = SEGMENT_TO_END;
 	if (!json_is_object(json))
 		return err_set(err, -EINVAL, "must be an object");
-	if ((code = segment_read_what(s, json, err)) != 0 ||
+	if ((code = segment_read_what(s, change, json, err)) != 0 ||
 	    (code = field_u64(&s->offset, json, "offset", INT64_MAX, err)) != 0 ||
 	    (code = field_u64(&s->length, json, "length", INT64_MAX, err)) != 0)
 		return code;
@@ -331,7 +334,7 @@ segments_from_json(struct change *into, const json_t *array, struct err *err)
 	change_clear_segments(into);
 	for (i = 0; i < json_array_size(array); i++) {
 		struct segment *s = change_add_segment(into, SEGMENT_ENTRY);
-		int code = segment_read(s, json_array_get(array, i), &why);
+		int code = segment_read(s, into, json_array_get(array, i), &why);
 
 		if (code != 0)
 			return err_set(err, code, "segment %zu: %s", i, why.msg);

@@ -88,6 +88,9 @@ enum cloud_feature {
 		       */
 	CLOUD_VERSIONS_UNIQUE = 1 << 12, /* no two objects ever have one version */
 	CLOUD_KEEPS_METADATA = 1 << 13, /* put.metadata, as far as it has room for it */
+	CLOUD_HAS_KEYS = 1 << 14, /* a path is the beginning of keys: op->hidden, and the path of a
+				     STAT, READ, REMOVE or LINK, and path2 of a copy, may be any key
+				     (path_is_key()) */
 };
 
 enum cloud_step {
@@ -279,6 +282,9 @@ struct cloud_op {
 	char *after; /* LIST with max: a name, with a '/' behind a directory's; NULL: from the
 			start.  The order is that of these names as bytes; owned */
 	bool more; /* LIST with max: there is more; the result */
+	bool hidden; /* LIST of a driver with keys: of those that begin with `path` ("", or
+			something that ends in '/') and have no '/' behind it but at their end, what
+			no path can express, and nothing else; keys take the place of paths */
 	bool no_follow; /* LIST: -ENOTDIR if the path is a link to a directory, where there are such
 			 */
 	unsigned attempts_max; /* requests in a row that may fail, refusals too; 0: the default */

@@ -69,6 +69,14 @@ path_is_canonical(const char *path)
 	return path_check(path, strlen(path), &why) == 0;
 }
 
+bool
+path_is_key(const char *key)
+{
+	size_t len = strlen(key);
+
+	return len > 0 && len <= PATH_BYTES_MAX && utf8_valid_len(key, len) == len;
+}
+
 const char *
 path_name(const char *path)
 {

@@ -13,6 +13,8 @@
    it), naming the path.  Caller frees *out. */
 int path_canonical(char **out, const char *path, struct err *);
 bool path_is_canonical(const char *path);
+/* Can it be a key as a cloud has it, which no path need express?  Anything but "" that is UTF-8. */
+bool path_is_key(const char *key);
 const char *path_name(const char *path); /* last component, inside path */
 char *path_parent(const char *path); /* caller frees; "" for a top-level name */
 char *path_child(const char *dir, const char *name); /* caller frees */

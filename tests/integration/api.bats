@@ -422,17 +422,20 @@ logins()
 	later d
 	ask 200 GET /api/accounts/a
 	account=$(get .id)
-	for path in "/accounts/$account" /accounts/a "/accounts/$account/files" "/accounts/$account/file?path=f" "/accounts/$account/usage" "/transfers/$id" "/overlay?accountId=$account"; do
+	for path in "/accounts/$account" /accounts/a "/accounts/$account/files" "/accounts/$account/keys" "/accounts/$account/file?path=f" "/accounts/$account/usage" "/transfers/$id" "/overlay?accountId=$account"; do
 		ask_tcp "$token" 404 GET "/api$path"
 	done
 	ask_tcp "$token" 404 DELETE "/api/accounts/$account"
 	ask_tcp "$token" 404 PUT "/api/accounts/$account" '{"name":"mine"}'
 	ask_tcp "$token" 404 POST "/api/accounts/$account/test"
 	ask_tcp "$token" 404 DELETE "/api/accounts/$account/file?path=f"
+	ask_tcp "$token" 404 DELETE "/api/accounts/$account/file?key=f"
 	ask_tcp "$token" 404 POST "/api/transfers/$id/cancel"
 	ask_tcp "$token" 404 POST "/api/transfers/$id/retry"
 	ask_tcp "$token" 404 POST /api/transfers "{\"sourceAccountId\":\"$account\",\"sourcePath\":\"f\",\"destinationAccountId\":\"$account\",\"destinationPath\":\"g\"}"
 	ask_tcp "$token" 404 POST /api/changes "{\"kind\":\"remove\",\"accountId\":\"$account\",\"path\":\"f\"}"
+	ask_tcp "$token" 404 POST /api/changes "{\"kind\":\"remove\",\"accountId\":\"$account\",\"key\":\"f\"}"
+	ask_tcp "$token" 404 POST /api/transfers "{\"sourceAccountId\":\"$account\",\"sourceKey\":\"f\",\"destinationAccountId\":\"$account\",\"destinationPath\":\"g\"}"
 	ask_tcp "$token" 200 GET /api/transfers
 	is '.total == 0 and .transfers == []'
 	ask_tcp "$token" 200 GET /api/accounts
@@ -589,6 +592,33 @@ logins()
 	events_until change ".id == \"$id\" and .status == \"completed\""
 	events_close
 	[ ! -e "$home/a/a b" ]
+}
+
+@test "keys: only of stores that have them, and where they can be meant" {
+	start
+	skyferry account add --no-test s3 s3 endpoint=http://127.0.0.1:1 bucket=none
+	ask 501 GET /api/accounts/a/keys
+	[[ $(get .message) == "the account 'a' has paths, but no keys"* ]]
+	ask 501 DELETE '/api/accounts/a/file?key=x'
+	ask 501 POST /api/changes '{"kind":"remove","accountId":"a","key":"../x"}'
+	ask 501 POST /api/transfers '{"sourceAccountId":"a","sourceKey":"../x","destinationAccountId":"b","destinationPath":"g"}'
+	ask 400 DELETE /api/accounts/s3/file
+	is ".message == \"'path' is required\""
+	ask 400 DELETE '/api/accounts/s3/file?path=x&key=y'
+	is ".message == \"give 'path' or 'key', not both\""
+	ask 400 DELETE '/api/accounts/s3/file?key='
+	ask 400 POST /api/changes '{"kind":"mkdir","accountId":"s3","key":"d/"}'
+	is ".message == \"'key' means nothing for 'mkdir'\""
+	ask 400 POST /api/changes '{"kind":"remove","accountId":"s3"}'
+	ask 400 POST /api/transfers '{"sourceAccountId":"s3","sourceKey":"d/","destinationAccountId":"b","destinationPath":"g","recursive":true}'
+	is ".message == \"'sourceKey' means nothing for a directory ('recursive')\""
+	ask 400 POST /api/transfers '{"sourceAccountId":"s3","sourcePath":"d//x","destinationAccountId":"b","destinationPath":"g"}'
+	ask 201 POST /api/changes '{"kind":"remove","accountId":"s3","key":"d//x"}'
+	is '.byKey and .destinationPath == "d//x"'
+	ask 201 POST /api/transfers '{"sourceAccountId":"s3","sourceKey":"/d/../x/","destinationAccountId":"b","destinationPath":"g"}'
+	is '.byKey and .sourcePath == "/d/../x/"'
+	# A mount that begins now is told of them, and they are no names in it.
+	ask 200 GET "/api/overlay?accountId=s3&dir="
 }
 
 @test "changes: mkdir, rename, setattr, rmdir" {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A real S3 server (SKYFERRY_TEST_S3: the line that a tests/servers/start-*.sh printed), used
 # through the mount as a person would.
+bats_require_minimum_version 1.5.0
 load helpers
 
 setup()
@@ -96,6 +97,67 @@ settled()
 	cp -r "$mounts/s3/." "$mounts/back/"
 	settled
 	diff -r "$home/from" "$home/back"
+}
+
+# object_put KEY CONTENT: what no path can express, by another program
+object_put()
+{
+	local key user
+	key=$(jq -rn --arg key "$1" '$key | @uri | gsub("%2F"; "/")')
+	user=$(jq -r '(.access_key | @uri) + ":" + (.secret_key | @uri) + "@"' <<<"$SKYFERRY_TEST_S3") # --user ends the name at a colon
+	curl -sS --fail-with-body --path-as-is --aws-sigv4 "aws:amz:$(field region):s3" -H x-amz-content-sha256:UNSIGNED-PAYLOAD \
+	    -X PUT --data-binary "$2" "$(field endpoint | sed "s|//|//$user|")/$bucket/$key"
+}
+
+@test "keys that no path can express are listed, copied, moved and removed by their keys" {
+	local long key
+	printf -v long 'dir/%0300d' 0
+	for key in /top dir//a dir//sub/b dir/./c dir/marker/ "$long"; do
+		object_put "$key" "content of $key"
+	done
+	echo named >"$home/from/named"
+	skyferry cp from:named s3:dir/named
+	run --separate-stderr -0 skyferry ls s3:dir
+	[ "$output" = $'marker/\nnamed' ]
+	[[ $stderr == *"names left out, because no path can express them: 3"* ]]
+	[ "$(skyferry ls --hidden s3:)" = / ]
+	[ "$(skyferry ls --hidden s3:/)" = /top ]
+	[ "$(skyferry ls --hidden s3:dir)" = "$(printf '%s\n' dir/./ dir// "$long")" ]
+	[ "$(skyferry ls --hidden s3:dir//)" = $'dir//a\ndir//sub/' ]
+	[ "$(skyferry ls --hidden --json "cloud:$bucket/dir/marker" | jq -c '[.prefix, .hidden, .keys[0].key, .keys[0].size]')" = \
+	    "[\"$bucket/dir/marker/\",0,\"$bucket/dir/marker/\",22]" ]
+
+	# mkdir leaves a marker's content.
+	mkdir "$mounts/s3/dir/other"
+	skyferry mkdir -p s3:dir/marker
+	skyferry cp --key s3:dir/marker/ back:marker
+	[ "$(cat "$home/back/marker")" = "content of dir/marker/" ]
+	skyferry cp --key s3:dir//a s3:dir/a
+	[ "$(cat "$mounts/s3/dir/a")" = "content of dir//a" ]
+	run -1 skyferry cp --key s3:dir//a back:
+	[[ $output == *"name the file that it becomes"* ]]
+	run -1 skyferry cp --key s3:dir//none back:none
+	skyferry mv --key "s3:$long" back:long
+	[ "$(cat "$home/back/long")" = "content of $long" ]
+	skyferry mv --key "cloud:$bucket//top" s3:top
+	[ "$(cat "$mounts/s3/top")" = "content of /top" ]
+	[ -z "$(skyferry ls --hidden s3:)" ]
+
+	run -1 skyferry rm --key s3:dir//none
+	run -1 skyferry rm --key s3:dir//
+	run -1 skyferry rm --key s3:dir
+	[[ $output == *"s3:dir: is no key; keys begin with it"* ]]
+	[ "$(api GET "/api/accounts/s3/file?key=dir//a" | jq -c '[.key, .kind, .size]')" = '["dir//a","file",17]' ]
+	skyferry rm --key s3:dir/./c s3:dir/marker/
+	[ "$(skyferry ls --hidden s3:dir)" = dir// ]
+	skyferry rm -r --key s3:dir//
+	run --separate-stderr -0 skyferry ls s3:dir
+	[ "$output" = $'other/\na\nnamed' ] && [ -z "$stderr" ]
+	# The mount heard of all that, and of what is accepted while it is away.
+	[ "$(ls "$mounts/s3/dir")" = $'a\nnamed\nother' ]
+	[ -z "$(skyferry transfers --status failed)" ] || skyferry transfers --status failed
+	daemon_stop
+	skyferryd --check-store
 }
 
 @test "empty files, writes, appends and truncations arrive" {

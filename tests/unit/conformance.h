@@ -85,6 +85,9 @@ int put_content(struct subject *, const char *path, const struct content *, stru
 int get_range(struct subject *, struct buf *into, const char *path, const char *version,
     uint64_t offset, uint64_t length);
 int list(struct subject *, const char *path, struct entry_list *out); /* sorted; caller finis */
+/* Are these, sorted, the keys that begin with prefix and that no path can express?  A NULL ends
+   them. */
+void expect_hidden(struct subject *, const char *prefix, const char *const *keys);
 /* These fail the test. */
 char *
 put_text(struct subject *, const char *path, const char *text); /* the version; caller frees */

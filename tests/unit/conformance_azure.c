@@ -52,6 +52,12 @@ case_odd_keys(struct subject *s)
 	assert_int_equal(simple(s, CLOUD_RMDIR, "keys/slash", NULL), 0);
 	assert_int_equal(stat_entry(s, "keys/slash", &entry), -ENOENT);
 
+	expect_hidden(s, "keys/", (const char *const[]){"keys//", longest, NULL});
+	expect_hidden(s, "keys//", (const char *const[]){"keys//c", NULL});
+	expect_hidden(s, "keys/a/", (const char *const[]){"keys/a//", NULL});
+	expect_hidden(s, "keys/both/", (const char *const[]){NULL});
+	expect_text(s, "keys/a//b", "x");
+
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (keys[i] == NULL || strcmp(keys[i], "keys/slash/") != 0)
 			assert_int_equal(

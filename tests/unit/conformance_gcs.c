@@ -36,6 +36,12 @@ case_odd_keys(struct subject *s)
 	expect_text(s, "keys/both", "x");
 	assert_int_equal(simple(s, CLOUD_RMDIR, "keys/a", NULL), -ENOTEMPTY);
 
+	expect_hidden(s, "keys/", (const char *const[]){"keys//", longest, NULL});
+	expect_hidden(s, "keys//", (const char *const[]){"keys//c", NULL});
+	expect_hidden(s, "keys/a/", (const char *const[]){"keys/a//", NULL});
+	expect_hidden(s, "keys/both/", (const char *const[]){NULL});
+	expect_text(s, "keys/a//b", "x");
+
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		assert_int_equal(
 		    simple(s, CLOUD_REMOVE, keys[i] == NULL ? longest : keys[i], NULL), 0);

@@ -235,6 +235,22 @@ list(struct subject *s, const char *path, struct entry_list *out)
 }
 
 void
+expect_hidden(struct subject *s, const char *prefix, const char *const *keys)
+{
+	struct cloud_op *op = cloud_op_new(s->account, CLOUD_LIST, prefix);
+
+	op->hidden = true;
+	if (run(s, op) != 0)
+		fail_msg("list the keys that begin with '%s': %s", prefix, s->err.msg);
+	for (size_t i = 0; i < op->list.len; i++) {
+		assert_non_null(keys[i]);
+		assert_string_equal(op->list.items[i].path, keys[i]);
+	}
+	assert_null(keys[op->list.len]);
+	cloud_op_free(op);
+}
+
+void
 make_directory(struct subject *s, const char *path)
 {
 	if (simple(s, CLOUD_MKDIR, path, NULL) != 0)

@@ -45,6 +45,13 @@ case_odd_keys(struct subject *s)
 	assert_int_equal(entries.len, 0);
 	assert_int_equal(simple(s, CLOUD_RMDIR, "keys/a", NULL), -ENOTEMPTY);
 
+	expect_hidden(
+	    s, "keys/", (const char *const[]){"keys/..", "keys/./", "keys//", longest, NULL});
+	expect_hidden(s, "keys//", (const char *const[]){"keys//c", NULL});
+	expect_hidden(s, "keys/a/", (const char *const[]){"keys/a//", NULL});
+	expect_hidden(s, "keys/both/", (const char *const[]){NULL});
+	expect_text(s, "keys/a//b", "x");
+
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		assert_int_equal(
 		    simple(s, CLOUD_REMOVE, keys[i] == NULL ? longest : keys[i], NULL), 0);
@@ -67,6 +74,7 @@ case_full_marker(struct subject *s)
 	assert_int_equal(entry.kind, ENTRY_DIRECTORY);
 	assert_int_equal(list(s, "full/marker", &entries), 0);
 	assert_int_equal(entries.len, 0);
+	expect_hidden(s, "full/marker/", (const char *const[]){"full/marker/", NULL});
 	assert_int_equal(simple(s, CLOUD_RMDIR, "full/marker", NULL), -ENOTEMPTY);
 	expect_text(s, "full/marker/", "content");
 	assert_int_equal(simple(s, CLOUD_REMOVE, "full/marker/", NULL), 0);

@@ -321,6 +321,58 @@ test_segment_refusals(void **state)
 	change_free(c);
 }
 
+/* A key may be what no path can express: that of what is removed, and of a transfer's source. */
+static void
+test_by_key(void **state)
+{
+	static const struct {
+		enum change_kind kind;
+		bool by_key;
+		const char *path, *source; /* NULL: none */
+		int code;
+	} cases[] = {
+	    {CHANGE_REMOVE, true, "a//b", NULL, 0},
+	    {CHANGE_REMOVE, true, "/", NULL, 0},
+	    {CHANGE_REMOVE, true, "", NULL, 0},
+	    {CHANGE_REMOVE, false, "a//b", NULL, -EINVAL},
+	    {CHANGE_RMDIR, true, "a//b", NULL, -EINVAL},
+	    {CHANGE_MKDIR, true, "d/", NULL, -EINVAL},
+	    {CHANGE_TRANSFER, true, "b", "/../d/", 0},
+	    {CHANGE_TRANSFER, true, "b", "a", 0},
+	    {CHANGE_TRANSFER, false, "b", "d/", -EINVAL},
+	    {CHANGE_TRANSFER, true, "b/", "a", -EINVAL},
+	    {CHANGE_TREE, true, "b", "d/", -EINVAL},
+	    {CHANGE_RENAME, true, "b", "d/", -EINVAL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct change *c = change_plain(cases[i].kind), *again = NULL;
+		struct err err = ERR_INIT;
+		json_t *json;
+
+		change_clear_segments(c);
+		xstrset(&c->path, cases[i].path);
+		c->by_key = cases[i].by_key;
+		if (cases[i].source != NULL) {
+			struct segment *s = change_add_segment(c, SEGMENT_ENTRY);
+
+			s->account_id = xstrdup("acc");
+			s->path = xstrdup(cases[i].source);
+			s->length = SEGMENT_TO_END;
+		}
+		json = change_to_json(c);
+		if (change_from_json(&again, json, &err) != cases[i].code)
+			fail_msg("case %zu: %s", i, err.msg);
+		if (cases[i].code == 0) {
+			assert_string_equal(again->path, cases[i].path);
+			assert_int_equal(again->by_key, cases[i].by_key);
+		}
+		json_decref(json);
+		change_free(again);
+		change_free(c);
+	}
+}
+
 static void
 test_source(void **state)
 {
@@ -392,6 +444,7 @@ main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_segments),
 	    cmocka_unit_test(test_segment_refusals),
+	    cmocka_unit_test(test_by_key),
 	    cmocka_unit_test(test_source),
 	    cmocka_unit_test(test_live),
 	    cmocka_unit_test(test_retries),

@@ -151,6 +151,22 @@ test_account(void **state)
 }
 
 static void
+test_keys(void **state)
+{
+	CLEANUP(cleanup_free) char *longest = xcalloc(1, PATH_BYTES_MAX + 2);
+
+	memset(longest, '/', PATH_BYTES_MAX);
+	assert_true(path_is_key(longest));
+	longest[PATH_BYTES_MAX] = '/';
+	assert_false(path_is_key(longest));
+	assert_true(path_is_key("a/../b"));
+	assert_true(path_is_key("d/"));
+	assert_true(path_is_key("\x01"));
+	assert_false(path_is_key(""));
+	assert_false(path_is_key("caf\xe9"));
+}
+
+static void
 test_account_names(void **state)
 {
 	char longest[66];
@@ -181,6 +197,7 @@ main(void)
 	    cmocka_unit_test(test_parts),
 	    cmocka_unit_test(test_inside),
 	    cmocka_unit_test(test_account),
+	    cmocka_unit_test(test_keys),
 	    cmocka_unit_test(test_account_names),
 	};
 

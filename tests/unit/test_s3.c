@@ -643,6 +643,94 @@ test_list(void **state)
 	bench_close(&b);
 }
 
+/* What no path can express, instead: with its key. */
+static void
+test_list_hidden(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, OWN);
+	bench_op(&b, CLOUD_LIST, "d/");
+	b.op.hidden = true;
+	bench_expect(&b, "GET",
+	    "http://127.0.0.1:7480/box?list-type=2&encoding-type=url&delimiter=%2F&prefix=d%2F");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<EncodingType>url</EncodingType>"
+			   "<Contents><Key>d/</Key><Size>0</Size></Contents>"
+			   "<Contents><Key>d/..</Key><Size>3</Size></Contents>"
+			   "<Contents><Key>d/file</Key><Size>0</Size></Contents>"
+			   "<Contents><Key>d/%FF</Key><Size>1</Size></Contents>"
+			   "<Contents><Key>d/%00</Key><Size>1</Size></Contents>"
+			   "<CommonPrefixes><Prefix>d//</Prefix></CommonPrefixes>"
+			   "<CommonPrefixes><Prefix>d/sub/</Prefix></CommonPrefixes>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 2);
+	assert_string_equal(b.op.list.items[0].path, "d/..");
+	assert_int_equal(b.op.list.items[0].kind, ENTRY_FILE);
+	assert_int_equal(b.op.list.items[0].size, 3);
+	assert_string_equal(b.op.list.items[1].path, "d//");
+	assert_int_equal(b.op.list.items[1].kind, ENTRY_DIRECTORY);
+	assert_int_equal(b.op.list.hidden, 2); /* they are no text either */
+
+	/* Of what begins so, all is such. */
+	bench_op(&b, CLOUD_LIST, "d//");
+	b.op.hidden = true;
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<Contents><Key>d//</Key><Size>0</Size></Contents>"
+			   "<Contents><Key>d//x</Key><Size>1</Size></Contents>"
+			   "<CommonPrefixes><Prefix>d//y/</Prefix></CommonPrefixes>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 3);
+	assert_string_equal(b.op.list.items[1].path, "d//x");
+	/* A marker with content is no marker. */
+	bench_op(&b, CLOUD_LIST, "d/");
+	b.op.hidden = true;
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<Contents><Key>d/</Key><Size>7</Size></Contents>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 1);
+	assert_string_equal(b.op.list.items[0].path, "d/");
+	/* At the top, and what begins with a slash. */
+	bench_op(&b, CLOUD_LIST, "");
+	b.op.hidden = true;
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<CommonPrefixes><Prefix>/</Prefix></CommonPrefixes>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 1);
+	assert_string_equal(b.op.list.items[0].path, "/");
+	bench_op(&b, CLOUD_LIST, "/");
+	b.op.hidden = true;
+	bench_expect(&b, "GET",
+	    "http://127.0.0.1:7480/box?list-type=2&encoding-type=url&delimiter=%2F&prefix=%2F");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<Contents><Key>/x</Key><Size>1</Size></Contents>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 1);
+	assert_string_equal(b.op.list.items[0].path, "/x");
+	bench_close(&b);
+
+	bench_open(&b, ALL);
+	bench_op(&b, CLOUD_LIST, "");
+	b.op.hidden = true;
+	assert_int_equal(s3_driver.request(&b.op, &b.request, &b.err), CLOUD_STEP_DONE);
+	bench_op(&b, CLOUD_LIST, "bucket//");
+	b.op.hidden = true;
+	bench_expect(&b, "GET",
+	    "http://127.0.0.1:7480/bucket?list-type=2&encoding-type=url&delimiter=%2F&prefix=%2F");
+	assert_int_equal(
+	    bench_answer(&b, 200, "",
+		LIST_BEGIN "<Contents><Key>/x</Key><Size>1</Size></Contents>" LIST_END),
+	    CLOUD_STEP_DONE);
+	assert_int_equal(b.op.list.len, 1);
+	assert_string_equal(b.op.list.items[0].path, "bucket//x");
+	bench_close(&b);
+}
+
 /* One page behind a name, which some services tell again if it is a prefix. */
 static void
 test_list_behind(void **state)
@@ -1159,6 +1247,7 @@ main(void)
 	    cmocka_unit_test(test_denied),
 	    cmocka_unit_test(test_top),
 	    cmocka_unit_test(test_list),
+	    cmocka_unit_test(test_list_hidden),
 	    cmocka_unit_test(test_list_behind),
 	    cmocka_unit_test(test_list_long_names),
 	    cmocka_unit_test(test_list_empty),

@@ -116,6 +116,51 @@ test_trees(void **state)
 	fixture_claim(f, rmdir);
 }
 
+static struct change *
+removal_of(struct fixture *f, const char *key)
+{
+	struct change *c = fixture_change(f, CHANGE_REMOVE, key);
+
+	c->by_key = true;
+	return c;
+}
+
+/* Keys that no path can express lie in the directories that they begin with. */
+static void
+test_keys(void **state)
+{
+	struct fixture *f = *state;
+	char slash[37], slashes[37], inner[37], same[37], marker[37], copy[37], rmdir[37];
+	struct change *c;
+
+	assert_int_equal(add(f, slash, removal_of(f, "/x")), 0);
+	assert_int_equal(add(f, slashes, removal_of(f, "//")), 0);
+	assert_int_equal(add(f, inner, removal_of(f, "d//x")), 0);
+	assert_int_equal(add(f, same, removal_of(f, "d//x")), 1);
+	assert_int_equal(add(f, marker, removal_of(f, "d/")), 0);
+	fixture_check(f);
+	c = fixture_transfer(f, "d/..", "to");
+	c->by_key = true;
+	assert_int_equal(add(f, copy, c), 0);
+	assert_int_equal(add(f, rmdir, fixture_change(f, CHANGE_RMDIR, "d")), 4);
+	fixture_check(f);
+	fixture_claim(f, slash);
+	fixture_claim(f, slashes);
+	fixture_claim(f, inner);
+	fixture_claim(f, marker);
+	fixture_claim(f, copy);
+	fixture_claim_none(f);
+	fixture_finish(f, inner, CHANGE_COMPLETED);
+	fixture_claim(f, same);
+	fixture_finish(f, same, CHANGE_COMPLETED);
+	fixture_finish(f, marker, CHANGE_COMPLETED);
+	fixture_claim_none(f);
+	fixture_finish(f, copy, CHANGE_COMPLETED);
+	fixture_claim(f, rmdir);
+	fixture_finish(f, slash, CHANGE_COMPLETED);
+	fixture_finish(f, slashes, CHANGE_COMPLETED);
+}
+
 static void
 test_predecessor_failed(void **state)
 {
@@ -835,6 +880,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    test(test_readers_share_writers_exclude),
 	    test(test_trees),
+	    test(test_keys),
 	    test(test_predecessor_failed),
 	    test(test_content_beyond),
 	    test(test_cancel_of_a_waiting_one),
