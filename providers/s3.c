@@ -105,13 +105,20 @@ s3_put_write(struct cloud_op *op, struct http_request *req)
 	s3_put_body(req, op);
 }
 
+/* DELETE succeeds for what is not there, and is conditional at few services. */
+static bool
+s3_remove_looks(const struct cloud_op *op)
+{
+	const struct s3_op *s3 = op->data;
+
+	return s3->step == S3_FIRST && (op->version != NULL || !op->gone_is_fine);
+}
+
 /* What is about a file, and cannot be about a bucket or the top. */
 static enum cloud_step
 s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_place *place,
     struct buf *query, struct err *err)
 {
-	const struct s3_op *s3 = op->data;
-
 	if (*place->key == '\0')
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
 	if (s3_is_staged(op) && s3_stage(op) != S3_ACT)
@@ -138,9 +145,8 @@ s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_pla
 			return object_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
 		break;
 	case CLOUD_REMOVE:
-		/* DELETE succeeds for what is not there, and is conditional at few services. */
-		req->method = s3->step == S3_FIRST ? "HEAD" : "DELETE";
-		if (s3->step == S3_FIRST)
+		req->method = s3_remove_looks(op) ? "HEAD" : "DELETE";
+		if (s3_remove_looks(op))
 			s3_put_customer_key(req, s3_account(op));
 		break;
 	default: return s3_put_upload(op, req, place, query, err);
@@ -351,7 +357,7 @@ s3_remove_response(struct cloud_op *op, const struct http_response *res, struct 
 {
 	struct s3_op *s3 = op->data;
 
-	if (s3->step == S3_SECOND)
+	if (!s3_remove_looks(op))
 		return CLOUD_STEP_DONE;
 	if (s3_take_head(op, res, err) != 0)
 		return CLOUD_STEP_FAIL;

@@ -257,8 +257,10 @@ attempt_single_op(const struct attempt *a)
 	const struct change *c = a->change;
 	struct cloud_op *op = cloud_op_new(a->account, kinds[c->kind], c->path);
 
-	if (c->kind == CHANGE_REMOVE)
+	if (c->kind == CHANGE_REMOVE) {
 		op->version = xstrdup_null(c->version);
+		op->gone_is_fine = true; /* a repetition after a crash cannot tell either */
+	}
 	if (c->kind == CHANGE_SETATTR) {
 		op->put.mtime_ns = c->mtime_ns;
 		op->put.mode = c->mode;

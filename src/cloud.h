@@ -285,6 +285,8 @@ struct cloud_op {
 	bool hidden; /* LIST of a driver with keys: of those that begin with `path` ("", or
 			something that ends in '/') and have no '/' behind it but at their end, what
 			no path can express, and nothing else; keys take the place of paths */
+	bool gone_is_fine; /* REMOVE without a version: whether it was there need not be told, which
+			      costs some a request */
 	bool no_follow; /* LIST: -ENOTDIR if the path is a link to a directory, where there are such
 			 */
 	unsigned attempts_max; /* requests in a row that may fail, refusals too; 0: the default */

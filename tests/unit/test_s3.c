@@ -1043,6 +1043,21 @@ test_remove(void **state)
 	bench_op(&b, CLOUD_REMOVE, "k");
 	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -ENOENT);
+
+	/* Nobody wants to know whether it was there: one request; but not of another version. */
+	bench_op(&b, CLOUD_REMOVE, "k");
+	b.op.gone_is_fine = true;
+	bench_expect(&b, "DELETE", "http://127.0.0.1:7480/box/k");
+	assert_int_equal(bench_answer(&b, 503, "", ""), CLOUD_STEP_RETRY);
+	bench_expect(&b, "DELETE", "http://127.0.0.1:7480/box/k");
+	assert_int_equal(bench_answer(&b, 204, "", ""), CLOUD_STEP_DONE);
+	bench_op(&b, CLOUD_REMOVE, "k");
+	b.op.gone_is_fine = true;
+	b.op.version = xstrdup("v1");
+	bench_expect(&b, "HEAD", "http://127.0.0.1:7480/box/k");
+	assert_int_equal(
+	    bench_answer(&b, 200, "Content-Length: 1\nETag: \"v2\"\n", ""), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ESTALE);
 	bench_close(&b);
 }
 
