@@ -4,6 +4,7 @@
 #include "daemon/queue.h"
 #include "daemon/refusal.h"
 #include "daemon/root_check.h"
+#include "daemon/tokens.h"
 #include "daemon/worker.h"
 #include "providers/providers.h"
 #include "src/endpoint.h"
@@ -401,15 +402,51 @@ record_set_status(struct account_record *record, const struct account *account)
 }
 
 static int
-accounts_seal_record(struct accounts_sealing *s, struct err *err)
+record_seal_credentials(
+    struct accounts *a, struct account_record *record, const json_t *credentials, struct err *err)
 {
 	CLEANUP(buf_free) struct buf clear = BUF_INIT(ACCOUNTS_CREDENTIALS_MAX);
+
+	clear.secret = true;
+	credentials_to_text(&clear, credentials);
+	if (clear.failed)
+		return err_set(err, -E2BIG, "the credentials are too long");
+	buf_free(&record->sealed);
+	record->sealed = (struct buf)BUF_INIT(2 * ACCOUNTS_CREDENTIALS_MAX);
+	return seal(&record->sealed, a->daemon->key, record->id, clear.data, clear.len, err);
+}
+
+int
+accounts_reseal(struct accounts *a, struct account_record *record, const char *was, const char *now,
+    struct err *err)
+{
+	json_t *credentials;
+	const char *has;
+	int code = accounts_credentials(a, record, &credentials, err);
+
+	if (code != 0)
+		return code;
+	has = json_string_value(json_object_get(credentials, "refreshToken"));
+	if (has == NULL || strcmp(has, was) != 0) {
+		code = err_set(
+		    err, -ESTALE, "the account '%s' was signed in to meanwhile", record->name);
+	} else {
+		mem_wipe((char *)has, strlen(has));
+		json_object_set_new(credentials, "refreshToken", json_string(now));
+		code = record_seal_credentials(a, record, credentials, err);
+	}
+	account_credentials_free(credentials);
+	return code;
+}
+
+static int
+accounts_seal_record(struct accounts_sealing *s, struct err *err)
+{
 	struct account_record *record = s->record;
 	struct account *account;
 	json_t *visible;
 	int code;
 
-	clear.secret = true;
 	code =
 	    cloud_account_open(&account, s->driver, record->id, record->name, s->credentials, err);
 	if (code != 0)
@@ -417,13 +454,7 @@ accounts_seal_record(struct accounts_sealing *s, struct err *err)
 	record_set_status(record, account);
 	cloud_account_unref(account);
 
-	credentials_to_text(&clear, s->credentials);
-	if (clear.failed)
-		return err_set(err, -E2BIG, "the credentials are too long");
-	buf_free(&record->sealed);
-	record->sealed = (struct buf)BUF_INIT(2 * ACCOUNTS_CREDENTIALS_MAX);
-	code =
-	    seal(&record->sealed, s->accounts->daemon->key, record->id, clear.data, clear.len, err);
+	code = record_seal_credentials(s->accounts, record, s->credentials, err);
 	if (code != 0)
 		return code;
 	visible = accounts_visible(s->driver, s->credentials);
@@ -545,6 +576,7 @@ void
 accounts_changed(struct accounts *a, const struct account_record *record, const char *event)
 {
 	accounts_drop(a, record->id);
+	tokens_changed(a->daemon->tokens, record->id);
 	if (strcmp(event, "removed") == 0) {
 		accounts_limits_drop(a, record->id);
 		queue_account_gone(a->daemon->queue, record->id);

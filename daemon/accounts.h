@@ -17,6 +17,10 @@ int accounts_find(struct accounts *, const char *user_id, const char *ref,
 int
 accounts_credentials(struct accounts *, const struct account_record *, json_t **out, struct err *);
 void account_credentials_free(json_t *);
+/* In the record's sealed credentials, `now` in place of the refresh token `was`.  -ESTALE: they
+   have another one. */
+int accounts_reseal(
+    struct accounts *, struct account_record *, const char *was, const char *now, struct err *);
 struct accounts_sealing;
 typedef void (*accounts_sealed_fn)(void *arg, int code, const struct err *);
 /* Seals `credentials` into the record (and fills settings from the fields that are not secret),

@@ -21,6 +21,7 @@ void api_accounts_get(struct call *);
 void api_accounts_update(struct call *);
 void api_accounts_remove(struct call *);
 void api_accounts_credentials(struct call *);
+void api_accounts_token(struct call *);
 void api_oauth_start(struct call *);
 void api_oauth_callback(struct call *);
 

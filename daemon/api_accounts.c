@@ -3,6 +3,7 @@
 #include "daemon/check.h"
 #include "daemon/events.h"
 #include "daemon/sign_in.h"
+#include "daemon/tokens.h"
 #include "daemon/view.h"
 #include "providers/providers.h"
 #include "src/clock.h"
@@ -63,6 +64,7 @@ struct account_write {
 	struct account_record *record;
 	struct accounts_sealing *sealing; /* under way */
 	struct sign_in *sign_in; /* the browser came back from it */
+	struct token_wait *token; /* under way */
 };
 
 static void
@@ -317,8 +319,10 @@ api_accounts_update(struct call *c)
 		record_seal(c, json_object_get(c->body, "credentials"), accounts_on_update_sealed,
 		    &err) != 0))
 		call_fail(c, err.code, &err);
-	else if (!credentials)
+	else if (!credentials) {
+		buf_free(&record->sealed); /* they stay, as they are when it is written */
 		store_account_update(c->daemon->store, record, accounts_on_updated, c);
+	}
 }
 
 void
@@ -350,6 +354,60 @@ api_accounts_credentials(struct call *c)
 	field_set_int(body, "revision", (int64_t)record->revision);
 	call_reply(c, 200, body);
 	account_credentials_free(credentials);
+}
+
+static void
+accounts_on_token(
+    void *arg, int code, const char *token, uint64_t good_until_ms, const struct err *err)
+{
+	struct call *c = arg;
+	uint64_t now = clock_ms();
+	json_t *body, *secret;
+
+	c->stop = NULL;
+	((struct account_write *)c->data)->token = NULL;
+	if (code != 0) {
+		call_fail(c, code, err);
+		return;
+	}
+	body = json_object();
+	secret = json_string(token);
+	json_object_set(body, "token", secret);
+	field_set_int(body, "goodForMs", (int64_t)(good_until_ms > now ? good_until_ms - now : 0));
+	call_reply(c, 200, body);
+	mem_wipe((char *)json_string_value(secret), json_string_length(secret));
+	json_decref(secret);
+}
+
+static void
+accounts_token_stop(struct call *c)
+{
+	struct account_write *w = c->data;
+
+	tokens_cancel(TAKE(w->token));
+}
+
+void
+api_accounts_token(struct call *c)
+{
+	static const struct check_field fields[] = {
+	    {"refused", CHECK_STRING, false, 1, TOKEN_MAX},
+	    {NULL},
+	};
+	struct account_record *record;
+	struct account_write *w;
+	struct err err = ERR_INIT;
+
+	if (check_object(c->body, fields, &err) != 0) {
+		call_fail(c, err.code, &err);
+		return;
+	}
+	if ((record = record_begin(c)) == NULL)
+		return;
+	w = c->data;
+	w->token = tokens_get(
+	    c->daemon->tokens, record->id, get_str(c->body, "refused"), accounts_on_token, c);
+	c->stop = accounts_token_stop;
 }
 
 /* -- signing in with a browser */

@@ -8,6 +8,7 @@
 #include "daemon/refusal.h"
 #include "daemon/server.h"
 #include "daemon/sign_in.h"
+#include "daemon/tokens.h"
 #include "src/clock.h"
 #include "src/endpoint.h"
 #include "src/log.h"
@@ -17,7 +18,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define DAEMON_DISK_MS 10000 /* how long a hung disk may keep the daemon from ending */
+#define DAEMON_DISK_MS                                                                             \
+	10000 /* how long a hung disk, or a token's server, may keep the daemon from ending */
 /* Of changes that run at once, where no setting says how many: each has two connections and (rings,
  * buffers, bookkeeping) so many bytes at most, of such a part of the memory. */
 #define DAEMON_CHANGES_MIN  4
@@ -191,6 +193,10 @@ daemon_start(struct daemon *d, struct err *err)
 	runner.http = daemon_http_limits(d);
 	/* The lanes are shared with the transfers: a lower limit here would wait for them. */
 	runner.concurrency = daemon_account_max(d->settings);
+	runner.sign_in = tokens_sign_in;
+	runner.arg = d;
+	if ((d->tokens = tokens_new(d, err)) == NULL)
+		return err->code;
 	if ((d->runner = cloud_runner_new(d->loop, d->pool, &runner, err)) == NULL)
 		return err->code;
 	d->accounts = accounts_new(d);
@@ -236,7 +242,8 @@ disk_wait_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct disk_wait *w = arg;
 
-	if (daemon_disks_are_idle(w->daemon) || clock_mono_ms() >= w->until_ms)
+	if ((daemon_disks_are_idle(w->daemon) && tokens_are_idle(w->daemon->tokens)) ||
+	    clock_mono_ms() >= w->until_ms)
 		loop_stop(w->daemon->loop);
 }
 
@@ -273,8 +280,10 @@ daemon_finish(struct daemon *d)
 	sign_ins_free(d->sign_ins);
 	if (d->mounts != NULL)
 		mounts_free(d->mounts);
+	tokens_stop(d->tokens);
 	if (d->loop != NULL)
 		daemon_await_disks(d);
+	tokens_free(TAKE(d->tokens)); /* who waits at a transfer loop is told */
 	queue_free(TAKE(d->queue)); /* answers of the store still come, and look for it */
 	refusals_free(d->refusals);
 	pairs_free(d->pairs);

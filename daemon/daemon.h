@@ -12,6 +12,7 @@ struct pairs;
 struct queue;
 struct refusals;
 struct sign_ins;
+struct tokens;
 struct events;
 struct mounts;
 struct server;
@@ -29,6 +30,7 @@ struct daemon {
 	struct pairs *pairs;
 	struct refusals *refusals;
 	struct sign_ins *sign_ins;
+	struct tokens *tokens;
 	struct queue *queue;
 	struct mounts *mounts;
 	struct server *server;

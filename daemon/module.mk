@@ -52,6 +52,7 @@ libdaemon_a_SOURCES += \
 	daemon/root_check.c daemon/root_check.h \
 	daemon/sign_in.c daemon/sign_in.h \
 	daemon/spool.c daemon/spool.h \
+	daemon/tokens.c daemon/tokens.h \
 	daemon/upload_seal.c daemon/upload_seal.h \
 	daemon/worker.c daemon/worker.h
 

@@ -2,6 +2,7 @@
 #include "daemon/pairs.h"
 #include "daemon/queue_private.h"
 #include "daemon/refusal.h"
+#include "daemon/tokens.h"
 #include "daemon/upload_seal.h"
 #include "src/clock.h"
 #include "src/log.h"
@@ -285,6 +286,21 @@ queue_on_refused(void *arg, const struct worker_refusal *refusal)
 	refusals_add(q->daemon->refusals, refusal);
 }
 
+static void
+queue_on_token(
+    void *arg, int code, const char *token, uint64_t good_until_ms, const struct err *err)
+{
+	worker_signed_in(arg, code, token, good_until_ms, err);
+}
+
+static void
+queue_on_sign_in(void *arg, struct worker_sign_in *sign_in)
+{
+	struct queue *q = arg;
+
+	tokens_get(q->daemon->tokens, sign_in->id, sign_in->refused, queue_on_token, sign_in);
+}
+
 const struct worker_handler queue_worker_handler = {
     .progress = queue_on_progress,
     .note = queue_on_note,
@@ -292,4 +308,5 @@ const struct worker_handler queue_worker_handler = {
     .verified = queue_on_verified,
     .done = queue_on_done,
     .refused = queue_on_refused,
+    .sign_in = queue_on_sign_in,
 };

@@ -40,6 +40,7 @@ static const struct route routes[] = {
     {GET, "/api/oauth/callback", api_oauth_callback, ROUTE_PUBLIC | ROUTE_CHANGES},
     {GET, "/api/accounts/:id/usage", api_accounts_usage, 0},
     {GET, "/api/accounts/:id/credentials", api_accounts_credentials, ROUTE_SOCKET | ROUTE_OWN_UID},
+    {POST, "/api/accounts/:id/token", api_accounts_token, ROUTE_SOCKET | ROUTE_OWN_UID},
 
     {POST, "/api/transfers", api_transfers_add, ROUTE_CHANGES},
     {GET, "/api/transfers", api_transfers_list, 0},

@@ -56,6 +56,7 @@ op_free(struct op *op)
 	change_free(op->change);
 	user_free(op->user);
 	account_record_free(op->account);
+	buf_free(&op->was);
 	walk_batch_free(op->batch);
 	free(op->user_id);
 	json_decref(op->json);

@@ -122,7 +122,12 @@ int store_users(struct store *, struct user ***out, size_t *len,
 void store_account_add(
     struct store *, const struct account_record *, store_done_fn, void *arg); /* -EEXIST */
 void store_account_update(struct store *, const struct account_record *, store_done_fn,
-    void *arg); /* by id; revision grows; -ESTALE if it is not the one given */
+    void *arg); /* by id; revision grows; -ESTALE if it is not the one given; nothing sealed:
+		   the credentials stay, as they are by then */
+/* Takes the place of the sealed credentials `was`, bytes of an earlier read: -ESTALE if they are
+   others by now.  It is not a new revision: whoever has the old ones goes on with them. */
+void store_account_reseal(
+    struct store *, const struct account_record *, const struct buf *was, store_done_fn, void *arg);
 /* Status "error" with the trouble as its text, or (NULL) "ok"; held: and its changes wait.  The
    rest stays, whoever else changes it.  -ESTALE if it is not this revision any more (0: any). */
 void store_account_status(struct store *, const char *user_id, const char *id, uint64_t revision,

@@ -123,6 +123,10 @@ op_account_update(struct store_tx *t, struct op *op)
 	}
 	a->created_ms = old->created_ms;
 	a->revision = old->revision + 1;
+	if (op->flag) {
+		buf_reset(&a->sealed);
+		buf_add(&a->sealed, old->sealed.data, old->sealed.len);
+	}
 	key_of_account_name(&key, &user, old->name);
 	tx_del(&t->tx, DB_ACCOUNTS_BY_NAME, key.b, key.len, NULL, 0);
 	key_of_account_name(&key, &user, a->name);
@@ -131,6 +135,29 @@ op_account_update(struct store_tx *t, struct op *op)
 	account_tell_sched(t->store, a);
 	account_record_free(old);
 	return 0;
+}
+
+static int
+op_account_reseal(struct store_tx *t, struct op *op)
+{
+	struct account_record *a = op->account, *old;
+	struct id id;
+	int code;
+
+	if (!id_parse(&id, a->id))
+		return op_fail(op, -ENOENT, "there is no account '%s'", a->id);
+	if ((code = account_find(t, &id, a->user_id, a->name, &old, op)) != 0)
+		return code;
+	if (old->sealed.len != op->was.len ||
+	    memcmp(old->sealed.data, op->was.data, op->was.len) != 0) {
+		code = op_fail(op, -ESTALE, "account '%s' was changed meanwhile", old->name);
+	} else {
+		buf_reset(&old->sealed);
+		buf_add(&old->sealed, a->sealed.data, a->sealed.len);
+		record_put_account(&t->tx, &id, old);
+	}
+	account_record_free(old);
+	return code;
 }
 
 static int
@@ -202,6 +229,19 @@ store_account_update(struct store *s, const struct account_record *a, store_done
 
 	op->account = account_copy(a);
 	op->number = a->revision;
+	op->flag = a->sealed.len == 0;
+	op_submit(s, op);
+}
+
+void
+store_account_reseal(struct store *s, const struct account_record *a, const struct buf *was,
+    store_done_fn done, void *arg)
+{
+	struct op *op = op_new(op_account_reseal, done, arg);
+
+	op->account = account_copy(a);
+	op->was = (struct buf)BUF_INIT(was->len + 1);
+	buf_add(&op->was, was->data, was->len);
 	op_submit(s, op);
 }
 

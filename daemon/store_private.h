@@ -60,6 +60,7 @@ struct op {
 	struct change *change; /* inputs, by function */
 	struct user *user;
 	struct account_record *account;
+	struct buf was; /* sealed */
 	json_t *json;
 	struct walk_batch *batch;
 	char *user_id, *id, *mount_id, *text;

@@ -311,6 +311,8 @@ worker_account_drop(struct worker *w, const char *id)
 	if (cloud_account_is_refreshing(wa->account))
 		cloud_account_refreshed(w->runner, wa->account,
 		    err_set(&gone, -ENOENT, "the account was removed"), &gone);
+	err_set(&gone, -ENOENT, "the account was removed");
+	cloud_account_signed_in(wa->account, 0, gone.code, NULL, 0, &gone);
 	idmap_remove(&w->accounts, wa->id);
 	worker_account_free(wa);
 }
@@ -455,6 +457,69 @@ worker_refuse(struct worker *w, const char *account_id, const struct err *err)
 	snprintf(r->id, sizeof r->id, "%s", account_id);
 	r->err = *err;
 	loop_post(w->loop, worker_refuse_run, r);
+}
+
+/* -- tokens: one place gets them for all */
+
+static void
+worker_sign_in_free(struct worker_sign_in *s)
+{
+	mem_wipe_free(s->refused);
+	mem_wipe_free(s->token);
+	free(s);
+}
+
+static void
+worker_sign_in_run(void *arg)
+{
+	struct worker_sign_in *s = arg;
+
+	s->worker->handler.sign_in(s->worker->arg, s);
+}
+
+/* The runner's sign_in(). */
+static void
+worker_on_sign_in(void *arg, struct account *account, unsigned ticket, const char *refused)
+{
+	struct worker *w = arg;
+	struct worker_account *wa = idmap_get(&w->accounts, account->id);
+	struct worker_sign_in *s;
+	struct err gone = ERR_INIT;
+
+	if (wa == NULL || wa->account != account) {
+		err_set(&gone, -ENOENT, "the account was removed");
+		cloud_account_signed_in(account, ticket, gone.code, NULL, 0, &gone);
+		return;
+	}
+	s = xcalloc(1, sizeof *s);
+	s->worker = w;
+	snprintf(s->id, sizeof s->id, "%s", account->id);
+	s->ticket = ticket;
+	s->refused = xstrdup_null(refused);
+	loop_post(w->config.control, worker_sign_in_run, s);
+}
+
+static void
+worker_signed_in_run(void *arg)
+{
+	struct worker_sign_in *s = arg;
+	struct worker_account *wa = idmap_get(&s->worker->accounts, s->id);
+
+	if (wa != NULL)
+		cloud_account_signed_in(
+		    wa->account, s->ticket, s->code, s->token, s->good_until_ms, &s->err);
+	worker_sign_in_free(s);
+}
+
+void
+worker_signed_in(struct worker_sign_in *s, int code, const char *token, uint64_t good_until_ms,
+    const struct err *err)
+{
+	s->code = code;
+	s->token = xstrdup_null(token);
+	s->good_until_ms = good_until_ms;
+	s->err = *err;
+	loop_post(s->worker->loop, worker_signed_in_run, s);
 }
 
 /* -- messages to the worker */
@@ -709,7 +774,8 @@ worker_new(const struct worker_config *config, const struct worker_handler *hand
 	    .concurrency = config->concurrency,
 	    .patience_ms = config->patience_ms,
 	    .pulls_private = config->pulls_private,
-	    .refresh = worker_on_refused};
+	    .refresh = worker_on_refused,
+	    .sign_in = worker_on_sign_in};
 	struct worker *w = xcalloc(1, sizeof *w);
 	char name[16];
 

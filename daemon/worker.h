@@ -50,6 +50,19 @@ struct worker_refusal {
 	struct err err;
 };
 
+/* A transfer loop needs an account's token. */
+struct worker_sign_in {
+	struct worker *worker;
+	char id[37]; /* the account's */
+	unsigned ticket; /* as of struct cloud_runner_config */
+	char *refused; /* secret, or NULL */
+	/* the answer */
+	int code;
+	struct err err;
+	char *token; /* secret */
+	uint64_t good_until_ms;
+};
+
 struct worker_handler {
 	void (*progress)(void *arg, const struct worker_progress *, size_t len);
 	/* After a HEAD, worker_noted() is waited for. */
@@ -61,6 +74,8 @@ struct worker_handler {
 	void (*done)(void *arg, void *owner, const struct attempt_result *);
 	/* Answered by worker_renew(), or worker_refuse(). */
 	void (*refused)(void *arg, const struct worker_refusal *);
+	/* Answered by worker_signed_in(). */
+	void (*sign_in)(void *arg, struct worker_sign_in *);
 };
 
 struct worker_config {
@@ -99,3 +114,5 @@ void worker_forget_account(struct worker *, const char *account_id);
 void worker_renew(struct worker *, struct account_snapshot *); /* takes a reference */
 /* There are no other credentials: what waited for them fails so. */
 void worker_refuse(struct worker *, const char *account_id, const struct err *);
+void worker_signed_in(struct worker_sign_in *, int code, const char *token, uint64_t good_until_ms,
+    const struct err *); /* takes it */

@@ -169,7 +169,7 @@ main_prepare(struct fs *fs, struct err *err)
 	    .user_agent = "skyferry/" PACKAGE_VERSION,
 	    .public_only = !endpoints_may_be_local(fs->settings),
 	};
-	struct cloud_runner_config runner = {.http = http};
+	struct cloud_runner_config runner = {.http = http, .sign_in = remotes_sign_in, .arg = fs};
 	unsigned major, minor;
 	int code;
 

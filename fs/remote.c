@@ -4,6 +4,7 @@
 #include "fs/notify.h"
 #include "fs/task.h"
 #include "providers/providers.h"
+#include "src/clock.h"
 #include "src/log.h"
 #include "src/path.h"
 #include <stdlib.h>
@@ -281,6 +282,52 @@ remote_fetch(struct task *task, struct remote *remote, struct err *err)
 	remote_wipe(credentials);
 	json_decref(body);
 	return code;
+}
+
+struct remote_sign_in {
+	struct account *account; /* a reference */
+	unsigned ticket;
+	char *refused;
+};
+
+/* A refresh token may be good for one use only: the daemon uses it, for all. */
+static void
+remote_sign_in_run(struct task *task)
+{
+	struct remote_sign_in *s = task->arg;
+	char *path = xasprintf("/api/accounts/%s/token", s->account->id);
+	json_t *body = json_object(), *answer = NULL;
+	const char *token;
+	struct err err = ERR_INIT;
+	uint64_t life;
+	int code;
+
+	if (s->refused != NULL)
+		json_object_set_new(body, "refused", json_string(s->refused));
+	code = task_call(task, &answer, "POST", path, body, &err);
+	token = json_string_value(json_object_get(answer, "token"));
+	life = (uint64_t)json_integer_value(json_object_get(answer, "goodForMs"));
+	if (code == 0 && token == NULL)
+		code = err_set(&err, -EPROTO, "the daemon gave no token for the account '%s'",
+		    s->account->name);
+	cloud_account_signed_in(s->account, s->ticket, code, token, clock_ms() + life, &err);
+	remote_wipe(answer);
+	json_decref(answer);
+	cloud_account_unref(s->account);
+	mem_wipe_free(s->refused);
+	free(path);
+	free(s);
+}
+
+void
+remotes_sign_in(void *arg, struct account *account, unsigned ticket, const char *refused)
+{
+	struct remote_sign_in *s = xcalloc(1, sizeof *s);
+
+	s->account = cloud_account_ref(account);
+	s->ticket = ticket;
+	s->refused = xstrdup_null(refused);
+	task_spawn(arg, remote_sign_in_run, s);
 }
 
 int

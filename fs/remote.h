@@ -42,4 +42,6 @@ bool remote_refused(struct remote *, struct account *, int code);
 int remote_op(struct task *, struct remote *, enum cloud_op_kind, const char *path,
     struct cloud_op **out, struct err *);
 int remote_stat(struct task *, struct remote *, const char *path, struct entry *out, struct err *);
+/* The runner's sign_in() (struct cloud_runner_config); arg: the fs.  The daemon has the token. */
+void remotes_sign_in(void *arg, struct account *, unsigned ticket, const char *refused);
 bool remote_has(const struct remote *, enum cloud_feature);

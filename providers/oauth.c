@@ -114,6 +114,7 @@ oauth_close(struct oauth *oauth)
 	free(oauth->client_id);
 	mem_wipe_free(oauth->client_secret);
 	mem_wipe_free(oauth->refresh_token);
+	mem_wipe_free(oauth->former);
 	free(oauth->service);
 	free(oauth->scope);
 	mem_wipe_free(oauth->key);
@@ -153,6 +154,37 @@ oauth_is_open(const struct account *account)
 	const struct oauth *oauth = account->data;
 
 	return oauth->client_id != NULL && oauth->refresh_token == NULL;
+}
+
+static const char *
+oauth_token(const struct account *account, uint64_t *good_until_ms)
+{
+	const struct oauth *oauth = account->data;
+
+	*good_until_ms = oauth->good_until_ms;
+	return oauth->token;
+}
+
+static void
+oauth_put_token(struct account *account, const char *token, uint64_t good_until_ms)
+{
+	struct oauth *oauth = account->data;
+
+	mem_wipe_free(oauth->token);
+	oauth->token = xstrdup(token);
+	oauth->good_until_ms = good_until_ms;
+}
+
+static bool
+oauth_rotated(struct account *account, char **was, char **now)
+{
+	struct oauth *oauth = account->data;
+
+	if (oauth->former == NULL)
+		return false;
+	*was = TAKE(oauth->former);
+	*now = xstrdup(oauth->refresh_token);
+	return true;
 }
 
 static void
@@ -280,6 +312,22 @@ oauth_refused(const struct account *account, const struct http_response *res, co
 	    oauth->token_url, res->status, oauth_words(answer));
 }
 
+/* RFC 6749, 6: "the client MUST discard the old refresh token and replace it". */
+static void
+oauth_take_refresh(struct oauth *oauth, const json_t *answer)
+{
+	const char *token = json_string_value(json_object_get(answer, "refresh_token"));
+
+	if (token == NULL || *token == '\0' || oauth->refresh_token == NULL ||
+	    strcmp(token, oauth->refresh_token) == 0)
+		return;
+	if (oauth->former == NULL)
+		oauth->former = oauth->refresh_token;
+	else /* nobody has asked: what is told is where it began, and where it is */
+		mem_wipe_free(oauth->refresh_token);
+	oauth->refresh_token = xstrdup(token);
+}
+
 static int
 oauth_take(struct oauth *oauth, uint64_t now_ms, const json_t *answer)
 {
@@ -288,6 +336,7 @@ oauth_take(struct oauth *oauth, uint64_t now_ms, const json_t *answer)
 	json_int_t life = json_integer_value(json_object_get(answer, "expires_in"));
 	uint64_t life_ms, margin;
 
+	oauth_take_refresh(oauth, answer); /* whatever the rest is: the old one is gone */
 	if (token == NULL || !credential_is_token(token) ||
 	    (type != NULL && strcasecmp(type, "Bearer") != 0))
 		return -EPROTO;
@@ -325,6 +374,9 @@ const struct cloud_sign_in oauth_sign_in = {
     .response = oauth_response,
     .forget = oauth_forget,
     .is_open = oauth_is_open,
+    .token = oauth_token,
+    .put_token = oauth_put_token,
+    .rotated = oauth_rotated,
 };
 
 /* visits */

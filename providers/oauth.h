@@ -13,6 +13,8 @@ struct oauth {
 	char *service, *scope; /* a service account's mail address */
 	char *key; /* and its RSA key, PEM */
 	char *ca; /* PEM file; or NULL */
+	char *former; /* the refresh token before the last answer; NULL: it was the same, or that
+			 was told */
 	char *token; /* the access token, or NULL */
 	uint64_t good_until_ms; /* by our clock, with a margin */
 };

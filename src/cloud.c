@@ -155,6 +155,7 @@ static void
 account_free(struct account_private *a)
 {
 	cloud_sign_in_cancel(a);
+	mem_wipe_free(a->refused_token);
 	cloud_account_unref(a->retired);
 	if (a->account.throttle != NULL)
 		account_leave_gates(a);

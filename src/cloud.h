@@ -152,7 +152,8 @@ struct cloud_request { /* which of http, disk is used: driver->transport */
  * The access token that another server grants (OAuth), of accounts whose requests carry one.  The
  * runner gets it with one request for all ops of the account: before the first, when it is about to
  * expire, and when a `response` says REFRESH.  Ops wait meanwhile; what they are in the middle of
- * goes on with the new token.
+ * goes on with the new token.  A runner whose config has `sign_in` sends no such request, but asks
+ * there: only one may use a refresh token that is replaced with each use.
  */
 struct cloud_sign_in {
 	bool (*is_needed)(const struct account *, uint64_t now_ms); /* no token, or not for long */
@@ -165,6 +166,13 @@ struct cloud_sign_in {
 	void (*forget)(struct account *); /* the token was refused */
 	/* Has nobody signed in yet?  Then `request` says -EKEYEXPIRED. */
 	bool (*is_open)(const struct account *);
+	/* The token, or NULL, and until when it is good, by our clock; borrowed. */
+	const char *(*token)(const struct account *, uint64_t *good_until_ms);
+	/* It is this one: another account of the same credentials got it. */
+	void (*put_token)(struct account *, const char *token, uint64_t good_until_ms);
+	/* `response` brought another refresh token, which is used from then on, and the one before
+	   is good for nothing (RFC 6749, 6).  Told once; caller wipes both. */
+	bool (*rotated)(struct account *, char **was, char **now);
 };
 
 struct cloud_driver {
@@ -319,6 +327,10 @@ struct cloud_runner_config {
 	/* Asks for fresh credentials; when they are there, cloud_account_refreshed() goes on. NULL:
 	 * REFRESH fails. */
 	void (*refresh)(void *arg, struct account *, const struct err *why);
+	/* Asks somebody else for the account's token, other than `refused` if that is not NULL;
+	   cloud_account_signed_in() answers with the ticket, at once if it likes.  NULL: the
+	   token's server is asked from here. */
+	void (*sign_in)(void *arg, struct account *, unsigned ticket, const char *refused);
 	void *arg;
 };
 struct cloud_runner *
@@ -346,6 +358,18 @@ int cloud_account_renew(struct account *, const json_t *credentials, struct err 
 void cloud_account_refreshed(struct cloud_runner *, struct account *, int code, const struct err *);
 bool
 cloud_account_is_refreshing(struct account *); /* somebody owes it a cloud_account_refreshed() */
+/* Answers config.sign_in().  code 0: it is this token; else its ops fail, as if its server had said
+   so.  Nobody waits for this ticket any more: nothing happens.  Ticket 0: any. */
+void cloud_account_signed_in(struct account *, unsigned ticket, int code, const char *token,
+    uint64_t good_until_ms, const struct err *);
+typedef void (*cloud_signed_in_fn)(void *arg, int code, const struct err *);
+/* For whoever answers config.sign_in() elsewhere: sees to it that an account that has no ops has a
+   token, other than `refused`.  done comes once, also before this returns; none if the account goes
+   first. */
+void cloud_account_sign_in(struct cloud_runner *, struct account *, const char *refused,
+    cloud_signed_in_fn done, void *arg);
+/* Its token's server was asked, and has not answered. */
+bool cloud_account_is_asking(const struct account *);
 /* Was it refused a token?  Then it is the account that is refused, not an object of it. */
 bool cloud_account_is_signed_out(const struct account *);
 bool cloud_copies_from(const struct account *to, const struct account *from);

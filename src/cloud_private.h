@@ -67,7 +67,11 @@ struct account_private {
 	uint64_t refused_until_ms; /* monotonic */
 	bool refreshing;
 	struct sign_in *sign_in; /* under way, or NULL */
+	unsigned ticket; /* of the last one */
 	bool sign_in_refused; /* the last one; other credentials were asked for */
+	char *refused_token; /* secret; or NULL */
+	cloud_signed_in_fn signed_in; /* or NULL: its ops wait */
+	void *signed_in_arg;
 	unsigned generation; /* of the credentials, and of the token got with them */
 	struct account *retired; /* has what the former credentials hold; and so on */
 };

@@ -1,9 +1,11 @@
-/* An account's access token: one request gets it, and all the account's ops wait for that. */
+/* An account's access token: one request gets it, and all the account's ops wait for that.  The
+   request goes to the token's server, or to whoever config.sign_in() asks. */
 #include "src/clock.h"
 #include "src/cloud_private.h"
 #include "src/log.h"
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SIGN_IN_ATTEMPTS 5
 /* Of one request: token servers answer at once, or not. */
@@ -14,7 +16,7 @@
 struct sign_in {
 	struct account_private *account;
 	struct http_request request;
-	struct http_call *call; /* or NULL: it waits */
+	struct http_call *call; /* or NULL: it waits, or somebody else was asked */
 	struct event *timer;
 	struct cloud_tries tries;
 };
@@ -40,13 +42,20 @@ cloud_sign_in_cancel(struct account_private *a)
 static void
 sign_in_ends(struct sign_in *s, int code, const struct err *err)
 {
+	static const struct err none = ERR_INIT;
 	struct account_private *a = s->account;
 	bool was_refused = a->sign_in_refused;
+	cloud_signed_in_fn done = a->signed_in;
 
 	sign_in_free(s);
+	mem_wipe_free(TAKE(a->refused_token));
 	a->sign_in_refused = code == -EKEYEXPIRED;
-	if (code == 0) {
+	if (code == 0)
 		a->generation++;
+	if (done != NULL) {
+		a->signed_in = NULL;
+		done(a->signed_in_arg, code, code == 0 ? &none : err);
+	} else if (code == 0) {
 		cloud_account_wake(a);
 	} else if (a->sign_in_refused && !was_refused && a->runner->config.refresh != NULL) {
 		cloud_account_refresh(a, err);
@@ -109,9 +118,15 @@ sign_in_send(evutil_socket_t fd, short what, void *arg)
 	    .head = sign_in_on_head, .done = sign_in_on_done};
 	struct sign_in *s = arg;
 	struct account *account = &s->account->account;
+	const struct cloud_runner_config *config = &s->account->runner->config;
 	struct err err = ERR_INIT;
 	int code;
 
+	if (config->sign_in != NULL) {
+		config->sign_in(
+		    config->arg, account, s->account->ticket, s->account->refused_token);
+		return;
+	}
 	http_request_init(&s->request);
 	s->request.total_timeout_ms = SIGN_IN_TIMEOUT_MS;
 	code = account->driver->sign_in->request(account, clock_ms(), &s->request, &err);
@@ -136,6 +151,8 @@ cloud_sign_in_awaited(struct account_private *a)
 	s->timer = evtimer_new(loop_base(a->runner->loop), sign_in_send, s);
 	http_request_init(&s->request);
 	a->sign_in = s;
+	if (++a->ticket == 0)
+		a->ticket = 1;
 	event_active(s->timer, EV_TIMEOUT, 0);
 	return true;
 }
@@ -143,8 +160,59 @@ cloud_sign_in_awaited(struct account_private *a)
 void
 cloud_sign_out(struct account_private *a)
 {
-	if (a->sign_in == NULL)
-		a->account.driver->sign_in->forget(&a->account);
+	const struct cloud_sign_in *driver = a->account.driver->sign_in;
+	uint64_t until;
+	const char *token = driver->token(&a->account, &until);
+
+	if (a->sign_in != NULL || token == NULL)
+		return;
+	mem_wipe_free(a->refused_token);
+	a->refused_token = xstrdup(token);
+	driver->forget(&a->account);
+}
+
+void
+cloud_account_signed_in(struct account *account, unsigned ticket, int code, const char *token,
+    uint64_t good_until_ms, const struct err *err)
+{
+	struct account_private *a = account_private(account);
+
+	if (a->sign_in == NULL || (ticket != 0 && ticket != a->ticket))
+		return;
+	if (code == 0)
+		account->driver->sign_in->put_token(account, token, good_until_ms);
+	sign_in_ends(a->sign_in, code, err);
+}
+
+void
+cloud_account_sign_in(struct cloud_runner *runner, struct account *account, const char *refused,
+    cloud_signed_in_fn done, void *arg)
+{
+	static const struct err none = ERR_INIT;
+	struct account_private *a = account_private(account);
+	const char *token;
+	uint64_t until;
+
+	assert(a->runner == NULL || a->runner == runner);
+	assert(a->signed_in == NULL);
+	a->runner = runner;
+	token = account->driver->sign_in->token(account, &until);
+	if (token != NULL && refused != NULL && strcmp(token, refused) == 0)
+		cloud_sign_out(a);
+	if (!cloud_sign_in_awaited(a)) {
+		done(arg, 0, &none);
+		return;
+	}
+	a->signed_in = done;
+	a->signed_in_arg = arg;
+}
+
+bool
+cloud_account_is_asking(const struct account *account)
+{
+	const struct account_private *a = account_private(account);
+
+	return a->sign_in != NULL && a->sign_in->call != NULL;
 }
 
 bool

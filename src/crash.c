@@ -24,6 +24,7 @@ static const char *const table[] = {
     "queue.before_finish",
     "queue.after_finish",
     "queue.after_claim",
+    "tokens.rotated",
     "disk.before_rename",
     "disk.after_rename",
     "mount.before_pending",

@@ -26,7 +26,7 @@ setup()
 	url=$(jq -r .endpoint <<<"$fake")
 	curl -sS -X POST "$url/-/reset" >/dev/null
 	# Without a TCP port there would be nowhere for a browser to come back to.
-	daemon_start --set api.listen=127.0.0.1:0 --set transfer.backoff=50ms --set transfer.backoff_max=200ms --set account.recheck=1h
+	start
 	api POST /api/accounts "{\"name\":\"from\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/from\"}}" >/dev/null
 }
 
@@ -35,16 +35,21 @@ teardown()
 	home_remove
 }
 
+start()
+{
+	daemon_start --set api.listen=127.0.0.1:0 --set transfer.backoff=50ms --set transfer.backoff_max=200ms --set account.recheck=1h "$@"
+}
+
 provider()
 {
 	jq -r ".$1" <<<"$SKYFERRY_TEST_OAUTH"
 }
 
-# add ARGUMENT...: an account that nobody has signed in to, of the provider.
+# add ARGUMENT...: an account that nobody has signed in to, of the provider, by its client $client.
 add()
 {
 	SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(provider secret) skyferry account add "$@" dropbox "endpoint=$url" \
-	    "clientId=$(provider client)" "tokenEndpoint=$(provider token)" "authorizeEndpoint=$(provider authorize)?prompt=consent" </dev/null
+	    "clientId=$(provider "${client:-client}")" "tokenEndpoint=$(provider token)" "authorizeEndpoint=$(provider authorize)?prompt=consent" </dev/null
 }
 
 browser()
@@ -166,4 +171,85 @@ is_ok()
 	chmod +x "$home/browser"
 	BROWSER=$home/browser run -1 timeout 60 skyferry account sign-in mine
 	[[ $output == *"was not signed in: the cloud says access_denied"* ]]
+}
+
+refresh_token() { api GET /api/accounts/mine/credentials | jq -r .credentials.refreshToken; }
+
+# renewed WAS: the account has another refresh token than before, and works.
+renewed()
+{
+	local now
+	now=$(refresh_token)
+	[ "$now" != "$1" ]
+	[ -n "$now" ]
+	is_ok mine
+}
+
+@test "refresh tokens that are good for one use: the next one is kept, across restarts and kills" {
+	local token all=()
+	client=rotating add --no-test mine
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	token=$(refresh_token)
+	echo x >"$home/from/f"
+	for round in 1 2 3 4; do
+		all+=("$token")
+		timeout 60 skyferry cp -q from:f "mine:f$round"
+		renewed "$token"
+		token=$(refresh_token)
+		if [ $((round % 2)) = 1 ]; then daemon_stop; else daemon_kill; fi
+		start
+	done
+	[ "$(skyferry ls mine: | wc -l)" = 4 ]
+	# What somebody changes of the account is not about its credentials, and they stay.
+	token=$(refresh_token)
+	api PUT /api/accounts/mine '{"name":"mine","bandwidth":100000000}' >/dev/null
+	skyferry ls mine: >/dev/null
+	renewed "$token"
+	daemon_stop
+	run ! grep -rF -e "$(provider secret)" -e "${all[0]}" -e "${all[1]}" -e "$token" "$log" "$home/state/skyferry/store"
+}
+
+@test "refresh tokens that are good for one use: all loops, the API and a mount share what one of them got" {
+	local n
+	[ -w /dev/fuse ] || skip "needs FUSE"
+	daemon_stop
+	start --set transfer.loops=4 --set account.recheck=100ms
+	client=rotating add --no-test mine
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	mount_start
+	for n in {1..40}; do
+		content "$n" 20000 >"$home/from/$n"
+	done
+	# Every now and then a token is refused, wherever it is used.
+	for n in upload download list_folder; do
+		curl -sS -X POST "$url/-/faults" -d "[{\"match\":\"POST /2/files/$n\",\"after\":3,\"times\":2,\"status\":401,
+		    \"body\":\"{\\\"error_summary\\\":\\\"expired_access_token/..\\\",\\\"error\\\":{\\\".tag\\\":\\\"expired_access_token\\\"}}\"}]" >/dev/null
+		timeout 60 skyferry cp -r -q from: "mine:$n" &
+		ls -R "$mounts/mine" >/dev/null || true
+		api POST /api/accounts/mine/test >/dev/null || true
+		cat "$mounts"/mine/upload/* >/dev/null 2>&1 || true
+		wait $!
+	done
+	is_ok mine
+	cmp "$home/from/7" "$mounts/mine/list_folder/7"
+	mount_stop
+}
+
+@test "a refresh token that is lost with the daemon, between the provider's answer and the store, needs a person" {
+	local id
+	client=rotating add --no-test mine
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	daemon_stop
+	SKYFERRY_CRASH=tokens.rotated start
+	echo x >"$home/from/f"
+	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"mine","destinationPath":"f"}' | jq -r .id)
+	wait "$daemon" || true
+	daemon=
+	start
+	timeout 60 sh -c "until curl -sS --unix-socket '$socket' http://skyferry/api/accounts/mine | jq -e .held >/dev/null; do :; done"
+	api GET /api/accounts/mine | jq -e '.message | test("must be signed in again: skyferry account sign-in mine")'
+	api GET "/api/transfers/$id" | jq -e '.status == "queued"'
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	skyferry transfer wait "$id" --timeout 60
+	is_ok mine
 }

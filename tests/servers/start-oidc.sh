@@ -1,6 +1,7 @@
 #!/bin/bash
 # start-oidc.sh STATE_DIR PORT: oidc-provider, an OAuth 2.0 provider, on 127.0.0.1:PORT (see oidc.mjs).
-# Prints one line of JSON: authorize, token, introspect, revoke (URLs), client, secret, pids.  What it knows is in memory.
+# Prints one line of JSON: authorize, token, introspect, revoke (URLs), client, rotating (another
+# client, whose refresh tokens are good for one use), secret, pids.  What it knows is in memory.
 #   OIDC_DIR     where its npm packages are installed; default: a directory of its own in ~/.cache/skyferry
 #   OIDC_TTL     seconds that an access token lives
 #   OIDC_SCOPES  what may be asked for
@@ -14,7 +15,7 @@ url=http://127.0.0.1:$PORT
 
 report() {
 	printf '{"kind":"oauth","authorize":"%s/auth","token":"%s/token","introspect":"%s/token/introspection",' "$url" "$url" "$url"
-	printf '"revoke":"%s/token/revocation","client":"test-client","secret":"test-secret","pids":[%s]}\n' \
+	printf '"revoke":"%s/token/revocation","client":"test-client","rotating":"test-rotating","secret":"test-secret","pids":[%s]}\n' \
 	    "$url" "$(cut -d' ' -f1 "$STATE/oidc.pid")"
 }
 

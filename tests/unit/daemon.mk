@@ -31,6 +31,13 @@ unit_programs += tests/unit/test_sweep
 tests_unit_test_sweep_SOURCES = tests/unit/test_sweep.c tests/unit/store_fixture.c tests/unit/store_fixture.h
 tests_unit_test_sweep_LDADD = $(DAEMON_LIBS)
 
+# The daemon has a server_port() too.
+unit_programs += tests/unit/test_tokens
+tests_unit_test_tokens_CPPFLAGS = $(AM_CPPFLAGS) -Dserver_port=unit_server_port
+tests_unit_test_tokens_SOURCES = tests/unit/test_tokens.c tests/unit/store_fixture.c tests/unit/store_fixture.h \
+	tests/unit/server.c tests/unit/server.h
+tests_unit_test_tokens_LDADD = $(DAEMON_LIBS)
+
 unit_programs += tests/unit/test_api
 tests_unit_test_api_SOURCES = tests/unit/test_api.c
 tests_unit_test_api_LDADD = $(DAEMON_LIBS)

@@ -359,6 +359,132 @@ a_refused_token_is_renewed_once_for_all(void **state)
 	assert_false(cloud_account_is_signed_out(account));
 }
 
+/* RFC 6749, 6. */
+static void
+a_new_refresh_token_takes_the_place_of_the_old_one(void **state)
+{
+	struct grants g = GRANTS("200 {\"access_token\":\"token-1\",\"refresh_token\":\"second\"}",
+	    "200 {\"access_token\":\"a b\",\"refresh_token\":\"third\"}",
+	    "200 {\"access_token\":\"token-3\",\"refresh_token\":\"third\"}");
+	struct probe probes[PROBES];
+	char *was = NULL, *now = NULL;
+
+	start(&g);
+	run(probes, PROBES, 0);
+	assert_true(oauth_sign_in.rotated(account, &was, &now));
+	assert_string_equal(was, "refresh & me");
+	assert_string_equal(now, "second");
+	mem_wipe_free(was);
+	mem_wipe_free(now);
+	assert_false(oauth_sign_in.rotated(account, &was, &now));
+	/* It is used at once, and so is one of an answer that is good for nothing else. */
+	g.good = 3;
+	run(probes, 1, 0);
+	assert_non_null(strstr(g.form, "refresh_token=third"));
+	assert_int_equal(g.asked, 3);
+	assert_true(oauth_sign_in.rotated(account, &was, &now));
+	assert_string_equal(was, "second");
+	assert_string_equal(now, "third");
+	mem_wipe_free(was);
+	mem_wipe_free(now);
+}
+
+/* Somebody else who has tokens. */
+static struct {
+	unsigned asked, ticket, next;
+	char refused[64];
+	bool keeps_silent;
+} elsewhere;
+
+static void
+on_sign_in(void *arg, struct account *a, unsigned ticket, const char *not_this)
+{
+	static const struct err none = ERR_INIT;
+	CLEANUP(cleanup_free) char *token = xasprintf("token-%u", elsewhere.next);
+
+	elsewhere.asked++;
+	elsewhere.ticket = ticket;
+	snprintf(
+	    elsewhere.refused, sizeof elsewhere.refused, "%s", not_this == NULL ? "" : not_this);
+	if (!elsewhere.keeps_silent)
+		cloud_account_signed_in(a, ticket, 0, token, UINT64_MAX, &none);
+}
+
+static int
+setup_elsewhere(void **state)
+{
+	const struct cloud_runner_config config = {
+	    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 5000},
+	    .backoff_base_ms = 2,
+	    .backoff_max_ms = 10,
+	    .refresh = on_refresh,
+	    .sign_in = on_sign_in};
+	struct err err = ERR_INIT;
+
+	setup(state);
+	cloud_runner_free(runner);
+	runner = cloud_runner_new(loop, pool, &config, &err);
+	memset(&elsewhere, 0, sizeof elsewhere);
+	return 0;
+}
+
+static void
+a_token_comes_from_elsewhere(void **state)
+{
+	struct grants g = GRANTS("500 nobody asks here");
+	struct probe probes[PROBES];
+
+	start(&g);
+	elsewhere.next = g.good = 1;
+	run(probes, PROBES, 0);
+	assert_int_equal(elsewhere.asked, 1);
+	assert_string_equal(elsewhere.refused, "");
+	/* What was refused is told. */
+	elsewhere.next = g.good = 2;
+	run(probes, PROBES, 0);
+	assert_int_equal(elsewhere.asked, 2);
+	assert_string_equal(elsewhere.refused, "token-1");
+	assert_int_equal(g.asked, 0);
+}
+
+static void
+what_was_asked_for_other_credentials_is_not_taken(void **state)
+{
+	static const struct err none = ERR_INIT;
+	struct grants g = GRANTS("500 nobody asks here");
+	struct cloud_op *op;
+	struct probe probe = {.op = NULL};
+	struct err err = ERR_INIT;
+	json_t *other;
+	unsigned first;
+
+	start(&g);
+	g.good = 2;
+	elsewhere.keeps_silent = true;
+	op = cloud_op_new(account, CLOUD_STAT, "thing");
+	left++;
+	cloud_op_start(runner, op, probe_done, &probe);
+	while (elsewhere.asked == 0)
+		event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+	first = elsewhere.ticket;
+	other = credentials_new("another");
+	assert_int_equal(cloud_account_renew(account, other, &err), 0);
+	json_decref(other);
+	while (elsewhere.asked == 1)
+		event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+	cloud_account_signed_in(account, first, 0, "token-1", UINT64_MAX, &none);
+	event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
+	assert_int_equal(g.served + g.refused, 0);
+	cloud_account_signed_in(account, elsewhere.ticket, 0, "token-2", UINT64_MAX, &none);
+	loop_run(loop);
+	assert_int_equal(probe.code, 0);
+	assert_int_equal(g.served, 1);
+	assert_int_equal(g.refused, 0);
+	cloud_op_free(op);
+	/* Nobody waits. */
+	cloud_account_signed_in(account, 0, -ENOENT, NULL, 0, &none);
+}
+
 static void
 a_token_server_in_trouble_is_asked_again(void **state)
 {
@@ -542,6 +668,11 @@ main(void)
 	    TEST(one_token_serves_all),
 	    cmocka_unit_test(a_token_is_renewed_before_it_expires),
 	    TEST(a_refused_token_is_renewed_once_for_all),
+	    TEST(a_new_refresh_token_takes_the_place_of_the_old_one),
+	    cmocka_unit_test_setup_teardown(
+		a_token_comes_from_elsewhere, setup_elsewhere, teardown),
+	    cmocka_unit_test_setup_teardown(
+		what_was_asked_for_other_credentials_is_not_taken, setup_elsewhere, teardown),
 	    TEST(a_token_server_in_trouble_is_asked_again),
 	    TEST(a_token_server_that_stays_in_trouble_fails_them),
 	    TEST(nonsense_is_no_token),

@@ -176,6 +176,41 @@ test_accounts(void **state)
 	assert_int_equal(r->code, -ENOENT);
 }
 
+/* Sealed anew: only what was read, and only that. */
+static void
+test_account_reseal(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(buf_free) struct buf was = BUF_INIT(100);
+	struct account_record *a = NULL, *b = NULL;
+
+	assert_int_equal(store_account_get(f->s, f->a, &a, NULL), 0);
+	buf_puts(&a->sealed, "first");
+	assert_int_equal(AWAIT(f, store_account_update(f->s, a, TO(f)))->code, 0);
+	buf_puts(&was, "other");
+	xstrset(&a->name, "not this");
+	buf_reset(&a->sealed);
+	buf_puts(&a->sealed, "second");
+	assert_int_equal(AWAIT(f, store_account_reseal(f->s, a, &was, TO(f)))->code, -ESTALE);
+	buf_reset(&was);
+	buf_puts(&was, "first");
+	assert_int_equal(AWAIT(f, store_account_reseal(f->s, a, &was, TO(f)))->code, 0);
+	assert_int_equal(store_account_get(f->s, f->a, &b, NULL), 0);
+	assert_string_equal(buf_str(&b->sealed), "second");
+	assert_string_equal(b->name, "a");
+	assert_int_equal(b->revision, a->revision + 1); /* of the update */
+	account_record_free(a);
+	/* An update with nothing sealed leaves it. */
+	buf_reset(&b->sealed);
+	assert_int_equal(AWAIT(f, store_account_update(f->s, b, TO(f)))->code, 0);
+	account_record_free(b);
+	assert_int_equal(store_account_get(f->s, f->a, &a, NULL), 0);
+	assert_string_equal(buf_str(&a->sealed), "second");
+	memcpy(a->user_id, f->other, sizeof a->user_id);
+	assert_int_equal(AWAIT(f, store_account_reseal(f->s, a, &a->sealed, TO(f)))->code, -ENOENT);
+	account_record_free(a);
+}
+
 /* What bounds an account is kept, also where the scheduler has it: across a new start too. */
 static void
 test_account_limits(void **state)
@@ -1114,6 +1149,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    test(test_users),
 	    test(test_accounts),
+	    test(test_account_reseal),
 	    test(test_account_limits),
 	    test(test_lane_limit),
 	    test(test_life),
