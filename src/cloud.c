@@ -156,6 +156,7 @@ account_free(struct account_private *a)
 {
 	cloud_sign_in_cancel(a);
 	mem_wipe_free(a->refused_token);
+	free(a->refused_path);
 	cloud_account_unref(a->retired);
 	if (a->account.throttle != NULL)
 		account_leave_gates(a);
@@ -221,6 +222,7 @@ cloud_account_renew(struct account *account, const json_t *credentials, struct e
 	if (code != 0)
 		return code;
 	cloud_sign_in_cancel(a); /* that was for the old ones */
+	a->signed_out = a->refused_times = 0;
 	SWAP(account->data, fresh->data);
 	SWAP(account->limits, fresh->limits);
 	SWAP(account->hashes, fresh->hashes);
@@ -632,6 +634,9 @@ cloud_account_fail(struct account_private *a, int code, const struct err *err)
 	struct op_private *p;
 
 	TAILQ_FOREACH (p, &a->ready, next) {
+		/* Then it is not the account that is refused, but what they asked for. */
+		if (code == -EACCES && !p->was_refreshed)
+			continue;
 		p->refused = code;
 		p->refused_err = *err;
 	}

@@ -354,7 +354,8 @@ void cloud_account_share(struct account *, struct throttle *);
    way too.  What the old ones hold stays until nobody but the caller has a reference.  On failure
    they stay as they were. */
 int cloud_account_renew(struct account *, const json_t *credentials, struct err *);
-/* code 0: credentials were renewed; else ops that waited fail with it. */
+/* code 0: credentials were renewed; -EACCES: the account is not refused, so that only those ops
+   fail that were; else all ops that waited fail with it. */
 void cloud_account_refreshed(struct cloud_runner *, struct account *, int code, const struct err *);
 bool
 cloud_account_is_refreshing(struct account *); /* somebody owes it a cloud_account_refreshed() */

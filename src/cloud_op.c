@@ -469,9 +469,8 @@ op_refresh(struct op_private *p, struct err *err)
 		op_ready(p); /* renewed since it was sent */
 		return;
 	}
-	if (p->op.account->driver->sign_in != NULL && !p->was_signed_in) {
+	if (p->op.account->driver->sign_in != NULL && !p->was_signed_in && cloud_sign_out(a, p)) {
 		p->was_signed_in = true;
-		cloud_sign_out(a);
 		op_ready(p);
 		return;
 	}
@@ -584,6 +583,8 @@ cloud_op_end(struct op_private *p, int code, const struct err *err)
 	/* Nothing was left to sweep: that is what was wanted. */
 	if ((p->op.kind == CLOUD_SWEEP || p->op.kind == CLOUD_UPLOAD_ABORT) && code == -ENOENT)
 		code = 0;
+	if (code == 0)
+		cloud_sign_in_sufficed(account_private(p->op.account), p);
 	op_release(p);
 	if (code == 0 && p->op.kind == CLOUD_READ && p->op.ring != NULL && !p->op.keep_open)
 		ring_end(p->op.ring);

@@ -70,6 +70,12 @@ struct account_private {
 	unsigned ticket; /* of the last one */
 	bool sign_in_refused; /* the last one; other credentials were asked for */
 	char *refused_token; /* secret; or NULL */
+	unsigned signed_out; /* so many tokens were refused */
+	uint64_t signed_out_ms; /* since then; monotonic */
+	enum cloud_op_kind refused_kind; /* the write that was last refused a token: which it is, */
+	char *refused_path; /* NULL: none was */
+	unsigned refused_times; /* how often in a row */
+	uint64_t refused_ms; /* and when; monotonic */
 	cloud_signed_in_fn signed_in; /* or NULL: its ops wait */
 	void *signed_in_arg;
 	unsigned generation; /* of the credentials, and of the token got with them */
@@ -105,7 +111,10 @@ void cloud_account_fail(struct account_private *, int code, const struct err *);
 /* Must the account's ops wait for a token?  If nobody gets it yet, that begins. */
 bool cloud_sign_in_awaited(struct account_private *);
 void cloud_sign_in_cancel(struct account_private *);
-void cloud_sign_out(struct account_private *); /* the token was refused */
+/* The token was refused, to p (or NULL).  False: so were others just before, and this one stays. */
+bool cloud_sign_out(struct account_private *, const struct op_private *p);
+void
+cloud_sign_in_sufficed(struct account_private *, const struct op_private *); /* it ended well */
 
 /* cloud_op.c */
 /* Exponential with full jitter, and what was asked for. */

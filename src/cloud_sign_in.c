@@ -12,6 +12,12 @@
 #define SIGN_IN_TIMEOUT_MS 30000
 /* An answer is a few lines of JSON; some tokens are long. */
 #define SIGN_IN_ANSWER_MAX 65536
+/* In place of tokens that are refused, so many are got within such a time: for what is written anew
+   with each, and for all that the account does.  Further ones would be refused too: it is not about
+   their age. */
+#define SIGN_IN_WRITE_MAX 2
+#define SIGN_IN_AGAIN_MAX 20
+#define SIGN_IN_AGAIN_MS  60000
 
 struct sign_in {
 	struct account_private *account;
@@ -157,18 +163,60 @@ cloud_sign_in_awaited(struct account_private *a)
 	return true;
 }
 
+static bool
+write_is(const struct account_private *a, const struct op_private *p)
+{
+	const struct cloud_op *op = &p->op;
+
+	return a->refused_path != NULL && a->refused_kind == op->kind &&
+	    strcmp(a->refused_path, op->path) == 0;
+}
+
+/* An op cannot send again what it took from its ring: its caller makes a new one, which knows
+   nothing of the refusal of the one before. */
+static bool
+write_may_begin_again(struct account_private *a, const struct op_private *p, uint64_t now_ms)
+{
+	if (!p->ring_used)
+		return true;
+	if (!write_is(a, p) || now_ms - a->refused_ms >= SIGN_IN_AGAIN_MS) {
+		a->refused_kind = p->op.kind;
+		xstrset(&a->refused_path, p->op.path);
+		a->refused_times = 0;
+	}
+	a->refused_ms = now_ms;
+	return ++a->refused_times <= SIGN_IN_WRITE_MAX;
+}
+
 void
-cloud_sign_out(struct account_private *a)
+cloud_sign_in_sufficed(struct account_private *a, const struct op_private *p)
+{
+	if (p->ring_used && write_is(a, p))
+		a->refused_times = 0;
+}
+
+bool
+cloud_sign_out(struct account_private *a, const struct op_private *p)
 {
 	const struct cloud_sign_in *driver = a->account.driver->sign_in;
-	uint64_t until;
+	uint64_t until, now = clock_mono_ms();
 	const char *token = driver->token(&a->account, &until);
 
 	if (a->sign_in != NULL || token == NULL)
-		return;
+		return true;
+	if (p != NULL && !write_may_begin_again(a, p, now))
+		return false;
+	if (now - a->signed_out_ms >= SIGN_IN_AGAIN_MS) {
+		a->signed_out = 0;
+		a->signed_out_ms = now;
+	}
+	if (a->signed_out >= SIGN_IN_AGAIN_MAX)
+		return false;
+	a->signed_out++;
 	mem_wipe_free(a->refused_token);
 	a->refused_token = xstrdup(token);
 	driver->forget(&a->account);
+	return true;
 }
 
 void
@@ -198,7 +246,7 @@ cloud_account_sign_in(struct cloud_runner *runner, struct account *account, cons
 	a->runner = runner;
 	token = account->driver->sign_in->token(account, &until);
 	if (token != NULL && refused != NULL && strcmp(token, refused) == 0)
-		cloud_sign_out(a);
+		cloud_sign_out(a, NULL);
 	if (!cloud_sign_in_awaited(a)) {
 		done(arg, 0, &none);
 		return;

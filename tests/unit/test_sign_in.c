@@ -5,6 +5,7 @@
 #include "providers/oauth.h"
 #include "src/clock.h"
 #include "src/cloud.h"
+#include "src/ring.h"
 #include "tests/unit/server.h"
 #include <errno.h>
 #include <jwt.h>
@@ -23,6 +24,12 @@ struct grants {
 	char form[4096]; /* of the last request for a token */
 };
 
+struct probe {
+	struct cloud_op *op;
+	int code;
+	struct err err;
+};
+
 static struct loop *loop;
 static struct pool *pool;
 static struct cloud_runner *runner;
@@ -33,6 +40,8 @@ static char *service_key; /* PEM */
 static EVP_PKEY *rsa;
 static bool renews; /* refresh() gives the account other credentials */
 static bool as_service;
+static bool asks_later; /* refresh() is answered later: it is about one object */
+static struct probe *meanwhile; /* what begins until then */
 
 /* the servers, which are one */
 
@@ -73,7 +82,7 @@ answer_op(struct grants *g, int fd, const struct request *req)
 
 	snprintf(wanted, sizeof wanted, "Authorization: Bearer token-%u\r\n",
 	    g->good > 0 ? g->good : atomic_load(&g->asked));
-	if (strstr(req->head, wanted) != NULL) {
+	if (strstr(req->head, wanted) != NULL && strcmp(req->target, "/never") != 0) {
 		atomic_fetch_add(&g->served, 1);
 		server_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 	} else {
@@ -119,7 +128,7 @@ signed_open(struct account *a, const json_t *credentials, struct err *err)
 	char *text;
 	int code;
 
-	snprintf(own->url, sizeof own->url, "http://127.0.0.1:%s/thing", port);
+	snprintf(own->url, sizeof own->url, "http://127.0.0.1:%s", port);
 	if (!as_service)
 		return oauth_open_refresh(&own->oauth, token, "client id", "client secret",
 		    json_string_value(json_object_get(credentials, "refreshToken")), err);
@@ -143,7 +152,12 @@ signed_request(struct cloud_op *op, struct cloud_request *request, struct err *e
 {
 	const struct signed_account *own = op->account->data;
 
-	buf_puts(&request->http.url, own->url);
+	buf_printf(&request->http.url, "%s/%s", own->url, op->path);
+	if (op->kind == CLOUD_PUT) {
+		request->http.method = "PUT";
+		request->http.body = HTTP_BODY_STREAM;
+		request->http.length = op->length;
+	}
 	oauth_put_authorization(&request->http, &own->oauth);
 	return CLOUD_STEP_SEND;
 }
@@ -180,6 +194,17 @@ credentials_new(const char *refresh_token)
 	    "refreshToken", refresh_token);
 }
 
+static void probe_done(void *, struct cloud_op *, int, const struct err *);
+
+static void
+on_later(evutil_socket_t fd, short what, void *arg)
+{
+	struct err err = ERR_INIT;
+
+	err_set(&err, -EACCES, "not this object");
+	cloud_account_refreshed(runner, arg, err.code, &err);
+}
+
 static void
 on_refresh(void *arg, struct account *a, const struct err *why)
 {
@@ -187,6 +212,15 @@ on_refresh(void *arg, struct account *a, const struct err *why)
 	json_t *other = credentials_new("another");
 
 	refreshes++;
+	if (asks_later) {
+		static const struct timeval soon = {0, 50 * 1000};
+
+		if (meanwhile != NULL)
+			cloud_op_start(runner, meanwhile->op, probe_done, meanwhile);
+		event_base_once(loop_base(loop), -1, EV_TIMEOUT, on_later, a, &soon);
+		json_decref(other);
+		return;
+	}
 	if (renews)
 		assert_int_equal(cloud_account_renew(a, other, &err), 0);
 	else
@@ -211,7 +245,8 @@ setup(void **state)
 	runner = cloud_runner_new(loop, pool, &config, &err);
 	assert_non_null(runner);
 	refreshes = left = 0;
-	renews = as_service = false;
+	renews = as_service = asks_later = false;
+	meanwhile = NULL;
 	return 0;
 }
 
@@ -241,12 +276,6 @@ start(struct grants *g)
 	    cloud_account_open(&account, &signed_driver, "id", "mine", credentials, &err), 0);
 	json_decref(credentials);
 }
-
-struct probe {
-	struct cloud_op *op;
-	int code;
-	struct err err;
-};
 
 static void
 probe_done(void *arg, struct cloud_op *op, int code, const struct err *err)
@@ -485,6 +514,81 @@ what_was_asked_for_other_credentials_is_not_taken(void **state)
 	cloud_account_signed_in(account, 0, -ENOENT, NULL, 0, &none);
 }
 
+/* A token that has just come is not too old: others will not do either, and are not asked for. */
+static void
+tokens_that_are_refused_at_once_are_no_storm(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+	struct probe probes[PROBES];
+
+	start(&g);
+	run(probes, 1, 0);
+	g.good = 1000;
+	for (int i = 0; i < 60; i++)
+		run(probes, PROBES, -EKEYEXPIRED);
+	assert_int_equal(g.asked, 21);
+	assert_true(refreshes >= 60);
+	/* Other credentials are another matter. */
+	g.good = 22;
+	renews = true;
+	run(probes, PROBES, 0);
+	assert_int_equal(g.asked, 22);
+}
+
+static void
+put(int code)
+{
+	struct ring *ring = ring_new(64, 16);
+	struct probe probe = {.op = cloud_op_new(account, CLOUD_PUT, "thing")};
+
+	ring_put(ring, "content", 7);
+	ring_end(ring);
+	probe.op->ring = ring;
+	probe.op->length = 7;
+	left++;
+	cloud_op_start(runner, probe.op, probe_done, &probe);
+	loop_run(loop);
+	assert_int_equal(probe.code, code);
+	cloud_op_free(probe.op);
+	ring_free(ring);
+}
+
+/* Each time its caller reads the source again, but not for ever. */
+static void
+a_stream_that_is_always_refused_ends(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+
+	start(&g);
+	g.good = 1000;
+	put(-EAGAIN);
+	put(-EAGAIN);
+	put(-EKEYEXPIRED);
+	assert_int_equal(g.asked, 3);
+	assert_int_equal(refreshes, 1);
+}
+
+static void
+one_object_that_is_refused_fails_no_other(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+	struct probe never = {.op = NULL}, other = {.op = NULL};
+
+	start(&g);
+	never.op = cloud_op_new(account, CLOUD_STAT, "never");
+	other.op = cloud_op_new(account, CLOUD_STAT, "thing");
+	asks_later = true;
+	meanwhile = &other;
+	left = 2;
+	cloud_op_start(runner, never.op, probe_done, &never);
+	loop_run(loop);
+	assert_int_equal(never.code, -EACCES);
+	assert_int_equal(other.code, 0);
+	assert_int_equal(refreshes, 1);
+	cloud_op_free(never.op);
+	cloud_op_free(other.op);
+}
+
 static void
 a_token_server_in_trouble_is_asked_again(void **state)
 {
@@ -668,6 +772,9 @@ main(void)
 	    TEST(one_token_serves_all),
 	    cmocka_unit_test(a_token_is_renewed_before_it_expires),
 	    TEST(a_refused_token_is_renewed_once_for_all),
+	    TEST(tokens_that_are_refused_at_once_are_no_storm),
+	    TEST(a_stream_that_is_always_refused_ends),
+	    TEST(one_object_that_is_refused_fails_no_other),
 	    TEST(a_new_refresh_token_takes_the_place_of_the_old_one),
 	    cmocka_unit_test_setup_teardown(
 		a_token_comes_from_elsewhere, setup_elsewhere, teardown),
