@@ -113,8 +113,46 @@ is_ok()
 	# Its state is used up.
 	run api GET "/api/oauth/callback?code=x&state=$(jq -r .state <<<"$start")"
 	[[ $output == *"begin again"* ]]
-	# And no secret was told.
-	run ! grep -rE "$(provider secret)|refresh_token|code=" "$log" "$home/state/skyferry/store"
+}
+
+# tells_nothing VALUE...: none of them is in the log, in the store, or in what the API answers to those who are no mount.
+tells_nothing()
+{
+	local value path told=$home/told
+	for path in accounts accounts/mine transfers providers mounts; do
+		api GET "/api/$path"
+	done >"$told"
+	# What is no secret is found, so a secret would be.
+	grep -qF '"name":"mine"' "$told"
+	grep -qF "account 'mine' added" "$log"
+	grep -qrF '"driver":"dropbox"' "$home/state/skyferry/store"
+	for value; do
+		[ ${#value} -gt 8 ]
+		! grep -rlF -e "$value" "$log" "$told" "$home/state/skyferry/store" || { echo "$value was told"; return 1; }
+	done
+}
+
+@test "no secret is told: not in the log, the store, or the API" {
+	local page code state refresh access
+	daemon_stop
+	start --set log.level=debug
+	add --no-test mine
+	page=$(browser --stop "$(api POST /api/accounts/mine/oauth/start | jq -r .url)")
+	code=$(grep -o 'code=[^& ]*' <<<"$page")
+	state=$(grep -o 'state=[^& ]*' <<<"$page")
+	api GET "/api/oauth/callback?$code&$state" >/dev/null
+	echo x >"$home/from/f"
+	skyferry cp -q from:f mine:f
+	refresh=$(api GET /api/accounts/mine/credentials | jq -r .credentials.refreshToken)
+	access=$(api POST /api/accounts/mine/token '{}' | jq -r .token)
+	tells_nothing "$(provider secret)" "${code#code=}" "${state#state=}" "$refresh" "$access"
+	# Nor when it is refused.
+	curl -sS --fail "$(provider revoke)" -d token="$refresh" -d client_id="$(provider client)" -d client_secret="$(provider secret)"
+	daemon_stop
+	start --set log.level=debug
+	run ! timeout 60 skyferry ls mine:
+	[[ $output == *"must be signed in again"* ]]
+	tells_nothing "$(provider secret)" "${code#code=}" "${state#state=}" "$refresh" "$access"
 }
 
 @test "a revoked grant: transfers wait instead of failing, and go on when somebody has signed in again" {
