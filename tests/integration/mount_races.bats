@@ -146,6 +146,31 @@ except InterruptedError:
 	kill "$RELAY_PID"
 }
 
+@test "a signal that ends nothing ends no wait either" {
+	local writer
+	relay '"segments"'
+	mount_here --set api.socket="$home/relay"
+	# As a shell does, whose child ends beside its own write: what it does not ask for is not EINTR.
+	# shellcheck disable=SC2016
+	python3 -c 'import ctypes, os, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+signal.signal(signal.SIGCHLD, lambda *_: None)
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"all of it")
+# Python itself says nothing of an interrupted close().
+print("closed" if libc.close(fd) == 0 else os.strerror(ctypes.get_errno()))' "$a/file" >"$home/said" 3>&- 4>&- &
+	writer=$!
+	read -r -t 60 <&"${RELAY[0]}"
+	kill -CHLD "$writer"
+	[ ! -e "$mounts/absent" ] # the mount answers behind the interrupt
+	exec 4>&-
+	wait "$writer"
+	[ "$(cat "$home/said")" = closed ] || { cat "$home/said"; return 1; }
+	settled
+	[ "$(cat "$home/a/file")" = "all of it" ]
+	kill "$RELAY_PID"
+}
+
 @test "what is written in a directory while it is renamed is in the renamed one" {
 	local renamer
 	needs_root
