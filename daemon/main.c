@@ -15,6 +15,10 @@
 #include <sys/stat.h>
 
 #define ARENAS 2 /* of malloc: each keeps what it once had */
+/* Bytes from which a buffer has pages of its own: it grows without being copied, and they go back
+   at once.  Only the largest answers of clouds are that large; glibc's limit would rise with the
+   first of them, and the memory of those after it would stay. */
+#define OWN_PAGES_FROM (4 << 20)
 
 struct options {
 	const char *config;
@@ -196,6 +200,7 @@ prepare_process(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	mallopt(M_ARENA_MAX, ARENAS);
+	mallopt(M_MMAP_THRESHOLD, OWN_PAGES_FROM);
 	notify_init();
 	crash_init();
 }
