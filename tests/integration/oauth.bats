@@ -68,6 +68,17 @@ is_ok()
 	api GET "/api/accounts/$1" | jq -e '.status == "ok" and (.held | not)'
 }
 
+# needs_person TRANSFER: it waits, with the account mine, until somebody has signed in.
+needs_person()
+{
+	timeout 60 sh -c "until curl -sS --unix-socket '$socket' http://skyferry/api/accounts/mine | jq -e .held >/dev/null; do :; done"
+	api GET /api/accounts/mine | jq -e '.message | test("must be signed in again: skyferry account sign-in mine")'
+	api GET "/api/transfers/$1" | jq -e '.status == "queued"'
+	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
+	skyferry transfer wait "$1" --timeout 60
+	is_ok mine
+}
+
 @test "account add opens a browser, and the person who signs in with it is all that is needed" {
 	cat >"$home/browser" <<-SCRIPT
 		#!/bin/sh
@@ -164,12 +175,7 @@ tells_nothing()
 	curl -sS --fail "$(provider revoke)" -d token="$token" -d client_id="$(provider client)" -d client_secret="$(provider secret)"
 	echo x >"$home/from/f"
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"mine","destinationPath":"f"}' | jq -r .id)
-	timeout 60 sh -c "until curl -sS --unix-socket '$socket' http://skyferry/api/accounts/mine | jq -e .held >/dev/null; do :; done"
-	api GET /api/accounts/mine | jq -e '.message | test("must be signed in again: skyferry account sign-in mine")'
-	api GET "/api/transfers/$id" | jq -e '.status == "queued"'
-	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
-	skyferry transfer wait "$id" --timeout 60
-	is_ok mine
+	needs_person "$id"
 }
 
 @test "access tokens that expire under way are renewed: an upload goes on" {
@@ -281,13 +287,8 @@ renewed()
 	SKYFERRY_CRASH=tokens.rotated start
 	echo x >"$home/from/f"
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"mine","destinationPath":"f"}' | jq -r .id)
-	wait "$daemon" || true
-	daemon=
+	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null
+	daemon_kill
 	start
-	timeout 60 sh -c "until curl -sS --unix-socket '$socket' http://skyferry/api/accounts/mine | jq -e .held >/dev/null; do :; done"
-	api GET /api/accounts/mine | jq -e '.message | test("must be signed in again: skyferry account sign-in mine")'
-	api GET "/api/transfers/$id" | jq -e '.status == "queued"'
-	browser "$(api POST /api/accounts/mine/oauth/start | jq -r .url)"
-	skyferry transfer wait "$id" --timeout 60
-	is_ok mine
+	needs_person "$id"
 }
