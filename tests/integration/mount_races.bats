@@ -15,6 +15,7 @@ setup()
 
 teardown()
 {
+	[ -z "${relay:-}" ] || kill "$relay" 2>/dev/null || true # also when the test fails
 	home_remove
 }
 
@@ -111,6 +112,7 @@ relay()
 	END
 	mkfifo "$home/go"
 	coproc RELAY { exec python3 "$home/relay.py" "$home/relay" "$socket" "$1" <"$home/go" 3>&-; }
+	relay=$RELAY_PID
 	exec 4>"$home/go" # which the mount does not inherit
 	read -r -t 60 <&"${RELAY[0]}"
 }
@@ -143,7 +145,6 @@ except InterruptedError:
 	settled
 	[ ! -e "$home/a/one" ]
 	[ "$(cat "$home/a/two")" = "$(printf 'old\nnew')" ]
-	kill "$RELAY_PID"
 }
 
 @test "a signal that ends nothing ends no wait either" {
@@ -168,7 +169,6 @@ print("closed" if libc.close(fd) == 0 else os.strerror(ctypes.get_errno()))' "$a
 	[ "$(cat "$home/said")" = closed ] || { cat "$home/said"; return 1; }
 	settled
 	[ "$(cat "$home/a/file")" = "all of it" ]
-	kill "$RELAY_PID"
 }
 
 @test "what is written in a directory while it is renamed is in the renamed one" {
