@@ -29,6 +29,7 @@ struct accounts {
 	struct idmap cached; /* accounts_cached by id */
 	struct idmap limits; /* accounts_limits by id: one for all that run, whatever changes */
 	struct root_checks *roots;
+	unsigned keeping; /* statuses on their way to the store */
 };
 
 struct accounts_limits {
@@ -591,6 +592,8 @@ struct reached {
 	struct daemon *daemon;
 	struct account_record *record;
 	bool held;
+	void (*kept)(void *arg);
+	void *arg;
 };
 
 static void
@@ -598,6 +601,8 @@ accounts_on_reached(void *arg, struct store_result *res)
 {
 	struct reached *r = arg;
 
+	if (r->daemon->accounts != NULL)
+		r->daemon->accounts->keeping--;
 	if (res->code != 0)
 		log_warning("%s: its status was not kept: %s", r->record->id, err_text(&res->err));
 	else if (r->daemon->queue != NULL) { /* it does not end just now */
@@ -605,6 +610,8 @@ accounts_on_reached(void *arg, struct store_result *res)
 		if (r->held)
 			refusals_held(r->daemon->refusals, r->record->id);
 	}
+	if (r->kept != NULL)
+		r->kept(r->arg);
 	account_record_free(r->record);
 	free(r);
 }
@@ -618,29 +625,43 @@ status_is_news(const struct account_record *record, const char *trouble, bool he
 	    (record->status_text == NULL || strcmp(record->status_text, trouble) != 0);
 }
 
+/* While another is on its way there, what the store has says nothing. */
+static bool
+reached_is_news(struct accounts *a, const struct account_record *record, uint64_t revision,
+    const char *trouble, bool held)
+{
+	if (revision != 0 && record->revision != revision)
+		return false;
+	return a->keeping != 0 || status_is_news(record, trouble, held);
+}
+
 void
-accounts_reached(
-    struct accounts *a, const char *account_id, uint64_t revision, int code, const struct err *err)
+accounts_reached(struct accounts *a, const char *account_id, uint64_t revision, int code,
+    const struct err *err, void (*kept)(void *arg), void *arg)
 {
 	const char *trouble = code == 0 ? NULL : err_text(err);
-	struct account_record *record;
+	struct account_record *record = NULL;
 	struct reached *r;
 	bool held;
 
-	if (store_account_get(a->daemon->store, account_id, &record, NULL) != 0)
-		return;
-	held = code == -EKEYEXPIRED || (code != 0 && record->held);
-	if ((revision != 0 && record->revision != revision) ||
-	    !status_is_news(record, trouble, held)) {
-		account_record_free(record);
-		return;
+	if (store_account_get(a->daemon->store, account_id, &record, NULL) == 0) {
+		held = code == -EKEYEXPIRED || (code != 0 && record->held);
+		if (reached_is_news(a, record, revision, trouble, held)) {
+			r = xcalloc(1, sizeof *r);
+			r->daemon = a->daemon;
+			r->record = TAKE(record);
+			r->held = held;
+			r->kept = kept;
+			r->arg = arg;
+			a->keeping++;
+			store_account_status(a->daemon->store, r->record->user_id, r->record->id,
+			    r->record->revision, trouble, held, accounts_on_reached, r);
+			return;
+		}
 	}
-	r = xcalloc(1, sizeof *r);
-	r->daemon = a->daemon;
-	r->record = record;
-	r->held = held;
-	store_account_status(a->daemon->store, record->user_id, record->id, record->revision,
-	    trouble, held, accounts_on_reached, r);
+	account_record_free(record);
+	if (kept != NULL)
+		kept(arg);
 }
 
 struct accounts *

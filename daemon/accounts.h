@@ -45,6 +45,7 @@ const struct throttle *accounts_throttle(struct accounts *, const char *account_
 /* What is cached of an earlier revision than this goes. */
 void accounts_forget_before(struct accounts *, const struct account_record *);
 /* What reaching the account of this revision (0: any) showed: 0, or why it failed.  Becomes its
-   status if that is news: -EKEYEXPIRED holds its changes, and 0 lets them go. */
-void accounts_reached(
-    struct accounts *, const char *account_id, uint64_t revision, int code, const struct err *);
+   status if that is news: -EKEYEXPIRED holds its changes, and 0 lets them go.  kept (NULL: nobody
+   waits) comes once, when the store has it, also at once. */
+void accounts_reached(struct accounts *, const char *account_id, uint64_t revision, int code,
+    const struct err *, void (*kept)(void *arg), void *arg);

@@ -24,6 +24,8 @@ struct files_op {
 	uint64_t started_ms; /* monotonic */
 	files_done_fn done; /* on success; else the call fails with the op's error */
 	files_done_fn late; /* at the deadline; NULL: the call fails */
+	struct err outcome; /* of a test */
+	uint64_t took_ms; /* the test */
 };
 
 static void
@@ -45,6 +47,7 @@ files_op_stop(struct call *c)
 }
 
 static void files_on_test_late(struct call *, struct cloud_op *);
+static void files_test_ended(struct call *, int code, const struct err *);
 
 static void
 files_on_done(void *arg, struct cloud_op *op, int code, const struct err *err)
@@ -53,9 +56,10 @@ files_on_done(void *arg, struct cloud_op *op, int code, const struct err *err)
 	struct files_op *f = c->data;
 
 	c->stop = NULL; /* nothing is under way any more */
-	if (f->late == files_on_test_late) /* a test: its outcome is the account's status */
-		accounts_reached(c->daemon->accounts, op->account->id, 0, code, err);
-	if (code != 0)
+	event_del(f->deadline);
+	if (f->late == files_on_test_late)
+		files_test_ended(c, code, err);
+	else if (code != 0)
 		call_fail(c, code, err);
 	else
 		f->done(c, op);
@@ -312,37 +316,53 @@ api_accounts_usage(struct call *c)
 }
 
 /* -- test: the first page of the root.  A page came, so it works, even if there are too many of
- * them. */
+ * them.  The outcome becomes the account's status before it becomes the answer. */
 
 static void
-files_on_tested(struct call *c, struct cloud_op *op)
+files_on_test_kept(void *arg)
+{
+	struct call *c = arg;
+	struct files_op *f = c->data;
+	json_t *body;
+
+	if (f->outcome.code != 0) {
+		call_fail(c, f->outcome.code, &f->outcome);
+		return;
+	}
+	body = json_object();
+	field_set_bool(body, "ok", true);
+	field_set_int(body, "ms", (int64_t)f->took_ms);
+	call_reply(c, 200, body);
+}
+
+static void
+files_test_ended(struct call *c, int code, const struct err *err)
 {
 	struct files_op *f = c->data;
-	json_t *body = json_object();
+	struct cloud_op *op = TAKE(f->op); /* it ends before the store does */
 
-	field_set_bool(body, "ok", true);
-	field_set_int(body, "ms", (int64_t)(clock_mono_ms() - f->started_ms));
-	call_reply(c, 200, body);
+	if (code != 0)
+		f->outcome = *err;
+	f->outcome.code = code;
+	f->took_ms = clock_mono_ms() - f->started_ms;
+	accounts_reached(
+	    c->daemon->accounts, op->account->id, 0, code, &f->outcome, files_on_test_kept, c);
+	cloud_op_free(op);
 }
 
 static void
 files_on_test_late(struct call *c, struct cloud_op *op)
 {
-	const char *id = op->account->id;
 	struct err err = ERR_INIT;
 
 	if (op->list.len == 0)
 		err_set(&err, -ETIMEDOUT, "the account '%s' did not answer within %d s",
 		    op->account->name, TEST_MAX_S);
-	accounts_reached(c->daemon->accounts, id, 0, err.code, &err);
-	if (err.code != 0)
-		call_fail(c, err.code, &err);
-	else
-		files_on_tested(c, op);
+	files_test_ended(c, err.code, &err);
 }
 
 void
 api_accounts_test(struct call *c)
 {
-	files_start(c, CLOUD_LIST, "", TEST_MAX_S, files_on_tested, files_on_test_late);
+	files_start(c, CLOUD_LIST, "", TEST_MAX_S, NULL, files_on_test_late);
 }

@@ -284,10 +284,10 @@ daemon_finish(struct daemon *d)
 	if (d->loop != NULL)
 		daemon_await_disks(d);
 	tokens_free(TAKE(d->tokens)); /* who waits at a transfer loop is told */
-	queue_free(TAKE(d->queue)); /* answers of the store still come, and look for it */
+	queue_free(TAKE(d->queue)); /* answers of the store still come, and look for these two */
 	refusals_free(d->refusals);
 	pairs_free(d->pairs);
-	accounts_free(d->accounts);
+	accounts_free(TAKE(d->accounts));
 	cloud_runner_free(d->runner);
 	if (d->events != NULL)
 		events_free(d->events);

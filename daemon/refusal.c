@@ -89,8 +89,8 @@ refusal_holds(struct refusal *r, const struct err *err)
 	log_error("account '%s' is refused, its transfers wait until it is signed in again: %s",
 	    r->record->name, err_text(err));
 	/* The store has it before the first change comes back to the queue. */
-	accounts_reached(
-	    r->all->daemon->accounts, r->record->id, r->record->revision, err->code, err);
+	accounts_reached(r->all->daemon->accounts, r->record->id, r->record->revision, err->code,
+	    err, NULL, NULL);
 	refusal_tell(r);
 }
 
@@ -221,7 +221,8 @@ recheck_ended(struct recheck *h, int code)
 	recheck_drop_op(h);
 	if (probe_is_good(code)) {
 		log_info("account %s works again, its transfers go on", h->account_id);
-		accounts_reached(h->all->daemon->accounts, h->account_id, h->revision, 0, &none);
+		accounts_reached(
+		    h->all->daemon->accounts, h->account_id, h->revision, 0, &none, NULL, NULL);
 		recheck_free(h);
 		return;
 	}
