@@ -14,7 +14,7 @@ libskyferry_a_SOURCES = \
 	src/cloud.c src/cloud.h \
 	src/cloud_op.c src/cloud_private.h \
 	src/cloud_sign_in.c \
-	src/copy.c src/copy.h \
+	src/copy.c src/copy.h src/copy_check.c src/copy_private.h src/copy_write.c \
 	src/crash.c src/crash.h \
 	src/crc32c.c \
 	src/crc64.c \
@@ -58,7 +58,7 @@ libskyferry_a_SOURCES = \
 	src/throttle.c src/throttle.h \
 	src/tree.c src/tree.h \
 	src/walk.c src/walk.h \
-	src/upload.c src/upload.h
+	src/upload.c src/upload.h src/upload_commit.c src/upload_lost.c src/upload_part.c src/upload_private.h
 
 # What every program is linked with, in this order.
 SKY_LIBS = libproviders.a libskyferry.a \
