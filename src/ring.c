@@ -4,14 +4,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
-#define RING_CAP_MIN ((size_t)16 * 1024)
+/* What is held lies in blocks, so that one who holds little has little, also who is never empty. */
+#define RING_BLOCK ((size_t)8 * 1024)
+
+struct block {
+	TAILQ_ENTRY(block) next;
+	unsigned char data[RING_BLOCK];
+};
 
 struct ring {
 	size_t size, chunk_max;
-	unsigned char *data; /* NULL while nothing is held */
-	size_t cap; /* of data; grows to size as it is needed */
-	size_t head, held; /* the first held byte, and how many there are */
+	TAILQ_HEAD(block_list, block) blocks; /* none while nothing is held */
+	size_t head; /* of the first block: the first held byte */
+	size_t tail; /* of the last one: where the next byte goes */
+	size_t held;
 	bool ended, hold_last, shut;
 	ring_hook_fn on_input, on_output;
 	ring_tap_fn tap;
@@ -26,15 +34,26 @@ ring_new(size_t size, size_t chunk_max)
 	assert(chunk_max > 0 && size >= chunk_max && size < SIZE_MAX / 2);
 	r->size = size;
 	r->chunk_max = chunk_max;
+	TAILQ_INIT(&r->blocks);
 	return r;
+}
+
+static void
+ring_drop_block(struct ring *r)
+{
+	struct block *b = TAILQ_FIRST(&r->blocks);
+
+	TAILQ_REMOVE(&r->blocks, b, next);
+	free(b);
+	r->head = 0;
 }
 
 static void
 ring_release(struct ring *r)
 {
-	free(r->data);
-	r->data = NULL;
-	r->cap = r->head = r->held = 0;
+	while (!TAILQ_EMPTY(&r->blocks))
+		ring_drop_block(r);
+	r->tail = r->held = 0;
 }
 
 void
@@ -72,12 +91,18 @@ ring_room(const struct ring *r)
 	return r->shut ? 0 : r->size - r->held;
 }
 
+static void
+ring_tell_room(const struct ring *r)
+{
+	if (r->on_output != NULL && ring_wants_input(r))
+		r->on_output(r->output_arg);
+}
+
 void
 ring_shut(struct ring *r, bool shut)
 {
 	r->shut = shut;
-	if (r->on_output != NULL && ring_wants_input(r))
-		r->on_output(r->output_arg);
+	ring_tell_room(r);
 }
 
 size_t
@@ -105,54 +130,39 @@ ring_hold_last(struct ring *r)
 	r->hold_last = true;
 }
 
-static size_t
-ring_copy_out(const struct ring *r, void *buf, size_t len)
+/* The last block, with room for at least one byte. */
+static struct block *
+ring_last(struct ring *r)
 {
-	size_t first = MIN(len, r->cap - r->head);
+	struct block *b = TAILQ_LAST(&r->blocks, block_list);
 
-	memcpy(buf, r->data + r->head, first);
-	memcpy((unsigned char *)buf + first, r->data, len - first);
-	return len;
-}
-
-/* Room in data for `len` more bytes; what is held becomes contiguous when it moves. */
-static void
-ring_grow(struct ring *r, size_t len)
-{
-	size_t need = r->held + len, cap = MAX(r->cap, MIN(RING_CAP_MIN, r->size));
-	unsigned char *data;
-
-	if (need <= r->cap)
-		return;
-	while (cap < need)
-		cap *= 2;
-	cap = MIN(cap, r->size);
-	data = xmalloc(cap);
-	if (r->held > 0)
-		ring_copy_out(r, data, r->held);
-	free(r->data);
-	r->data = data;
-	r->cap = cap;
-	r->head = 0;
+	if (b != NULL && r->tail < RING_BLOCK)
+		return b;
+	b = xmalloc(sizeof *b);
+	TAILQ_INSERT_TAIL(&r->blocks, b, next);
+	r->tail = 0;
+	return b;
 }
 
 bool
 ring_put(struct ring *r, const void *buf, size_t len)
 {
-	size_t tail, first;
+	const unsigned char *from = buf;
+	size_t left, n;
 
 	if (r->ended || len > ring_room(r))
 		return false;
 	if (len == 0)
 		return true;
-	ring_grow(r, len);
-	tail = r->head + r->held;
-	if (tail >= r->cap)
-		tail -= r->cap;
-	first = MIN(len, r->cap - tail);
-	memcpy(r->data + tail, buf, first);
-	memcpy(r->data, (const unsigned char *)buf + first, len - first);
-	r->held += len;
+	for (left = len; left > 0; left -= n) {
+		struct block *b = ring_last(r);
+
+		n = MIN(left, RING_BLOCK - r->tail);
+		memcpy(b->data + r->tail, from, n);
+		from += n;
+		r->tail += n;
+		r->held += n;
+	}
 	if (r->tap != NULL)
 		r->tap(r->tap_arg, buf, len);
 	if (r->on_input != NULL)
@@ -161,28 +171,33 @@ ring_put(struct ring *r, const void *buf, size_t len)
 }
 
 size_t
-ring_get(struct ring *r, void *buf, size_t max)
-{
-	size_t len = MIN(max, ring_held(r));
-
-	if (len == 0)
-		return 0;
-	ring_copy_out(r, buf, len);
-	ring_drop(r, len);
-	return len;
-}
-
-size_t
 ring_peek(const struct ring *r, const void **out)
 {
+	const struct block *b = TAILQ_FIRST(&r->blocks);
 	size_t len = ring_held(r);
 
 	if (len == 0) {
 		*out = NULL;
 		return 0;
 	}
-	*out = r->data + r->head;
-	return MIN(len, r->cap - r->head);
+	*out = b->data + r->head;
+	return MIN(len, RING_BLOCK - r->head);
+}
+
+/* Takes `len` bytes away, without a word to who may put more. */
+static void
+ring_take(struct ring *r, size_t len)
+{
+	size_t n;
+
+	for (r->held -= len; len > 0; len -= n) {
+		n = MIN(len, RING_BLOCK - r->head);
+		r->head += n;
+		if (r->head == RING_BLOCK)
+			ring_drop_block(r);
+	}
+	if (r->held == 0)
+		ring_release(r);
 }
 
 void
@@ -191,14 +206,27 @@ ring_drop(struct ring *r, size_t len)
 	assert(len <= ring_held(r));
 	if (len == 0)
 		return;
-	r->held -= len;
-	r->head += len;
-	if (r->head >= r->cap)
-		r->head -= r->cap;
-	if (r->held == 0)
-		ring_release(r);
-	if (r->on_output != NULL && ring_wants_input(r))
-		r->on_output(r->output_arg);
+	ring_take(r, len);
+	ring_tell_room(r);
+}
+
+size_t
+ring_get(struct ring *r, void *buf, size_t max)
+{
+	size_t len = MIN(max, ring_held(r)), left, n;
+	unsigned char *to = buf;
+	const void *from;
+
+	if (len == 0)
+		return 0;
+	for (left = len; left > 0; left -= n) {
+		n = MIN(left, ring_peek(r, &from));
+		memcpy(to, from, n);
+		to += n;
+		ring_take(r, n);
+	}
+	ring_tell_room(r);
+	return len;
 }
 
 void

@@ -1,7 +1,7 @@
 /*
  * ring: the bounded byte queue between an op that reads and an op that writes.  It does no I/O.
  * Bytes are copied in and out; no pointer escapes.  One loop owns it; there is no locking.
- * Its memory is taken when bytes arrive and given back when it runs empty.
+ * Its memory is taken as bytes arrive and given back as they leave.
  *
  * The two sides wake each other through hooks, which only record a fact and wake their object:
  * on_input  runs after bytes were put, or the end or a failure was marked;
@@ -27,8 +27,8 @@ bool ring_put(struct ring *, const void *buf, size_t len); /* all of it, or fals
 void ring_shut(struct ring *, bool shut);
 size_t ring_size(const struct ring *); /* as it was made */
 size_t ring_get(struct ring *, void *buf, size_t max);
-/* Looks at the bytes in front without taking them: *out is valid until the next call; returns how
- * many. */
+/* Looks at bytes in front without taking them: *out is valid until the next call; returns how many,
+   which may be less than it holds. */
 size_t ring_peek(const struct ring *, const void **out);
 void ring_drop(struct ring *, size_t len); /* after peek */
 void ring_end(struct ring *); /* the writer will put no more */
