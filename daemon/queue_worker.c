@@ -24,8 +24,10 @@ queue_take_result(struct change *c, const struct attempt_result *res)
 		xstrset(&c->result_version, res->version);
 	if (!c->mtime_set && res->mtime_ns != ENTRY_NO_TIME)
 		c->mtime_ns = res->mtime_ns;
-	if (res->source_version != NULL && c->segments_len == 1 && c->kind == CHANGE_TRANSFER)
+	if (res->source_version != NULL && c->segments_len == 1 && c->kind == CHANGE_TRANSFER) {
 		xstrset(&c->segments[0].version, res->source_version);
+		c->segments[0].written_ns = res->source_written_ns;
+	}
 }
 
 /* It was stopped, or only swept: it goes when the store has answered all that it was told. */

@@ -352,6 +352,19 @@ s3_put_response(struct cloud_op *op, const struct http_response *res, struct err
 	return s3_stage_acted(op);
 }
 
+/* An ETag tells contents apart, and not who wrote the same once more: a move by another way to this
+   very object did.  Last-Modified counts seconds, that is as near as it gets. */
+static bool
+s3_was_written_again(const struct cloud_op *op)
+{
+	const struct entry *there = &op->entry;
+
+	if (op->version == NULL)
+		return false;
+	return there->version == NULL || strcmp(op->version, there->version) != 0 ||
+	    (op->written_ns != 0 && there->written_ns != op->written_ns);
+}
+
 static enum cloud_step
 s3_remove_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -361,8 +374,7 @@ s3_remove_response(struct cloud_op *op, const struct http_response *res, struct 
 		return CLOUD_STEP_DONE;
 	if (s3_take_head(op, res, err) != 0)
 		return CLOUD_STEP_FAIL;
-	if (op->version != NULL &&
-	    (op->entry.version == NULL || strcmp(op->version, op->entry.version) != 0))
+	if (s3_was_written_again(op))
 		return object_refuse(err, -ESTALE, op->path, "has changed, and is not removed");
 	s3->step = S3_SECOND;
 	return CLOUD_STEP_NEXT;

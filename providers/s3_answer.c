@@ -266,6 +266,7 @@ s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t siz
 	const char *etag = http_header_get(&res->headers, "ETag");
 	const char *mtime = http_header_get(&res->headers, "x-amz-meta-mtime");
 	const char *type = http_header_get(&res->headers, "Content-Type");
+	int64_t modified = object_modified(res);
 	struct entry *entry = &op->entry;
 
 	object_take_file(op, size);
@@ -278,8 +279,9 @@ s3_take_entry(struct cloud_op *op, const struct http_response *res, uint64_t siz
 		    &entry->digests, http_header_get(&res->headers, "x-amz-checksum-crc32c"));
 	entry->mode = object_mode(http_header_get(&res->headers, "x-amz-meta-mode"));
 	object_take_metadata(entry, &res->headers, "x-amz-meta-");
+	entry->written_ns = modified == ENTRY_NO_TIME ? 0 : modified;
 	if (mtime == NULL || !parse_mtime(&entry->mtime_ns, mtime))
-		entry->mtime_ns = object_modified(res);
+		entry->mtime_ns = modified;
 }
 
 int

@@ -146,6 +146,7 @@ attempt_start_transfer(struct attempt *a)
 	if (!c->move)
 		return ATTEMPT_END;
 	a->source_version = xstrdup_null(s->version);
+	a->result.source_written_ns = s->written_ns;
 	return s->version != NULL ? ATTEMPT_REMOVE_SOURCE : ATTEMPT_RESUME;
 }
 
@@ -407,6 +408,7 @@ attempt_take_copied(struct attempt *a)
 	a->result.mtime_ns = r->mtime_ns;
 	a->result.source_version = TAKE(r->source_version);
 	a->source_version = xstrdup_null(a->result.source_version);
+	a->result.source_written_ns = r->source_written_ns;
 	if (r->code == 0)
 		a->result.bytes_done = a->result.bytes_total = r->size;
 }
@@ -484,6 +486,7 @@ attempt_remove_source_run(struct attempt *a)
 			    path);
 		op = cloud_op_new(from, CLOUD_REMOVE, path);
 		op->version = xstrdup_null(a->source_version);
+		op->written_ns = a->result.source_written_ns;
 		crash_point("attempt.before_remove_source");
 		await_start(&a->await, a->runner, op);
 	}

@@ -37,6 +37,7 @@ struct attempt_result {
 	int64_t mtime_ns; /* the destination's, as its cloud tells it; ENTRY_NO_TIME: it does not */
 	bool parked; /* a tree, to be gone on with when its children have */
 	char *source_version; /* what was copied, of a source that is one whole entry; or NULL */
+	int64_t source_written_ns; /* as in struct entry */
 };
 
 struct attempt_handler {

@@ -43,6 +43,7 @@ struct segment {
 	char *path; /* ENTRY: canonical path; SPOOL: file name in the user's spool directory */
 	char *version; /* ENTRY: pinned; NULL: whatever is there when the transfer starts (then
 			  pinned) */
+	int64_t written_ns; /* ENTRY: of that version, as in struct entry */
 	uint64_t offset;
 	uint64_t length; /* SEGMENT_TO_END with offset 0: the whole entry */
 };

@@ -247,6 +247,8 @@ segments_to_json(const struct segment *segments, size_t len)
 			field_set_str(json, "account", s->account_id);
 			field_set_str(json, "path", s->path);
 			field_set_str(json, "version", s->version);
+			if (s->written_ns != 0)
+				field_set_int(json, "writtenNs", s->written_ns);
 			break;
 		case SEGMENT_SPOOL: field_set_str(json, "spool", s->path); break;
 		case SEGMENT_ZERO: field_set_bool(json, "zero", true); break;
@@ -277,6 +279,8 @@ segment_read_what(
 	if ((code = field_str(&s->account_id, json, "account", CHANGE_NAME_MAX, err)) != 0 ||
 	    (code = field_str(&s->path, json, "path", PATH_BYTES_MAX, err)) != 0 ||
 	    (code = field_str(&s->version, json, "version", CHANGE_TEXT_MAX, err)) != 0 ||
+	    (code = field_int(&s->written_ns, json, "writtenNs", INT64_MIN + 1, INT64_MAX, err)) !=
+		0 ||
 	    (code = field_str(&spool, json, "spool", CHANGE_SPOOL_NAME_MAX, err)) != 0 ||
 	    (code = field_bool(&zero, json, "zero", err)) != 0)
 		return code;

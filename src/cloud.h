@@ -271,6 +271,7 @@ struct cloud_op {
 	uint64_t offset, length; /* READ, PUT, UPLOAD_*, COPY_PART (offset: in the source); READ:
 				    UINT64_MAX is "to the end" */
 	char *version; /* READ, COPY, COPY_PART, REMOVE, MOVE: pinned; owned, NULL: any */
+	int64_t written_ns; /* REMOVE: pinned too, as in struct entry; 0: any */
 	struct cloud_put put;
 	struct ring *ring; /* READ: sink, ended by the runner on success; PUT, UPLOAD_PART: source;
 			      borrowed */

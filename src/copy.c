@@ -99,8 +99,10 @@ copy_check_source(struct copy *c)
 		    "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64, c->path,
 		    c->source.total, c->to->driver->title, most);
 	c->result.size = c->source.total;
-	if (c->source.whole)
+	if (c->source.whole) {
 		xstrset(&c->result.source_version, c->source.segments[0].version);
+		c->result.source_written_ns = c->source.segments[0].written_ns;
+	}
 	return 0;
 }
 

@@ -56,6 +56,7 @@ struct copy_result {
 	char *version; /* the destination's */
 	int64_t mtime_ns; /* the destination's, as its cloud tells it; ENTRY_NO_TIME: it does not */
 	char *source_version; /* of a source that is one whole entry */
+	int64_t source_written_ns; /* as in struct entry */
 };
 void copy_result_fini(struct copy_result *);
 

@@ -17,6 +17,8 @@ struct entry {
 	int64_t mtime_ns; /* since 1970 UTC, or ENTRY_NO_TIME */
 	unsigned mode; /* permission bits the cloud keeps; 0: none */
 	char *version; /* pins the content (an etag, a generation); opaque; NULL if unknown */
+	int64_t written_ns; /* when the cloud took it, where the same content written again has the
+			       same version; 0: not told */
 	char *content_type; /* or NULL */
 	struct digests digests; /* what the cloud says of the content */
 	json_t *metadata; /* what its user has written to it: {"name": "value"}, names in lower

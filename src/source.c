@@ -64,6 +64,8 @@ source_take_part(struct source *src, struct segment *s, const struct entry *e, s
 		    err, -ESTALE, "the source '%s' changed after the copy was asked for", s->path);
 	if (s->version == NULL)
 		s->version = xstrdup_null(e->version);
+	if (s->written_ns == 0) /* an earlier attempt's look is the one that counts */
+		s->written_ns = e->written_ns;
 	if (src->whole) {
 		entry_fini(&src->entry);
 		entry_init(&src->entry);

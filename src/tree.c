@@ -243,6 +243,7 @@ tree_item_remove(struct tree *t, struct tree_item *item)
 	if (item->remove.op == NULL) {
 		op = cloud_op_new(t->account, CLOUD_REMOVE, item->path);
 		op->version = xstrdup_null(item->result.source_version);
+		op->written_ns = item->result.source_written_ns;
 		await_start(&item->remove, t->runner, op);
 	}
 	if (!item->remove.ended)

@@ -190,3 +190,17 @@ object_put()
 	id=$(jq -r '.transfers[0].id' "$home/list")
 	skyferry transfer cancel "$id"
 }
+
+@test "one bucket by two host names: a move to the same name removes nothing" {
+	local host
+	host=$(field endpoint)
+	[[ $host == *127.0.0.1* ]] || skip "the server is not at 127.0.0.1"
+	SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(field secret_key) skyferry account add twin s3 "service=$(field service)" \
+	    "endpoint=${host/127.0.0.1/127.1}" "region=$(field region)" "accessKeyId=$(field access_key)" "bucket=$bucket"
+	echo content >"$home/from/f"
+	skyferry cp from:f s3:f
+	sleep 1.1 # servers tell when it was written in seconds
+	run -1 skyferry mv s3:f twin:f
+	echo "$output"
+	[ "$(cat "$mounts/s3/f")" = content ]
+}
