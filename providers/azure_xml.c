@@ -63,7 +63,6 @@ list_property(struct list_walk *walk, const char *name, const char *text, struct
 {
 	struct entry *entry = &walk->entry;
 	unsigned char md5[16];
-	int64_t seconds;
 
 	if (strcmp(name, "Content-Length") == 0) {
 		entry->size = object_size(text);
@@ -75,8 +74,7 @@ list_property(struct list_walk *walk, const char *name, const char *text, struct
 	} else if (strcmp(name, "Content-Type") == 0) {
 		xstrset(&entry->content_type, *text == '\0' ? NULL : text);
 	} else if (strcmp(name, "Last-Modified") == 0) {
-		if (clock_parse_http(&seconds, text) == 0 && seconds < INT64_MAX / OBJECT_NSEC)
-			walk->modified_ns = seconds * OBJECT_NSEC;
+		walk->modified_ns = object_date(text);
 	} else if (strcmp(name, "Content-MD5") == 0) {
 		if (base64_decode(md5, sizeof md5, text) == (int)sizeof md5)
 			digests_set(&entry->digests, HASH_MD5, md5);
@@ -206,7 +204,6 @@ containers_element(void *arg, const char *path, const char *text, struct err *er
 	static const char container[] = "EnumerationResults/Containers/Container";
 	struct containers_walk *walk = arg;
 	struct entry *entry;
-	int64_t seconds;
 
 	if (strcmp(path, "EnumerationResults/NextMarker") == 0)
 		return take_next(walk->page, text, err);
@@ -216,8 +213,7 @@ containers_element(void *arg, const char *path, const char *text, struct err *er
 	if (strcmp(path, "/Name") == 0) {
 		xstrset(&walk->name, text);
 	} else if (strcmp(path, "/Properties/Last-Modified") == 0) {
-		if (clock_parse_http(&seconds, text) == 0 && seconds < INT64_MAX / OBJECT_NSEC)
-			walk->modified_ns = seconds * OBJECT_NSEC;
+		walk->modified_ns = object_date(text);
 	} else if (*path == '\0') {
 		walk->page->found++;
 		if (walk->into != NULL && walk->name != NULL && *walk->name != '\0' &&

@@ -269,15 +269,20 @@ object_mode(const char *text)
 }
 
 int64_t
-object_modified(const struct http_response *res)
+object_date(const char *text)
 {
-	const char *text = http_header_get(&res->headers, "Last-Modified");
 	int64_t seconds;
 
 	if (text == NULL || clock_parse_http(&seconds, text) != 0 ||
 	    seconds >= INT64_MAX / OBJECT_NSEC || seconds <= -INT64_MAX / OBJECT_NSEC)
 		return ENTRY_NO_TIME;
 	return seconds * OBJECT_NSEC;
+}
+
+int64_t
+object_modified(const struct http_response *res)
+{
+	return object_date(http_header_get(&res->headers, "Last-Modified"));
 }
 
 /* "bytes a-b/total" */

@@ -61,7 +61,8 @@ int
 object_length(uint64_t *out, const struct cloud_op *, const struct http_response *, struct err *);
 /* Octal digits -> permission bits; 0 for anything else, and NULL. */
 unsigned object_mode(const char *text);
-/* Last-Modified in ns, or ENTRY_NO_TIME. */
+/* A date as HTTP writes it, or NULL -> ns, or ENTRY_NO_TIME; and that of Last-Modified. */
+int64_t object_date(const char *text);
 int64_t object_modified(const struct http_response *);
 /* Is this the range that a READ asked for?  Else some other bytes would become content.  *size: of
  * all. */
