@@ -524,7 +524,7 @@ const struct cloud_driver gdrive_driver = {
     .features = CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR | CLOUD_HAS_DIRECTORIES |
 	CLOUD_KEEPS_MTIME | CLOUD_CAN_SETATTR | CLOUD_VERSIONS_UNIQUE,
     .limits = {.put_max = GDRIVE_FILE_MAX,
-	.part_min = GDRIVE_CHUNK,
+	.part_min = RESUMABLE_CHUNK,
 	.part_max = GDRIVE_PART_MAX,
 	.part_size = GDRIVE_PART,
 	.upload_from = GDRIVE_PART + 1,

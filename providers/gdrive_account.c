@@ -131,8 +131,7 @@ gdrive_close(struct account *account)
 	for (size_t i = 0; drive->places != NULL && i < PLACES_MAX; i++)
 		free(drive->places[i].path);
 	free(drive->places);
-	for (size_t i = 0; i < GDRIVE_SESSIONS_MAX; i++)
-		buf_free(&drive->sessions[i].tail);
+	resumable_sessions_fini(&drive->sessions);
 	oauth_close(&drive->oauth);
 	endpoint_fini(&drive->endpoint);
 	free(drive->drive);
@@ -211,42 +210,6 @@ gdrive_place_drop(struct gdrive_account *drive, const char *path, size_t len)
 			*p = (struct gdrive_place){.path = NULL};
 		}
 	}
-}
-
-/* Sessions */
-
-struct gdrive_session *
-gdrive_session_get(struct gdrive_account *drive, const char *token, bool make)
-{
-	struct gdrive_session *oldest = &drive->sessions[0];
-
-	for (size_t i = 0; i < GDRIVE_SESSIONS_MAX; i++) {
-		struct gdrive_session *s = &drive->sessions[i];
-
-		if (strcmp(s->token, token) == 0) {
-			s->used = ++drive->uses;
-			return s;
-		}
-		if (s->used < oldest->used)
-			oldest = s;
-	}
-	if (!make)
-		return NULL;
-	buf_free(&oldest->tail);
-	*oldest = (struct gdrive_session){.used = ++drive->uses};
-	snprintf(oldest->token, sizeof oldest->token, "%s", token);
-	return oldest;
-}
-
-void
-gdrive_session_drop(struct gdrive_account *drive, const char *token)
-{
-	struct gdrive_session *s = gdrive_session_get(drive, token, false);
-
-	if (s == NULL)
-		return;
-	buf_free(&s->tail);
-	*s = (struct gdrive_session){.used = 0};
 }
 
 /* New files */

@@ -7,11 +7,10 @@
 #pragma once
 #include "providers/endpoint.h"
 #include "providers/oauth.h"
+#include "providers/resumable.h"
 
-#define GDRIVE_ID_MAX       96 /* with its NUL; ids have 19 to 44 characters so far */
-#define GDRIVE_TOKEN_MAX    33
-#define GDRIVE_IDS_MAX      32 /* generated at once: one request for so many new files */
-#define GDRIVE_SESSIONS_MAX 64
+#define GDRIVE_ID_MAX  96 /* with its NUL; ids have 19 to 44 characters so far */
+#define GDRIVE_IDS_MAX 32 /* generated at once: one request for so many new files */
 
 /* Where a path led. */
 struct gdrive_place {
@@ -21,14 +20,6 @@ struct gdrive_place {
 	uint64_t checked_ms; /* it was there then */
 	uint64_t generation; /* and nobody of us had moved a directory since */
 	uint64_t used; /* the larger, the later */
-};
-
-/* An upload, as far as this process has had to do with it. */
-struct gdrive_session {
-	char token[GDRIVE_TOKEN_MAX]; /* ""; free */
-	uint64_t there; /* bytes that the session has */
-	struct buf tail; /* the file's last bytes, which COMMIT sends; len 0: not known */
-	uint64_t used;
 };
 
 struct gdrive_account {
@@ -43,7 +34,7 @@ struct gdrive_account {
 	uint64_t uses;
 	char ids[GDRIVE_IDS_MAX][GDRIVE_ID_MAX];
 	size_t ids_len;
-	struct gdrive_session sessions[GDRIVE_SESSIONS_MAX];
+	struct resumable_sessions sessions;
 };
 
 extern const struct oauth_service gdrive_oauth;
@@ -63,10 +54,6 @@ bool gdrive_place_is_current(const struct gdrive_place *);
 void gdrive_places_change(void);
 /* That path, and all below it. */
 void gdrive_place_drop(struct gdrive_account *, const char *path, size_t len);
-
-/* What is known of an upload; made if `make`, else NULL. */
-struct gdrive_session *gdrive_session_get(struct gdrive_account *, const char *token, bool make);
-void gdrive_session_drop(struct gdrive_account *, const char *token);
 
 /*
  * Ids that new files and directories are made with, known to all accounts of the process: whoever

@@ -24,7 +24,7 @@ struct gdrive_node {
 	char parent[GDRIVE_ID_MAX];
 	char created[32];
 	char version[GDRIVE_VERSION_MAX]; /* as entries have it; "" of a directory */
-	char upload[GDRIVE_TOKEN_MAX]; /* that wrote it, or "" */
+	char upload[RESUMABLE_TOKEN_MAX]; /* that wrote it, or "" */
 	bool is_directory, trashed;
 	bool has_bytes; /* else it is a directory, or a document that only Google's editors open */
 	bool is_pinned; /* its version is a revision that can be read */

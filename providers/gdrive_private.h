@@ -9,14 +9,12 @@
 #include "providers/gdrive_file.h"
 #include "src/cloud.h"
 
-#define GDRIVE_CHUNK    ((uint64_t)256 << 10) /* "Upload file data": chunks are multiples of this */
 #define GDRIVE_PART     ((uint64_t)16 << 20)
 #define GDRIVE_PART_MAX ((uint64_t)512 << 20)
 #define GDRIVE_PARTS    10240 /* so many of the largest are 5 TiB, the largest file */
 #define GDRIVE_FILE_MAX (GDRIVE_PARTS * GDRIVE_PART_MAX)
 #define GDRIVE_PAGE_MAX 1000 /* files of one list */
 #define GDRIVE_NEXT_MAX 2048 /* a page's token */
-#define GDRIVE_URL_MAX  2048 /* of a session */
 
 /* What the request under way asks. */
 enum gdrive_ask {
@@ -56,11 +54,10 @@ struct gdrive_op {
 	bool looked_again;
 	uint64_t looked_ms; /* at what a path ends in; clock of now_ms */
 	unsigned looks; /* REMOVE: more, as it took so long */
-	char token[GDRIVE_TOKEN_MAX]; /* names this upload */
-	char url[GDRIVE_URL_MAX]; /* of its session */
+	char token[RESUMABLE_TOKEN_MAX]; /* names this upload */
+	char url[RESUMABLE_URL_MAX]; /* of its session */
 	char strayed[GDRIVE_ID_MAX]; /* COMMIT: the directory that it made the file in, if that is
 					not where the path leads by now; or "" */
-	uint64_t skip, end; /* UPLOAD_PART */
 	bool queries; /* it asks the session what is there */
 	struct err why; /* MOVE: failed so, and ends with it when what was there is back */
 	char next[GDRIVE_NEXT_MAX]; /* of a list */

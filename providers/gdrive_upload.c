@@ -2,73 +2,36 @@
  * Writing: resumable sessions ("Upload file data"), of PUT with all of the content at once, of
  * uploads part by part.
  *
- * A session makes the file, or gives an existing one new content, when its last byte has come, and
- * not before.  It takes its bytes in order; what it has is not replaced; whole 256 KiB of what was
- * sent count.  Whether bytes that it has may be sent again is not documented: they are not; the
- * ring's are dropped.
- *
- * COMMIT must be what makes the file.  So the end of the last part, at most 256 KiB, stays in
- * memory until then.  If that is lost COMMIT says that a part is missing, and the last part is sent
- * again, of which nothing but the end is.
+ * How sessions speak, resumable.h tells.  One makes the file, or gives an existing one new content.
  *
  * What a session has written has the name of the upload among the file's appProperties: so a COMMIT
  * whose answer was lost is found to have happened.  All writes replace or remove it.
- *
- * A session's URL is all that it takes to write to it: no token is sent along, and none expires in
- * the middle of it.  It is a part of the upload's id.
  */
 #include "providers/content_type.h"
 #include "providers/gdrive_private.h"
 #include "providers/object.h"
 #include "providers/providers.h"
-#include "src/path.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PUT_BEGIN, PUT_SEND };
-enum { PART_ASK, PART_SEND, PART_TAIL };
 enum { COMMIT_LOOK, COMMIT_SEND, COMMIT_RESTORE };
 
 #define IDS_REFUSED_MAX 3
 
 /* An upload's id: "1 SIZE PART TOKEN FILE MODE URL". */
 struct upload {
-	uint64_t size, part; /* of the whole; of all parts but the last */
-	char token[GDRIVE_TOKEN_MAX];
+	struct resumable session;
 	char file[GDRIVE_ID_MAX];
 	bool is_new; /* it makes the file, which was not there when it was begun */
-	char url[GDRIVE_URL_MAX];
 };
-
-/* The next word of the id, and on to the one behind it. */
-static bool
-upload_word(char *out, size_t size, const char **at)
-{
-	size_t len = strcspn(*at, " ");
-
-	if (len == 0 || len >= size)
-		return false;
-	memcpy(out, *at, len);
-	out[len] = '\0';
-	*at += len;
-	*at += **at == ' ';
-	return true;
-}
-
-static bool
-upload_number(uint64_t *out, const char **at)
-{
-	char text[21];
-
-	return upload_word(text, sizeof text, at) && (*out = object_size(text)) != UINT64_MAX &&
-	    *out > 0;
-}
 
 static bool
 upload_parse(struct upload *out, const struct cloud_op *op)
 {
 	const struct gdrive_account *drive = op->account->data;
+	struct resumable *session = &out->session;
 	CLEANUP(cleanup_free)
 	char *base = xasprintf("%s%s/", drive->endpoint.scheme, drive->endpoint.host);
 	const char *at = op->upload;
@@ -77,40 +40,16 @@ upload_parse(struct upload *out, const struct cloud_op *op)
 	if (at == NULL || strncmp(at, "1 ", 2) != 0)
 		return false;
 	at += 2;
-	if (!upload_number(&out->size, &at) || !upload_number(&out->part, &at) ||
-	    !upload_word(out->token, sizeof out->token, &at) ||
-	    !upload_word(out->file, sizeof out->file, &at) ||
-	    !upload_word(mode, sizeof mode, &at) || !upload_word(out->url, sizeof out->url, &at))
+	if (!resumable_number(&session->size, &at) || !resumable_number(&session->part, &at) ||
+	    !resumable_word(session->token, sizeof session->token, &at) ||
+	    !resumable_word(out->file, sizeof out->file, &at) ||
+	    !resumable_word(mode, sizeof mode, &at) ||
+	    !resumable_word(session->url, sizeof session->url, &at))
 		return false;
+	session->ca = drive->oauth.ca;
 	out->is_new = strcmp(mode, "new") == 0;
-	return *at == '\0' && gdrive_is_id(out->file) && strncmp(out->url, base, strlen(base)) == 0;
-}
-
-/* Of the last part: so many bytes that what is before them is whole chunks, and at least one. */
-static uint64_t
-upload_tail(const struct upload *up)
-{
-	return (up->size - 1) % GDRIVE_CHUNK + 1;
-}
-
-static uint64_t
-upload_parts(const struct upload *up)
-{
-	return (up->size - 1) / up->part + 1;
-}
-
-static uint64_t
-part_end(const struct upload *up, uint64_t number)
-{
-	return MIN(number * up->part, up->size);
-}
-
-static void
-part_name(struct upload_part *part, const struct upload *up, uint64_t number)
-{
-	part->number = (unsigned)number;
-	part->length = part_end(up, number) - (number - 1) * up->part;
-	snprintf(part->tag, sizeof part->tag, "%" PRIu64, part_end(up, number));
+	return *at == '\0' && gdrive_is_id(out->file) &&
+	    strncmp(session->url, base, strlen(base)) == 0;
 }
 
 /* Sessions: requests */
@@ -132,12 +71,9 @@ ask_begin(struct cloud_op *op, struct http_request *req)
 {
 	const struct gdrive_walk *walk = gdrive_walk(op);
 	struct gdrive_op *gdrive = op->data;
-	struct buf token = BUF_INIT(GDRIVE_TOKEN_MAX);
 	json_t *file;
 
-	buf_put_hex(&token, op->random, sizeof op->random);
-	snprintf(gdrive->token, sizeof gdrive->token, "%s", buf_str(&token));
-	buf_free(&token);
+	resumable_name(gdrive->token, op);
 	file = json_pack("{s:s, s:{s:s}}", "mimeType", content_type(op), "appProperties",
 	    GDRIVE_UPLOAD, gdrive->token);
 	if (op->put.mtime_ns != ENTRY_NO_TIME)
@@ -157,26 +93,6 @@ ask_begin(struct cloud_op *op, struct http_request *req)
 	gdrive_body(req, file);
 	http_request_header(req, "X-Upload-Content-Length", "%" PRIu64, op->length);
 	http_request_header(req, "X-Upload-Content-Type", "%s", content_type(op));
-}
-
-/* [from, to) of the whole; from == to: what is there? */
-static void
-ask_session(const struct cloud_op *op, struct http_request *req, const char *url, uint64_t from,
-    uint64_t to, uint64_t size)
-{
-	const struct gdrive_account *drive = op->account->data;
-
-	req->method = "PUT";
-	req->ca_file = drive->oauth.ca;
-	req->url.secret = true;
-	buf_puts(&req->url, url);
-	req->body = HTTP_BODY_BYTES;
-	if (from == to) {
-		http_request_header(req, "Content-Range", "bytes */%" PRIu64, size);
-		return;
-	}
-	http_request_header(
-	    req, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, to - 1, size);
 }
 
 /* PUT, BEGIN: what will be written, and where. */
@@ -199,11 +115,12 @@ put_begin(struct cloud_op *op, struct http_request *req, struct err *err)
 static enum cloud_step
 put_put(struct cloud_op *op, struct http_request *req, struct err *err)
 {
+	const struct gdrive_account *drive = op->account->data;
 	const struct gdrive_op *gdrive = op->data;
 
 	if (gdrive->step == PUT_BEGIN)
 		return put_begin(op, req, err);
-	ask_session(op, req, gdrive->url, 0, op->length, op->length);
+	resumable_ask(req, gdrive->url, drive->oauth.ca, 0, op->length, op->length);
 	if (op->length == 0) { /* a range of nothing cannot be written down */
 		http_headers_free(&req->headers);
 		return CLOUD_STEP_SEND;
@@ -213,91 +130,7 @@ put_put(struct cloud_op *op, struct http_request *req, struct err *err)
 	return CLOUD_STEP_SEND;
 }
 
-/* Parts */
-
-/* What of the part is for the session, and what is kept for COMMIT. */
-static uint64_t
-part_body_end(const struct upload *up, const struct cloud_op *op)
-{
-	return op->part.number == upload_parts(up) ? up->size - upload_tail(up)
-						   : part_end(up, op->part.number);
-}
-
-static enum cloud_step
-put_part_bytes(struct cloud_op *op, struct cloud_request *request, const struct upload *up,
-    const struct gdrive_session *session, struct err *err)
-{
-	uint64_t end = part_body_end(up, op), from = MIN(session->there, end);
-	struct gdrive_op *gdrive = op->data;
-
-	if (from < op->offset) {
-		err_set(err, -ENOENT, "'%s': the session has not what comes before part %u",
-		    op->path, op->part.number);
-		return CLOUD_STEP_FAIL;
-	}
-	if (end == op->offset) { /* all of it is kept */
-		gdrive->step = PART_TAIL;
-		return CLOUD_STEP_SEND;
-	}
-	request->take = from - op->offset;
-	ask_session(op, &request->http, up->url, from, end, up->size);
-	if (from < end) {
-		request->http.body = HTTP_BODY_STREAM;
-		request->http.length = end - from;
-	}
-	return CLOUD_STEP_SEND;
-}
-
-static enum cloud_step
-put_part(
-    struct cloud_op *op, struct cloud_request *request, const struct upload *up, struct err *err)
-{
-	struct gdrive_session *session = gdrive_session_get(op->account->data, up->token, false);
-	struct gdrive_op *gdrive = op->data;
-	enum cloud_step step;
-
-	if (op->part.number == 0 || op->part.number > upload_parts(up) ||
-	    op->offset != (op->part.number - 1) * up->part ||
-	    op->length != part_end(up, op->part.number) - op->offset)
-		return object_refuse(err, -EINVAL, op->path, "the upload has no such part");
-	if (gdrive->step == PART_ASK && session != NULL)
-		gdrive->step = PART_SEND;
-	if (gdrive->step == PART_ASK) {
-		ask_session(op, &request->http, up->url, 0, 0, up->size);
-		return CLOUD_STEP_SEND;
-	}
-	if (gdrive->step == PART_SEND) {
-		if (session == NULL)
-			session = gdrive_session_get(op->account->data, up->token, true);
-		step = put_part_bytes(op, request, up, session, err);
-		if (step != CLOUD_STEP_SEND || gdrive->step == PART_SEND)
-			return step;
-	}
-	request->take = upload_tail(up);
-	op->taken = (struct buf)BUF_INIT(GDRIVE_CHUNK);
-	ask_session(op, &request->http, up->url, 0, 0, up->size);
-	return CLOUD_STEP_SEND;
-}
-
 /* COMMIT */
-
-/* All parts, each as it was called? */
-static bool
-commit_is_whole(const struct cloud_op *op, const struct upload *up)
-{
-	if (op->parts.len != upload_parts(up))
-		return false;
-	for (size_t i = 0; i < op->parts.len; i++) {
-		const struct upload_part *have = &op->parts.items[i];
-		struct upload_part want;
-
-		part_name(&want, up, i + 1);
-		if (have->number != want.number || have->length != want.length ||
-		    strcmp(have->tag, want.tag) != 0)
-			return false;
-	}
-	return true;
-}
 
 /* Where the file would be now: is it still that which was to be written? */
 static enum cloud_step
@@ -306,7 +139,7 @@ commit_check_place(struct cloud_op *op, const struct upload *up, struct err *err
 	const struct gdrive_walk *walk = gdrive_walk(op);
 	bool ours = walk->has && strcmp(walk->node.id, up->file) == 0;
 
-	if (ours && strcmp(walk->node.upload, up->token) == 0)
+	if (ours && strcmp(walk->node.upload, up->session.token) == 0)
 		return CLOUD_STEP_DONE; /* it has happened before */
 	if (walk->has && walk->node.is_directory)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
@@ -321,14 +154,13 @@ commit_check_place(struct cloud_op *op, const struct upload *up, struct err *err
 static enum cloud_step
 put_commit(struct cloud_op *op, struct http_request *req, const struct upload *up, struct err *err)
 {
-	const struct gdrive_session *session =
-	    gdrive_session_get(op->account->data, up->token, false);
+	struct gdrive_account *drive = op->account->data;
+	const struct resumable *session = &up->session;
 	struct gdrive_op *gdrive = op->data;
 	enum cloud_step step = commit_check_place(op, up, err);
-	uint64_t tail = upload_tail(up);
 
 	if (gdrive->step == COMMIT_RESTORE) {
-		gdrive_ask(req, op->account->data, "PATCH", "/drive/v3/files/%s", up->file);
+		gdrive_ask(req, drive, "PATCH", "/drive/v3/files/%s", up->file);
 		gdrive_param_file(req);
 		if (gdrive->strayed[0] != '\0') {
 			gdrive_param(req, "addParents", gdrive_walk(op)->dir);
@@ -339,29 +171,29 @@ put_commit(struct cloud_op *op, struct http_request *req, const struct upload *u
 	}
 	if (step != CLOUD_STEP_SEND)
 		return step;
-	if (!commit_is_whole(op, up))
+	if (!resumable_is_whole(op, session))
 		return object_refuse(err, -EINVAL, op->path, "a part of the upload is not there");
 	/* The file that was to be overwritten is not there any more: where is it? */
 	if (gdrive->step == COMMIT_LOOK && !up->is_new && !gdrive_walk(op)->has) {
-		gdrive_ask(req, op->account->data, "GET", "/drive/v3/files/%s", up->file);
+		gdrive_ask(req, drive, "GET", "/drive/v3/files/%s", up->file);
 		gdrive_param_file(req);
 		return CLOUD_STEP_SEND;
 	}
 	gdrive->step = COMMIT_SEND;
-	gdrive->queries = session == NULL || session->tail.len != tail;
-	if (gdrive->queries) {
-		ask_session(op, req, up->url, 0, 0, up->size);
-		return CLOUD_STEP_SEND;
-	}
-	ask_session(op, req, up->url, up->size - tail, up->size, up->size);
-	buf_add(&req->bytes, session->tail.data, session->tail.len);
+	gdrive->queries = !resumable_has_end(&drive->sessions, session);
+	if (gdrive->queries)
+		resumable_ask(req, session->url, session->ca, 0, 0, session->size);
+	else
+		resumable_put_end(req, session, &drive->sessions);
 	return CLOUD_STEP_SEND;
 }
 
 enum cloud_step
 gdrive_upload_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
+	struct gdrive_account *drive = op->account->data;
 	struct http_request *req = &request->http;
+	struct gdrive_op *gdrive = op->data;
 	struct upload up;
 
 	if (op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_BEGIN)
@@ -369,42 +201,30 @@ gdrive_upload_request(struct cloud_op *op, struct cloud_request *request, struct
 	if (!upload_parse(&up, op))
 		return object_refuse(err, -ENOENT, op->path, "there is no such upload");
 	switch (op->kind) {
-	case CLOUD_UPLOAD_PART: return put_part(op, request, &up, err);
+	case CLOUD_UPLOAD_PART:
+		return resumable_put_part(
+		    op, request, &up.session, &drive->sessions, &gdrive->step, err);
 	case CLOUD_UPLOAD_COMMIT: return put_commit(op, req, &up, err);
 	case CLOUD_UPLOAD_ABORT:
-		gdrive_session_drop(op->account->data, up.token);
-		ask_session(op, req, up.url, 0, 0, up.size);
-		http_headers_free(&req->headers);
-		req->method = "DELETE";
+		resumable_session_drop(&drive->sessions, up.session.token);
+		resumable_ask_abort(req, &up.session);
 		return CLOUD_STEP_SEND;
-	default: ask_session(op, req, up.url, 0, 0, up.size); return CLOUD_STEP_SEND;
+	default:
+		resumable_ask(req, up.session.url, up.session.ca, 0, 0, up.session.size);
+		return CLOUD_STEP_SEND;
 	}
 }
 
 /* Answers */
 
-/* What a session says: 308 and what it has, or (`made`) the file that it has written; -ENOENT: it
-   is not known any more. */
+/* What a session says; -ENOENT: it is not known any more. */
 static int
 session_read(uint64_t *there, bool *made, const struct cloud_op *op,
     const struct http_response *res, struct err *err)
 {
-	const char *range = http_header_get(&res->headers, "Range");
-	uint64_t last;
+	int code = resumable_read(there, made, op, res, err);
 
-	*there = 0;
-	*made = res->status == 200 || res->status == 201;
-	if (*made)
-		return 0;
-	if (res->status != 308)
-		return gdrive_check(op, res, err);
-	if (range == NULL)
-		return 0;
-	if (strncmp(range, "bytes=0-", 8) != 0 || (last = object_size(range + 8)) == UINT64_MAX)
-		return err_set(
-		    err, -EPROTO, "'%s': the session does not say what it has", op->path);
-	*there = last + 1;
-	return 0;
+	return code > 0 ? gdrive_check(op, res, err) : code;
 }
 
 /* The id is in use: it was made, and the answer lost; or it is somewhere else by now. */
@@ -425,7 +245,7 @@ begin_again(struct cloud_op *op, struct err *err)
 static enum cloud_step
 begin_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
-	const char *url = http_header_get(&res->headers, "Location");
+	const char *url = resumable_location(res);
 	struct gdrive_op *gdrive = op->data;
 	struct upload up;
 	int code = gdrive_check(op, res, err);
@@ -436,7 +256,7 @@ begin_response(struct cloud_op *op, const struct http_response *res, struct err 
 		return CLOUD_STEP_NEXT;
 	if (code != 0)
 		return provider_failed(err);
-	if (url == NULL || strlen(url) >= sizeof gdrive->url || strpbrk(url, " \t") != NULL) {
+	if (url == NULL) {
 		err_set(err, -EPROTO, "'%s': the upload was begun, but not where", op->path);
 		return provider_failed(err);
 	}
@@ -499,62 +319,33 @@ part_response(
 {
 	struct gdrive_account *drive = op->account->data;
 	struct gdrive_op *gdrive = op->data;
-	struct gdrive_session *session;
 	uint64_t there;
 	bool made;
 
 	if (session_read(&there, &made, op, res, err) != 0) {
-		gdrive_session_drop(drive, up->token); /* what is there must be asked */
+		/* What is there must be asked. */
+		resumable_session_drop(&drive->sessions, up->session.token);
 		return provider_failed(err);
 	}
 	if (made)
 		return object_refuse(err, -ENOENT, op->path, "the upload is finished");
-	session = gdrive_session_get(drive, up->token, true);
-	session->there = there;
-	switch (gdrive->step) {
-	case PART_ASK: return gdrive_next(op, PART_SEND);
-	case PART_SEND:
-		if (there < part_body_end(up, op)) {
-			err_set(err, -EIO, "'%s': of part %u a piece did not arrive", op->path,
-			    op->part.number);
-			return CLOUD_STEP_RETRY;
-		}
-		if (op->part.number == upload_parts(up))
-			return gdrive_next(op, PART_TAIL);
-		break;
-	default:
-		buf_free(&session->tail);
-		session->tail = op->taken;
-		op->taken = (struct buf)BUF_INIT(0);
-		break;
-	}
-	part_name(&op->part, up, op->part.number);
-	op->part.has_crc32c = false;
-	return CLOUD_STEP_DONE;
+	return resumable_part_response(
+	    op, &up->session, &drive->sessions, &gdrive->step, there, err);
 }
 
 static enum cloud_step
 status_response(
     struct cloud_op *op, const struct upload *up, const struct http_response *res, struct err *err)
 {
-	struct gdrive_session *session;
-	uint64_t there, parts = upload_parts(up);
+	struct gdrive_account *drive = op->account->data;
+	uint64_t there;
 	bool made;
 
 	if (session_read(&there, &made, op, res, err) != 0)
 		return provider_failed(err);
 	if (made)
 		return object_refuse(err, -ENOENT, op->path, "the upload is finished");
-	session = gdrive_session_get(op->account->data, up->token, true);
-	session->there = there;
-	for (uint64_t n = 1; n <= parts; n++) {
-		bool last = n == parts;
-		uint64_t end = last ? up->size - upload_tail(up) : part_end(up, n);
-
-		if (there < end || (last && session->tail.len != upload_tail(up)))
-			break;
-		part_name(upload_parts_add(&op->parts), up, n);
-	}
+	resumable_take_status(op, &up->session, &drive->sessions, there);
 	return CLOUD_STEP_DONE;
 }
 
@@ -606,10 +397,10 @@ commit_response(
 		return object_refuse(
 		    err, -EINVAL, op->path, "the end of the last part is not here any more");
 	if (!made) { /* it has less than it had */
-		gdrive_session_drop(drive, up->token);
+		resumable_session_drop(&drive->sessions, up->session.token);
 		return object_refuse(err, -EINVAL, op->path, "a part of the upload is not there");
 	}
-	step = written_response(op, res, up->file, up->token, &node, err);
+	step = written_response(op, res, up->file, up->session.token, &node, err);
 	if (step != CLOUD_STEP_DONE)
 		return step;
 	if (has_strayed(op, up, &node))
@@ -619,7 +410,7 @@ commit_response(
 	if (has_strayed(op, up, &node))
 		return object_refuse(err, -EIO, op->path,
 		    "was written, but not to the directory that is there by now");
-	gdrive_session_drop(drive, up->token);
+	resumable_session_drop(&drive->sessions, up->session.token);
 	return CLOUD_STEP_DONE;
 }
 

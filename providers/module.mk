@@ -40,6 +40,7 @@ libproviders_a_SOURCES = \
 	providers/oauth.c providers/oauth.h \
 	providers/object.c providers/object.h \
 	providers/providers.c providers/providers.h \
+	providers/resumable.c providers/resumable.h \
 	providers/s3.c providers/s3_private.h \
 	providers/s3_account.c providers/s3_account.h \
 	providers/s3_answer.c providers/s3_answer.h \

@@ -873,7 +873,7 @@ test_upload_parts(void **state)
 	/* Its end is kept for the commit. */
 	upload_op(&b, CLOUD_UPLOAD_PART, 2);
 	expect_session(&b, "bytes */600000", 75712, 0);
-	assert_int_equal(b.op.taken.max, GDRIVE_CHUNK);
+	assert_int_equal(b.op.taken.max, RESUMABLE_CHUNK);
 	for (int i = 0; i < 75712; i++)
 		buf_putc(&b.op.taken, 'x');
 	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-524287", ""), CLOUD_STEP_DONE);
@@ -920,9 +920,11 @@ test_upload_commit(void **state)
 	static const char made[] = FILE_MORE("f1", "up", "top", "2001-01-01T00:00:00.000Z",
 	    ",\"headRevisionId\":\"r\",\"appProperties\":{\"skyferryUpload\":\"" TOKEN "\"}");
 	struct bench b;
-	struct gdrive_session *session;
+	struct gdrive_account *drive;
+	struct resumable_session *session;
 
 	bench_at_top(&b);
+	drive = b.account.data;
 	upload_commit(&b, false);
 	find_none(&b, NAMED("top", "up"));
 	assert_int_equal(bench_request(&b), CLOUD_STEP_FAIL);
@@ -934,8 +936,8 @@ test_upload_commit(void **state)
 	assert_int_equal(bench_answer(&b, 308, "Range: bytes=0-524287", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -EINVAL);
 	/* It is. */
-	session = gdrive_session_get(b.account.data, TOKEN, true);
-	session->tail = (struct buf)BUF_INIT(GDRIVE_CHUNK);
+	session = resumable_session_get(&drive->sessions, TOKEN, true);
+	session->tail = (struct buf)BUF_INIT(RESUMABLE_CHUNK);
 	for (int i = 0; i < 75712; i++)
 		buf_putc(&session->tail, 'x');
 	upload_commit(&b, true);
@@ -945,8 +947,8 @@ test_upload_commit(void **state)
 	assert_int_equal(bench_answer(&b, 200, "", made), CLOUD_STEP_DONE);
 	assert_string_equal(b.op.entry.version, "r");
 	/* Its directory is another one than when it was begun: it comes to where the path leads. */
-	session = gdrive_session_get(b.account.data, TOKEN, true);
-	session->tail = (struct buf)BUF_INIT(GDRIVE_CHUNK);
+	session = resumable_session_get(&drive->sessions, TOKEN, true);
+	session->tail = (struct buf)BUF_INIT(RESUMABLE_CHUNK);
 	for (int i = 0; i < 75712; i++)
 		buf_putc(&session->tail, 'x');
 	upload_commit(&b, true);
