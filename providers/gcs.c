@@ -218,7 +218,8 @@ check_place(const struct cloud_op *op, struct gcs_place *place, struct err *err)
 }
 
 static enum cloud_step
-put_request(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
+put_request(
+    struct cloud_op *op, struct cloud_request *request, struct gcs_ask *ask, struct err *err)
 {
 	const struct gcs_op *gcs = op->data;
 
@@ -240,7 +241,7 @@ put_request(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
 	case CLOUD_MKDIR: put_mkdir(op, ask); break;
 	case CLOUD_SETATTR: put_setattr(op, ask); break;
 	case CLOUD_COPY: return gcs_put_copy(op, ask, err);
-	default: return gcs_put_upload(op, ask, err);
+	default: return gcs_put_upload(op, request, ask, err);
 	}
 	return CLOUD_STEP_SEND;
 }
@@ -283,8 +284,8 @@ gcs_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	if (step == CLOUD_STEP_SEND && op->kind == CLOUD_LINK)
 		step = put_link(op, &ask, err);
 	else if (step == CLOUD_STEP_SEND)
-		step = put_request(op, &ask, err);
-	if (step == CLOUD_STEP_SEND && gcs_finish(&ask, op, err) != 0)
+		step = put_request(op, request, &ask, err);
+	if (step == CLOUD_STEP_SEND && ask.path.len > 0 && gcs_finish(&ask, op, err) != 0)
 		return CLOUD_STEP_FAIL;
 	return step;
 }

@@ -48,6 +48,14 @@ const struct cloud_field gcs_fields[] = {
 	.help = "Of new objects: STANDARD, NEARLINE, COLDLINE, ARCHIVE; default: the bucket's",
     },
     {
+	.name = "uploads",
+	.title = "Large uploads",
+	.help =
+	    "multipart: in parts, several at once; resumable: in one session, in order; auto: in "
+	    "parts where the service has them",
+	.value = "auto",
+    },
+    {
 	.name = "ca",
 	.title = "Certificate authority",
 	.help = "Absolute path of a PEM file to verify the service with, in place of the system's",
@@ -141,6 +149,25 @@ open_options(struct gcs_account *gcs, const json_t *credentials, struct err *err
 	return credential_ca(&gcs->ca, gcs_fields, credentials, err);
 }
 
+/* Google has both. */
+static int
+open_uploads(struct account *account, const json_t *credentials, struct err *err)
+{
+	static const char *const names[] = {"auto", "multipart", "resumable", NULL};
+	struct gcs_account *gcs = account->data;
+	int chosen,
+	    code = credential_choose(&chosen, gcs_fields, credentials, "uploads", names, err);
+
+	if (code != 0)
+		return code;
+	gcs->uploads = (enum gcs_uploads)chosen;
+	if (gcs->uploads == GCS_UPLOADS_UNKNOWN && strcmp(gcs->service, GCS_SERVICE) == 0)
+		gcs->uploads = GCS_UPLOADS_PARTS;
+	if (gcs->uploads == GCS_UPLOADS_SESSIONS)
+		account->limits.in_order = true;
+	return 0;
+}
+
 /* One for all of Google's names: of regions, of private networks, of former times. */
 static void
 open_service(struct gcs_account *gcs)
@@ -164,6 +191,8 @@ gcs_open(struct account *account, const json_t *credentials, struct err *err)
 		code = open_options(gcs, credentials, err);
 	}
 	if (code == 0)
+		code = open_uploads(account, credentials, err);
+	if (code == 0)
 		code = open_identity(gcs, credentials, err);
 	if (code == 0 && gcs->bucket == NULL && gcs->project == NULL)
 		code = err_set(
@@ -178,6 +207,7 @@ gcs_close(struct account *account)
 {
 	struct gcs_account *gcs = account->data;
 
+	resumable_sessions_fini(&gcs->sessions);
 	oauth_close(&gcs->oauth);
 	endpoint_fini(&gcs->endpoint);
 	free(gcs->service);

@@ -5,9 +5,16 @@
 #pragma once
 #include "providers/endpoint.h"
 #include "providers/oauth.h"
+#include "providers/resumable.h"
 
 #define GCS_BUCKET_MAX 222 /* "Bucket naming guidelines": with dots; a label has 63 */
 #define GCS_KEY_MAX    1024 /* bytes of an object's name */
+
+enum gcs_uploads { /* in the order of the field's values */
+	GCS_UPLOADS_UNKNOWN, /* the first one will tell */
+	GCS_UPLOADS_PARTS,
+	GCS_UPLOADS_SESSIONS,
+};
 
 struct gcs_account {
 	struct oauth oauth; /* first: providers/oauth.h; no token_url: anonymous */
@@ -17,6 +24,8 @@ struct gcs_account {
 	char *project; /* whose buckets the top lists; or NULL */
 	char *storage_class; /* of new objects, or NULL */
 	char *ca; /* or NULL */
+	enum gcs_uploads uploads; /* how large objects are written */
+	struct resumable_sessions sessions;
 };
 
 extern const struct oauth_service gcs_oauth;

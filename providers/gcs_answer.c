@@ -50,7 +50,8 @@ status_code(int status)
 	case 400: return -EINVAL;
 	case 401: return -EKEYEXPIRED;
 	case 403: return -EACCES;
-	case 404: return -ENOENT;
+	case 404:
+	case 410: return -ENOENT; /* a session, or what a rewrite goes on with, after a week */
 	case 405:
 	case 501: return -EOPNOTSUPP;
 	case 408: return -ETIMEDOUT;
@@ -100,8 +101,10 @@ error_code(const struct cloud_op *op, const struct http_response *res,
 static bool
 is_replacement(const struct cloud_op *op)
 {
-	return op->put.no_replace && (op->kind == CLOUD_PUT || op->kind == CLOUD_COPY) &&
-	    (op->kind == CLOUD_PUT || op->version == NULL);
+	bool writes = op->kind == CLOUD_PUT || op->kind == CLOUD_COPY ||
+	    op->kind == CLOUD_UPLOAD_BEGIN || op->kind == CLOUD_UPLOAD_COMMIT;
+
+	return op->put.no_replace && writes && (op->kind != CLOUD_COPY || op->version == NULL);
 }
 
 /* The only place where Google's answers become ours. */

@@ -30,14 +30,8 @@ gcs_put_copy(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
 	gcs_query_add(ask, "rewriteToken", gcs->next[0] == '\0' ? NULL : gcs->next);
 	/* Without a word of ours the service keeps what the source says of itself. */
 	ask->req->body = HTTP_BODY_BYTES;
-	if (object_has_attributes(&op->put)) {
-		json_t *object = gcs_json_attributes(op);
-
-		if (gcs_account(op)->storage_class != NULL)
-			json_object_set_new(
-			    object, "storageClass", json_string(gcs_account(op)->storage_class));
-		gcs_put_json(ask->req, object);
-	}
+	if (object_has_attributes(&op->put))
+		gcs_put_json(ask->req, gcs_json_attributes(op));
 	return CLOUD_STEP_SEND;
 }
 

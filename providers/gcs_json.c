@@ -280,12 +280,15 @@ gcs_json_attributes(const struct cloud_op *op)
 		}
 	}
 	json_object_set_new(object, "metadata", metadata);
-	if (op->kind != CLOUD_SETATTR)
-		json_object_set_new(object, "contentType",
-		    json_string(
-			put->content_type != NULL && object_is_header_value(put->content_type)
-			    ? put->content_type
-			    : content_type_guess(op->path)));
+	if (op->kind == CLOUD_SETATTR)
+		return object;
+	json_object_set_new(object, "contentType",
+	    json_string(put->content_type != NULL && object_is_header_value(put->content_type)
+		    ? put->content_type
+		    : content_type_guess(op->path)));
+	if (gcs_account(op)->storage_class != NULL)
+		json_object_set_new(
+		    object, "storageClass", json_string(gcs_account(op)->storage_class));
 	return object;
 }
 

@@ -40,8 +40,8 @@ struct gcs_rewrite {
 /* entry: of what was made, if it is done. */
 int gcs_json_rewrite(struct gcs_rewrite *out, struct entry *, const struct buf *body, struct err *);
 
-/* Attributes as rclone writes them: "contentType" and "metadata" of an object, or, of a change, the
-   metadata only. */
+/* Attributes as rclone writes them: "contentType", "metadata" and the account's "storageClass" of
+   an object, or, of a change, the metadata only. */
 json_t *gcs_json_attributes(const struct cloud_op *);
 
 struct gcs_error {

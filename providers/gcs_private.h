@@ -1,6 +1,7 @@
 /*
  * gcs_private: what the files of the gcs driver share: gcs.c (paths and directories), gcs_copy.c
- * (copies by the service), gcs_upload.c (uploads in parts).  Nobody else includes it.
+ * (copies by the service), gcs_upload.c (uploads in parts), gcs_session.c (those in one session).
+ * Nobody else includes it.
  */
 #pragma once
 #include "providers/gcs_json.h"
@@ -15,10 +16,23 @@
 /* Which of the requests of an op is due: what each is, the kinds say. */
 enum gcs_step { GCS_FIRST, GCS_SECOND, GCS_THIRD, GCS_FOURTH };
 
+/* COMMIT: the requests that it takes. */
+#define COMMIT_CHECK GCS_FIRST /* put.no_replace: is there something? */
+#define COMMIT_ACT   GCS_SECOND
+#define COMMIT_LOOK  GCS_THIRD /* what has it become?  Or: it failed; was it made before? */
+#define COMMIT_ASK   GCS_FOURTH /* what is in the way is what it would make: is it made already? */
+
 struct gcs_op {
 	enum gcs_step step;
 	bool found; /* LIST: there is something below the prefix */
+	bool fresh; /* COPY: it has begun anew, without what an earlier one had to go on with */
 	int failed; /* COMMIT: so, unless the object is found to be what its parts make */
+	/* of a session */
+	unsigned part_step; /* UPLOAD_PART */
+	bool asks, ends; /* COMMIT: it asks what is there; the request under way sends the end */
+	unsigned sent; /* COMMIT: so often */
+	char made[24]; /* COMMIT: the generation that it made; "": not known */
+	char token[RESUMABLE_TOKEN_MAX]; /* UPLOAD_BEGIN */
 	union {
 		char next[GCS_TOKEN_MAX]; /* lists: of the page to ask for; COPY: how it goes on */
 		struct s3_find find; /* UPLOAD_FIND */
@@ -44,7 +58,23 @@ enum cloud_step gcs_put_copy(struct cloud_op *, struct gcs_ask *, struct err *);
 enum cloud_step gcs_copy_response(
     struct cloud_op *, const struct http_response *, int code, const struct err *why, struct err *);
 
-/* gcs_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND */
-enum cloud_step gcs_put_upload(struct cloud_op *, struct gcs_ask *, struct err *);
+/* gcs_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND.  No path in the ask: the request is
+   one to a session. */
+enum cloud_step
+gcs_put_upload(struct cloud_op *, struct cloud_request *, struct gcs_ask *, struct err *);
 enum cloud_step gcs_upload_response(
+    struct cloud_op *, const struct http_response *, int code, const struct err *why, struct err *);
+enum gcs_step gcs_commit_step(const struct cloud_op *);
+/* Is what was looked at what the parts make? */
+enum cloud_step gcs_commit_looked(
+    struct cloud_op *, const struct http_response *, int code, const struct err *why, struct err *);
+
+/* gcs_session.c: the same, of uploads in sessions */
+bool gcs_is_session(const struct cloud_op *);
+/* An upload is one: so are those to come, unless it is known that they need not be, and their parts
+   come in order. */
+void gcs_take_sessions(struct account *);
+enum cloud_step
+gcs_put_session(struct cloud_op *, struct cloud_request *, struct gcs_ask *, struct err *);
+enum cloud_step gcs_session_response(
     struct cloud_op *, const struct http_response *, int code, const struct err *why, struct err *);

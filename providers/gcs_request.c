@@ -75,21 +75,28 @@ gcs_put_attributes(struct http_request *req, const struct cloud_op *op)
 		http_request_header(req, "x-goog-storage-class", "%s", class);
 }
 
+void
+gcs_put_crc32c(struct http_request *req, const struct digests *known)
+{
+	CLEANUP(buf_free) struct buf crc = BUF_INIT(16);
+
+	if (!(known->have & HASH_BIT(HASH_CRC32C)))
+		return;
+	buf_put_base64(&crc, known->sum[HASH_CRC32C], hash_size(HASH_CRC32C));
+	http_request_header(req, "x-goog-hash", "crc32c=%s", buf_str(&crc));
+}
+
 /* What is known beforehand the service compares with what comes. */
 void
 gcs_put_body(struct http_request *req, const struct cloud_op *op)
 {
 	const struct digests *known = &op->put.digests;
-	CLEANUP(buf_free) struct buf crc = BUF_INIT(16);
 
 	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
 	req->length = op->length;
 	if (known->have & HASH_BIT(HASH_MD5))
 		object_put_digest(req, "Content-MD5", known->sum[HASH_MD5], hash_size(HASH_MD5));
-	if (known->have & HASH_BIT(HASH_CRC32C)) {
-		buf_put_base64(&crc, known->sum[HASH_CRC32C], hash_size(HASH_CRC32C));
-		http_request_header(req, "x-goog-hash", "crc32c=%s", buf_str(&crc));
-	}
+	gcs_put_crc32c(req, known);
 }
 
 void

@@ -27,6 +27,8 @@ void gcs_query_add(struct gcs_ask *, const char *name, const char *value);
 void gcs_put_attributes(struct http_request *, const struct cloud_op *);
 /* The op's content as the body, and what it is checked with. */
 void gcs_put_body(struct http_request *, const struct cloud_op *);
+/* What its CRC32C is, if that is known: the service compares. */
+void gcs_put_crc32c(struct http_request *, const struct digests *);
 /* JSON: the body; takes the object. */
 void gcs_put_json(struct http_request *, json_t *object);
 

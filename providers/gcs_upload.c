@@ -1,5 +1,9 @@
 /*
- * Uploads in parts: "XML API multipart uploads".  They speak as S3's do (s3_multipart.h), with
+ * Uploads in parts: "XML API multipart uploads".  Servers with another address than Google's may
+ * not have them: that is found out by the first upload of an account, whose uploads are sessions
+ * then (gcs_session.c).
+ *
+ * They speak as S3's do (s3_multipart.h), with
  * three differences.  Their end cannot be told not to replace anything ("Preconditions are not
  * supported"): it is looked first.  Its answer does not say what was made: it is looked after.  And
  * each part is answered with its CRC32C, from which follows that of the whole: by that an object is
@@ -10,16 +14,10 @@
 #include "providers/providers.h"
 #include <string.h>
 
-/* COMMIT: the requests that it takes. */
-#define COMMIT_CHECK GCS_FIRST /* put.no_replace: is there something? */
-#define COMMIT_ACT   GCS_SECOND
-#define COMMIT_LOOK  GCS_THIRD /* what has it become?  Or: it failed; was it made before? */
-#define COMMIT_ASK   GCS_FOURTH /* what is in the way is what it would make: is it made already? */
-
 /* Requests */
 
-static enum gcs_step
-commit_step(const struct cloud_op *op)
+enum gcs_step
+gcs_commit_step(const struct cloud_op *op)
 {
 	const struct gcs_op *gcs = op->data;
 
@@ -29,7 +27,7 @@ commit_step(const struct cloud_op *op)
 static void
 put_commit(const struct cloud_op *op, struct gcs_ask *ask)
 {
-	switch (commit_step(op)) {
+	switch (gcs_commit_step(op)) {
 	case COMMIT_CHECK:
 	case COMMIT_LOOK: gcs_ask_look(ask); return;
 	case COMMIT_ASK:
@@ -60,11 +58,14 @@ put_part(const struct cloud_op *op, struct gcs_ask *ask, struct err *err)
 }
 
 enum cloud_step
-gcs_put_upload(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
+gcs_put_upload(
+    struct cloud_op *op, struct cloud_request *request, struct gcs_ask *ask, struct err *err)
 {
 	const struct gcs_op *gcs = op->data;
 	const char *key = ask->place.key;
 
+	if (gcs_is_session(op))
+		return gcs_put_session(op, request, ask, err);
 	switch (op->kind) {
 	case CLOUD_UPLOAD_BEGIN:
 		gcs_ask_xml(ask, "POST", key, "");
@@ -166,9 +167,9 @@ commit_asked(struct cloud_op *op, int code, const struct err *why, struct err *e
 	return object_refuse(err, -EEXIST, op->path, "exists already");
 }
 
-static enum cloud_step
-commit_looked(struct cloud_op *op, const struct http_response *res, int code, const struct err *why,
-    struct err *err)
+enum cloud_step
+gcs_commit_looked(struct cloud_op *op, const struct http_response *res, int code,
+    const struct err *why, struct err *err)
 {
 	struct gcs_op *gcs = op->data;
 
@@ -183,8 +184,8 @@ commit_looked(struct cloud_op *op, const struct http_response *res, int code, co
 	if (code == 0 && is_made_of_parts(op, gcs->failed == 0))
 		return CLOUD_STEP_DONE;
 	if (gcs->failed != 0)
-		return object_refuse(
-		    err, gcs->failed, op->path, "the service knows no such upload");
+		return object_refuse(err, gcs->failed, op->path,
+		    gcs->failed == -EEXIST ? "exists already" : "the service knows no such upload");
 	return object_refuse(err, -ESTALE, op->path, "was written, and is another one by now");
 }
 
@@ -212,33 +213,83 @@ static enum cloud_step
 commit_response(struct cloud_op *op, const struct http_response *res, int code,
     const struct err *why, struct err *err)
 {
-	switch (commit_step(op)) {
+	switch (gcs_commit_step(op)) {
 	case COMMIT_CHECK: return commit_checked(op, res, code, why, err);
 	case COMMIT_ACT: return commit_acted(op, res, code, why, err);
-	case COMMIT_LOOK: return commit_looked(op, res, code, why, err);
+	case COMMIT_LOOK: return gcs_commit_looked(op, res, code, why, err);
 	case COMMIT_ASK: break;
 	}
 	return commit_asked(op, code, why, err);
+}
+
+static enum cloud_step
+find_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct gcs_op *gcs = op->data;
+	struct gcs_place place;
+
+	gcs_locate(&place, op->account->data, op->path);
+	return s3_find_response(op, &gcs->find, place.key, false, res, err);
+}
+
+/* Does a server that knows nothing of uploads in parts answer so? */
+static bool
+is_unknown(const struct http_response *res)
+{
+	struct gcs_error error;
+
+	gcs_read_error(&error, &res->body);
+	switch (res->status) {
+	case 400:
+	case 404:
+	case 405:
+	case 501: return strcmp(error.reason, "NoSuchBucket") != 0;
+	default: return false;
+	}
+}
+
+/* The first answer tells whether the service has uploads in parts: what is none, but of some other
+   request, is that of one that has not.  So it stays for this account. */
+static enum cloud_step
+first_response(struct cloud_op *op, const struct http_response *res, int code,
+    const struct err *why, struct err *err)
+{
+	struct gcs_account *gcs = op->account->data;
+	bool finds = op->kind == CLOUD_UPLOAD_FIND, unknown = is_unknown(res);
+	enum cloud_step step;
+
+	if (code != 0 && !unknown)
+		return failed(why, err);
+	step = unknown ? CLOUD_STEP_FAIL
+	    : finds    ? find_response(op, res, err)
+		       : s3_begin_response(op, res, err);
+	if (step != CLOUD_STEP_FAIL) {
+		gcs->uploads = GCS_UPLOADS_PARTS;
+		return step;
+	}
+	gcs_take_sessions(op->account);
+	err_clear(err);
+	return finds ? CLOUD_STEP_DONE : CLOUD_STEP_NEXT;
 }
 
 enum cloud_step
 gcs_upload_response(struct cloud_op *op, const struct http_response *res, int code,
     const struct err *why, struct err *err)
 {
-	struct gcs_op *gcs = op->data;
-	struct gcs_place place;
-
+	if (gcs_is_session(op))
+		return gcs_session_response(op, res, code, why, err);
 	if (op->kind == CLOUD_UPLOAD_COMMIT)
 		return commit_response(op, res, code, why, err);
+	if (gcs_account(op)->uploads == GCS_UPLOADS_UNKNOWN &&
+	    (op->kind == CLOUD_UPLOAD_BEGIN || op->kind == CLOUD_UPLOAD_FIND))
+		return first_response(op, res, code, why, err);
 	if (code != 0)
 		return failed(why, err);
 	switch (op->kind) {
 	case CLOUD_UPLOAD_BEGIN: return s3_begin_response(op, res, err);
 	case CLOUD_UPLOAD_PART: return part_response(op, res, err);
 	case CLOUD_UPLOAD_STATUS: return s3_status_response(op, res, err);
-	case CLOUD_UPLOAD_FIND:
-		gcs_locate(&place, op->account->data, op->path);
-		return s3_find_response(op, &gcs->find, place.key, false, res, err);
+	case CLOUD_UPLOAD_FIND: return find_response(op, res, err);
 	default: return CLOUD_STEP_DONE;
 	}
 }

@@ -24,6 +24,7 @@ libproviders_a_SOURCES = \
 	providers/gcs_copy.c \
 	providers/gcs_json.c providers/gcs_json.h \
 	providers/gcs_request.c providers/gcs_request.h \
+	providers/gcs_session.c \
 	providers/gcs_sign.c providers/gcs_sign.h \
 	providers/gcs_upload.c \
 	providers/gdrive.c providers/gdrive_private.h \

@@ -16,6 +16,8 @@
 //   POST /-/tokens   {"expire":true} those that were given are worth nothing; {"life":SECONDS} of those to come;
 //                    {"revoked":true} no grant gives any, until false
 //   POST /-/publish  {"bucket":NAME}: anybody may read it
+//   POST /-/server   {"multipart":STATUS}: it has no uploads in parts of the XML API, and answers this to them
+// Its state has "received", the bytes of content that sessions were sent, and "rewritten", those that it copied.
 import crypto from 'node:crypto';
 import zlib from 'node:zlib';
 import { body, json, range, serve } from './lib.mjs';
@@ -83,15 +85,16 @@ function account(name, project) {
 const ours = account('ferry', 'sky-project'), stranger = account('stranger', 'other-project');
 const client = { clientId: 'client.apps.googleusercontent.com', clientSecret: 'client-secret', refreshToken: '1//refresh' };
 
-let tokens, codes, grants, buckets, uploads, sessions, rewrites, revoked, life, lastGeneration;
+let tokens, codes, grants, buckets, uploads, sessions, rewrites, revoked, life, lastGeneration, noMultipart, received, rewritten;
 function reset() {
 	tokens = new Map();
 	codes = new Map();
 	buckets = new Map();
 	uploads = new Map(); // XML: {bucket, name, parts, attributes}
-	sessions = new Map(); // JSON, resumable: {bucket, name, bytes, attributes}
+	sessions = new Map(); // JSON, resumable: {bucket, name, bytes, attributes}, and {made} what it has written
 	rewrites = new Map();
-	grants = 0;
+	grants = received = rewritten = 0;
+	noMultipart = 0;
 	revoked = false;
 	life = GRANT_AGE;
 	lastGeneration = Date.now() * 1000;
@@ -449,10 +452,12 @@ async function rewriteRequest(ask, [fromBucket, fromName, toBucket, toName]) {
 	checkName(toName);
 	const key = JSON.stringify([fromBucket, fromName, source.generation, toBucket, toName]);
 	const old = query.get('rewriteToken'), earlier = rewrites.get(old);
+	if (earlier?.expired) fail(410, 'gone', 'Gone', 'The rewrite token has expired.');
 	if (old !== null && earlier?.key !== key) invalid('The rewrite token is not valid for this request.');
 	// What the first said holds: those that follow may leave it out.
 	const text = earlier?.text ?? said;
 	const size = source.content.length, done = Math.min(size, (earlier?.done ?? 0) + REWRITE);
+	rewritten += done - (earlier?.done ?? 0);
 	const told = { kind: 'storage#rewriteResponse', totalBytesRewritten: String(done), objectSize: String(size), done: done === size };
 	if (done < size) {
 		const rewriteToken = crypto.randomBytes(48).toString('base64url');
@@ -480,10 +485,10 @@ function related(type, bytes) {
 	return parts.length === 2 ? parts : invalid('A multipart upload has two parts');
 }
 
-function finishUpload(ask, bucket, { name, metadata, content, conditions }) {
+function makeObject(ask, bucket, { name, metadata, content, conditions }) {
 	checkHashes(content, { md5: metadata.md5Hash, crc32c: metadata.crc32c });
 	precondition(bucket.objects.get(name), conditions);
-	return answer(ask, resource(ask, bucket, store(bucket, name, content, attributesOf(metadata))));
+	return resource(ask, bucket, store(bucket, name, content, attributesOf(metadata)));
 }
 
 async function uploadRequest(ask, bucketName) {
@@ -501,7 +506,7 @@ async function uploadRequest(ask, bucketName) {
 	else metadata.contentType = req.headers['content-type'];
 	const name = query.get('name') ?? metadata.name ?? invalid('Required parameter: name');
 	checkName(name);
-	if (type !== 'resumable') return finishUpload(ask, bucket, { name, metadata, content, conditions });
+	if (type !== 'resumable') return answer(ask, makeObject(ask, bucket, { name, metadata, content, conditions }));
 	metadata.contentType ??= req.headers['x-upload-content-type'];
 	precondition(bucket.objects.get(name), conditions);
 	const session = crypto.randomBytes(24).toString('base64url');
@@ -513,6 +518,7 @@ async function uploadRequest(ask, bucketName) {
 async function sessionRequest(ask, id) {
 	const session = sessions.get(id) ?? noUpload();
 	const bytes = await body(ask.req), header = ask.req.headers['content-range'];
+	received += bytes.length;
 	const found = /^bytes (?:(\d+)-(\d+|\*)|\*)\/(\d+|\*)$/.exec(header ?? 'bytes 0-*/*') ?? invalid(`Invalid Content-Range: ${header}`);
 	const first = Number(found[1]), end = first + bytes.length;
 	let total = found[3] === '*' ? Infinity : Number(found[3]);
@@ -520,6 +526,7 @@ async function sessionRequest(ask, id) {
 		sessions.delete(id);
 		return ask.res.writeHead(499).end();
 	}
+	if (session.made) return answer(ask, session.made);
 	if (found[1] !== undefined) {
 		if (found[2] === '*') total = Math.min(total, end); // "0-*/*": it ends where the request does
 		if (first > session.bytes.length) fail(503, 'backendError', 'ServiceUnavailable', 'The offset is beyond what is there.');
@@ -532,8 +539,12 @@ async function sessionRequest(ask, id) {
 		const quiet = ask.req.headers['x-guploader-no-308'] === 'yes';
 		return ask.res.writeHead(quiet ? 200 : 308, { 'Content-Length': 0, ...(quiet ? { 'X-HTTP-Status-Code-Override': 308 } : {}), ...so }).end();
 	}
+	// What has come is thrown away if it is not what it should be, or must not be stored.
 	sessions.delete(id);
-	return finishUpload(ask, session.bucket, { ...session, content: session.bytes });
+	checkHashes(session.bytes, headerHashes(ask.req));
+	const made = makeObject(ask, session.bucket, { ...session, content: session.bytes });
+	sessions.set(id, { bucket: session.bucket, name: session.name, made });
+	return answer(ask, made);
 }
 
 // XML
@@ -662,9 +673,11 @@ async function jsonRequest(ask, parts) {
 }
 
 function xmlRequest(ask, bucket, name) {
+	const inParts = ask.query.has('uploads') || ask.query.has('uploadId');
+	if (inParts && noMultipart) return fail(noMultipart, 'notImplemented', 'NotImplemented', 'There are no uploads in parts.');
 	if (name === '' && ask.query.has('uploads')) return xmlUploads(ask, bucket);
 	if (name === '') return fail(501, 'notImplemented', 'NotImplemented', 'The fake does not know this.');
-	return ask.query.has('uploads') || ask.query.has('uploadId') ? xmlUpload(ask, bucket, name) : xmlObject(ask, bucket, name);
+	return inParts ? xmlUpload(ask, bucket, name) : xmlObject(ask, bucket, name);
 }
 
 async function handle(req, res, url) {
@@ -690,6 +703,7 @@ async function handle(req, res, url) {
 }
 
 const control = {
+	'/-/server': ({ multipart }) => { noMultipart = multipart; },
 	'/-/publish': ({ bucket }) => { buckets.get(bucket).isPublic = true; },
 	'/-/tokens': (say) => {
 		if (say.expire) tokens.clear();
@@ -703,13 +717,17 @@ function state() {
 	for (const bucket of buckets.values())
 		for (const o of bucket.objects.values())
 			objects[`${bucket.name}/${o.name}`] = { size: o.content.length, crc32c: o.crc32c, md5: o.md5, generation: o.generation, metadata: o.metadata, contentType: o.contentType, storageClass: o.storageClass };
-	return { grants, objects, uploads: [...uploads.values()].map((u) => ({ name: u.name, parts: u.parts.size })), buckets: [...buckets.keys()] };
+	return {
+		grants, objects, received, rewritten, buckets: [...buckets.keys()],
+		uploads: [...uploads.values()].map((u) => ({ name: u.name, parts: u.parts.size })),
+		sessions: [...sessions.values()].filter((s) => !s.made).map((s) => ({ name: s.name, bytes: s.bytes.length })),
+	};
 }
 
 serve(handle, {
 	state, reset, control,
 	files: () => [...buckets.values()].flatMap((b) => [...b.objects.values()].map((o) => [`${b.name}/${o.name}`, o.content])),
-	uploads: () => [...uploads.values(), ...sessions.values()].map((u) => `${u.bucket.name}/${u.name}`),
+	uploads: () => [...uploads.values(), ...[...sessions.values()].filter((s) => !s.made)].map((u) => `${u.bucket.name}/${u.name}`),
 	write(path, bytes) {
 		const [bucket, name] = [path.slice(0, path.indexOf('/')), path.slice(path.indexOf('/') + 1)];
 		if (!buckets.has(bucket))
@@ -719,6 +737,7 @@ serve(handle, {
 	forget() {
 		uploads.clear();
 		sessions.clear();
+		for (const rewrite of rewrites.values()) rewrite.expired = true;
 	},
 	hello: { serviceAccount: JSON.stringify(ours.file), stranger: JSON.stringify(stranger.file), client, project: ours.project },
 });

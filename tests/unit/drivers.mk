@@ -4,6 +4,7 @@ unit_programs += \
 	tests/unit/test_azure_blocks \
 	tests/unit/test_conformance \
 	tests/unit/test_gcs \
+	tests/unit/test_gcs_session \
 	tests/unit/test_gcs_sign \
 	tests/unit/test_dropbox \
 	tests/unit/test_dropbox_move \
@@ -44,6 +45,10 @@ tests_unit_test_gcs_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/test_gcs.c
 tests_unit_test_gcs_LDADD = $(UNIT_LIBS)
+tests_unit_test_gcs_session_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/test_gcs_session.c
+tests_unit_test_gcs_session_LDADD = $(UNIT_LIBS)
 tests_unit_test_gcs_sign_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/test_gcs_sign.c

@@ -229,6 +229,23 @@ open_gcs_all(struct subject *s)
 	return subject_open(s, &gcs_driver, gcs_credentials());
 }
 
+/* Where the service has no uploads in parts, or is not to be asked for them. */
+static json_t *
+gcs_session_credentials(void)
+{
+	json_t *credentials = gcs_credentials();
+
+	if (credentials != NULL)
+		json_object_set_new(credentials, "uploads", json_string("resumable"));
+	return credentials;
+}
+
+static int
+open_gcs_sessions(struct subject *s)
+{
+	return open_bucket(s, &gcs_driver, gcs_session_credentials, "bucket");
+}
+
 static void
 close_gcs(struct subject *s)
 {
@@ -432,6 +449,19 @@ static struct subject subjects[] = {
 	.many = 2100,
 	.many_parts = 1010,
 	.keeps_type = true,
+	.copies_whole = true,
+	.no_names = gcs_no_names,
+    },
+    {
+	.name = "gcs sessions",
+	.extras = conformance_gcs_cases,
+	.open = open_gcs_sessions,
+	.open_other = open_gcs_all,
+	.close = close_gcs,
+	.many = 2100,
+	.many_parts = 1,
+	.keeps_type = true,
+	.unlisted = true,
 	.copies_whole = true,
 	.no_names = gcs_no_names,
     },
