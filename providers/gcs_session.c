@@ -195,11 +195,8 @@ part_response(struct cloud_op *op, const struct resumable *up, const struct http
 	struct gcs_op *gcs = op->data;
 	uint64_t there;
 
-	if (session_read(&there, op, res, why, err) != 0) {
-		/* What is there must be asked. */
-		resumable_session_drop(&account->sessions, up->token);
+	if (session_read(&there, op, res, why, err) != 0)
 		return provider_failed(err);
-	}
 	return resumable_part_response(op, up, &account->sessions, &gcs->part_step, there, err);
 }
 

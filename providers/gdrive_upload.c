@@ -322,11 +322,8 @@ part_response(
 	uint64_t there;
 	bool made;
 
-	if (session_read(&there, &made, op, res, err) != 0) {
-		/* What is there must be asked. */
-		resumable_session_drop(&drive->sessions, up->session.token);
+	if (session_read(&there, &made, op, res, err) != 0)
 		return provider_failed(err);
-	}
 	if (made)
 		return object_refuse(err, -ENOENT, op->path, "the upload is finished");
 	return resumable_part_response(

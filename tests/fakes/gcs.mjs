@@ -16,6 +16,7 @@
 //   POST /-/tokens   {"expire":true} those that were given are worth nothing; {"life":SECONDS} of those to come;
 //                    {"revoked":true} no grant gives any, until false
 //   POST /-/publish  {"bucket":NAME}: anybody may read it
+//   POST /-/put      {"path":BUCKET/NAME,"text"}: somebody else writes it
 //   POST /-/server   {"multipart":STATUS}: it has no uploads in parts of the XML API, and answers this to them
 // Its state has "received", the bytes of content that sessions were sent, and "rewritten", those that it copied.
 import crypto from 'node:crypto';
@@ -514,11 +515,25 @@ async function uploadRequest(ask, bucketName) {
 	return res.writeHead(200, { Location: `${ask.origin}${ask.path}?uploadType=resumable&upload_id=${session}`, 'Content-Length': 0 }).end();
 }
 
+/** What comes of a request to a session, and whether that is all of it. */
+async function arrived(req) {
+	const pieces = [];
+	let whole = true;
+	try {
+		for await (const piece of req) {
+			pieces.push(piece);
+			received += piece.length;
+		}
+	} catch {
+		whole = false;
+	}
+	return { bytes: Buffer.concat(pieces), whole };
+}
+
 /** A chunk, or what is there so far; the session's URI is all the right that it takes. */
 async function sessionRequest(ask, id) {
 	const session = sessions.get(id) ?? noUpload();
-	const bytes = await body(ask.req), header = ask.req.headers['content-range'];
-	received += bytes.length;
+	const { bytes, whole } = await arrived(ask.req), header = ask.req.headers['content-range'];
 	const found = /^bytes (?:(\d+)-(\d+|\*)|\*)\/(\d+|\*)$/.exec(header ?? 'bytes 0-*/*') ?? invalid(`Invalid Content-Range: ${header}`);
 	const first = Number(found[1]), end = first + bytes.length;
 	let total = found[3] === '*' ? Infinity : Number(found[3]);
@@ -527,6 +542,11 @@ async function sessionRequest(ask, id) {
 		return ask.res.writeHead(499).end();
 	}
 	if (session.made) return answer(ask, session.made);
+	if (!whole) { // of what has come, whole chunks are kept
+		const kept = bytes.subarray(session.bytes.length - first);
+		session.bytes = Buffer.concat([session.bytes, kept.subarray(0, kept.length - (kept.length % CHUNK))]);
+		return undefined;
+	}
 	if (found[1] !== undefined) {
 		if (found[2] === '*') total = Math.min(total, end); // "0-*/*": it ends where the request does
 		if (first > session.bytes.length) fail(503, 'backendError', 'ServiceUnavailable', 'The offset is beyond what is there.');
@@ -702,8 +722,17 @@ async function handle(req, res, url) {
 	}
 }
 
+/** As somebody else, who makes the bucket too. */
+function write(path, bytes) {
+	const [bucket, name] = [path.slice(0, path.indexOf('/')), path.slice(path.indexOf('/') + 1)];
+	if (!buckets.has(bucket))
+		buckets.set(bucket, { name: bucket, project: ours.project, storageClass: 'STANDARD', created: new Date().toISOString(), objects: new Map() });
+	store(buckets.get(bucket), name, bytes, {});
+}
+
 const control = {
 	'/-/server': ({ multipart }) => { noMultipart = multipart; },
+	'/-/put': ({ path, text }) => write(path, Buffer.from(text)),
 	'/-/publish': ({ bucket }) => { buckets.get(bucket).isPublic = true; },
 	'/-/tokens': (say) => {
 		if (say.expire) tokens.clear();
@@ -728,12 +757,7 @@ serve(handle, {
 	state, reset, control,
 	files: () => [...buckets.values()].flatMap((b) => [...b.objects.values()].map((o) => [`${b.name}/${o.name}`, o.content])),
 	uploads: () => [...uploads.values(), ...[...sessions.values()].filter((s) => !s.made)].map((u) => `${u.bucket.name}/${u.name}`),
-	write(path, bytes) {
-		const [bucket, name] = [path.slice(0, path.indexOf('/')), path.slice(path.indexOf('/') + 1)];
-		if (!buckets.has(bucket))
-			buckets.set(bucket, { name: bucket, project: ours.project, storageClass: 'STANDARD', created: new Date().toISOString(), objects: new Map() });
-		store(buckets.get(bucket), name, bytes, {});
-	},
+	write,
 	forget() {
 		uploads.clear();
 		sessions.clear();

@@ -24,6 +24,7 @@
 //       "do":["/-/name",{}]      a control request
 //       "without":"header"       is not seen
 //       "harm":true              a bit of each piece of its body is another
+//       "hold":BYTES             of its body so many bytes arrive, and nothing more happens until the connection ends
 //   GET  /-/state    {"requests":{"METHOD /path":N},"unplayed":[FAULT]} and what the fake adds
 //   POST /-/reset    everything is forgotten
 // Of fakes that have files():
@@ -188,6 +189,19 @@ export function serve(handle, fake) {
 		};
 	}
 
+	function hold(req, most) {
+		const pieces = req[Symbol.asyncIterator].bind(req), closed = once(req.socket, 'close');
+		req[Symbol.asyncIterator] = async function* held() {
+			let left = most;
+			for await (const piece of pieces()) {
+				if (left > 0) yield piece.subarray(0, left);
+				left -= Math.min(left, piece.length);
+			}
+			await closed;
+			throw new Error('the connection has ended');
+		};
+	}
+
 	async function endless(socket, what) {
 		socket.on('error', () => {});
 		socket.write(`HTTP/1.1 200 OK\r\n${what === 'body' ? 'Content-Type: application/octet-stream\r\nConnection: close\r\n\r\n' : ''}`);
@@ -207,6 +221,7 @@ export function serve(handle, fake) {
 		if (f?.do) await controls[f.do[0]](f.do[1] ?? {});
 		if (f?.without) delete req.headers[f.without];
 		if (f?.harm) harm(req);
+		if (f?.hold !== undefined) hold(req, f.hold);
 		if (f?.lost) {
 			res.writeHead = () => res;
 			res.write = () => true;
@@ -214,7 +229,7 @@ export function serve(handle, fake) {
 		} else if (f?.cut !== undefined) cut(res, f);
 		else if (f?.reset) return reset(req.socket);
 		else if (f?.damage || f?.grow || f?.trail || f?.alter) falsify(res, f);
-		else if (f && !f.do && !f.without && !f.harm) {
+		else if (f && !f.do && !f.without && !f.harm && f.hold === undefined) {
 			req.resume();
 			await new Promise((ended) => req.on('close', ended).on('end', ended));
 			if (f.stall) return undefined;
