@@ -64,7 +64,8 @@ queue_on_head_stored(void *arg, struct store_result *res)
 	queue_on_note_stored(r, res);
 }
 
-/* What cannot be sealed is stored as an intent: the upload is begun again then. */
+/* What cannot be sealed is stored as an intent: the upload is begun again then.  So is a copy, of
+   which nothing is stored. */
 static void
 queue_store_head(struct running *r, const struct checkpoint *checkpoint)
 {
@@ -76,7 +77,11 @@ queue_store_head(struct running *r, const struct checkpoint *checkpoint)
 		log_warning("%s: %s", r->change->id, err_text(&err));
 		mem_wipe_free(TAKE(sealed->upload));
 	}
-	store_checkpoint_head(daemon->store, r->change->id, sealed, queue_on_head_stored, r);
+	if (err.code != 0 && sealed->resume != NULL)
+		store_checkpoint_drop(daemon->store, r->change->id, queue_on_note_stored, r);
+	else
+		store_checkpoint_head(
+		    daemon->store, r->change->id, sealed, queue_on_head_stored, r);
 	checkpoint_free(sealed);
 }
 

@@ -25,7 +25,7 @@ enum gcs_step { GCS_FIRST, GCS_SECOND, GCS_THIRD, GCS_FOURTH };
 struct gcs_op {
 	enum gcs_step step;
 	bool found; /* LIST: there is something below the prefix */
-	bool fresh; /* COPY: it has begun anew, without what an earlier one had to go on with */
+	bool fresh; /* COPY: it has begun anew */
 	int failed; /* COMMIT: so, unless the object is found to be what its parts make */
 	/* of a session */
 	unsigned part_step; /* UPLOAD_PART */

@@ -24,6 +24,7 @@ checkpoint_free(struct checkpoint *c)
 	free(c->path);
 	free(c->place);
 	free(c->source);
+	free(c->resume);
 	free(c->upload);
 	upload_parts_fini(&c->parts);
 	free(c);
@@ -40,6 +41,7 @@ checkpoint_copy(const struct checkpoint *from)
 	c->source = xstrdup_null(from->source);
 	c->size = from->size;
 	c->part_size = from->part_size;
+	c->resume = xstrdup_null(from->resume);
 	c->upload = xstrdup_null(from->upload);
 	c->before_len = from->before_len;
 	c->before = xcalloc(MAX(from->before_len, (size_t)1), sizeof *c->before);
@@ -74,6 +76,8 @@ checkpoint_head_to_json(const struct checkpoint *c)
 	    (json_int_t)c->size, "partSize", (json_int_t)c->part_size, "before", before);
 	if (c->place != NULL)
 		json_object_set_new(json, "place", json_string(c->place));
+	if (c->resume != NULL)
+		json_object_set_new(json, "resume", json_string(c->resume));
 	if (c->upload != NULL)
 		json_object_set_new(json, "upload", json_string(c->upload));
 	return json;
@@ -109,6 +113,7 @@ checkpoint_head_from_json(struct checkpoint **out, const json_t *json, struct er
 	const char *path = checkpoint_text(json_object_get(json, "path"));
 	const char *source = checkpoint_text(json_object_get(json, "source"));
 	const json_t *place = json_object_get(json, "place");
+	const json_t *resume = json_object_get(json, "resume");
 	const json_t *upload = json_object_get(json, "upload");
 	const json_t *before = json_object_get(json, "before");
 	json_int_t size = json_integer_value(json_object_get(json, "size"));
@@ -120,6 +125,7 @@ checkpoint_head_from_json(struct checkpoint **out, const json_t *json, struct er
 	if (path == NULL || source == NULL || size <= 0 || part_size <= 0 ||
 	    !json_is_array(before) || json_array_size(before) > CLOUD_UPLOADS_MAX ||
 	    (place != NULL && !json_is_string(place)) ||
+	    (resume != NULL && checkpoint_text(resume) == NULL) ||
 	    (upload != NULL && checkpoint_text(upload) == NULL))
 		return checkpoint_damaged(err);
 	json_array_foreach (before, i, item) {
@@ -132,6 +138,7 @@ checkpoint_head_from_json(struct checkpoint **out, const json_t *json, struct er
 	c->source = xstrdup(source);
 	c->size = (uint64_t)size;
 	c->part_size = (uint64_t)part_size;
+	c->resume = xstrdup_null(checkpoint_text(resume));
 	c->upload = xstrdup_null(checkpoint_text(upload));
 	c->before = xcalloc(MAX(json_array_size(before), (size_t)1), sizeof *c->before);
 	json_array_foreach (before, i, item)

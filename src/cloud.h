@@ -112,6 +112,7 @@ enum cloud_transport { CLOUD_HTTP, CLOUD_DISK, CLOUD_MEMORY };
 #define CLOUD_LINK_S                                                                               \
 	(4 * 3600) /* how long links live: as long as Dropbox's, which cannot be told otherwise */
 
+#define CLOUD_RESUME_MAX  4096
 #define CLOUD_TAG_MAX     72 /* with its NUL: an etag, quoted hash and part count of any service */
 #define CLOUD_UPLOADS_MAX 1000 /* uploads of one path that FIND tells: a page of S3's list */
 
@@ -280,6 +281,9 @@ struct cloud_op {
 	char *upload; /* the upload's id; BEGIN's result; owned */
 	struct upload_part part; /* UPLOAD_PART, COPY_PART: its number; the rest is the result */
 	struct upload_parts parts; /* COMMIT: all of them; STATUS: the result; owned */
+	char *resume; /* COPY that takes several requests: what an earlier op of the same copy had
+			 to go on with, or NULL; before each `progress`, what this one has; opaque,
+			 no longer than CLOUD_RESUME_MAX; owned */
 	cloud_progress_fn progress; /* COPY only; may be NULL */
 	void *progress_arg;
 	/* READ over HTTP: op->entry says what the whole is, and no byte of it is in the ring yet.

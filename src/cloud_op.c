@@ -50,6 +50,7 @@ cloud_op_free(struct cloud_op *op)
 	free(op->put.temp_id);
 	mem_wipe_free(op->link);
 	free(op->upload);
+	free(op->resume);
 	free(op->after);
 	buf_free(&op->taken);
 	upload_parts_fini(&op->parts);

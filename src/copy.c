@@ -175,6 +175,19 @@ copy_is_upload(const struct copy *c)
 	return upload_is_for(c->to, c->source.total);
 }
 
+/* Is the checkpoint that of this very copy by the cloud? */
+static bool
+copy_goes_on(const struct copy *c)
+{
+	CLEANUP(cleanup_free) char *place = cloud_where(c->to, c->path);
+	const struct checkpoint *had = c->checkpoint;
+
+	return c->route == ROUTE_NATIVE && had->resume != NULL && had->size == c->source.total &&
+	    c->source.segments[0].version != NULL &&
+	    strcmp(had->source, c->source.segments[0].version) == 0 && place != NULL &&
+	    had->place != NULL && strcmp(had->place, place) == 0;
+}
+
 static enum copy_state
 copy_route_run(struct copy *c)
 {
@@ -183,7 +196,7 @@ copy_route_run(struct copy *c)
 	copy_report(c, 0);
 	if (copy_is_upload(c))
 		return COPY_UPLOAD;
-	if (c->checkpoint != NULL)
+	if (c->checkpoint != NULL && !copy_goes_on(c))
 		return COPY_DROP;
 	return c->route == ROUTE_RELAY ? COPY_RELAY : COPY_BY_CLOUD;
 }

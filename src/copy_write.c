@@ -89,9 +89,31 @@ copy_link_run(struct copy *c)
 	return COPY_ROUTE;
 }
 
+/* What the cloud goes on with, should this end here. */
+static void
+copy_keep(struct copy *c, const char *resume)
+{
+	const char *version = c->source.segments[0].version;
+
+	if (resume == NULL || version == NULL)
+		return;
+	if (c->checkpoint == NULL) {
+		c->checkpoint = checkpoint_new();
+		c->checkpoint->path = xstrdup(c->path);
+		c->checkpoint->place = cloud_where(c->to, c->path);
+		c->checkpoint->source = xstrdup(version);
+		c->checkpoint->size = c->checkpoint->part_size = c->source.total;
+	} else if (strcmp(c->checkpoint->resume, resume) == 0) {
+		return;
+	}
+	xstrset(&c->checkpoint->resume, resume);
+	c->handler.note(c->arg, CHECKPOINT_HEAD, c->checkpoint, NULL);
+}
+
 static void
 copy_on_native_progress(void *arg, struct cloud_op *op, uint64_t bytes)
 {
+	copy_keep(arg, op->resume);
 	copy_report(arg, bytes);
 }
 
@@ -111,6 +133,7 @@ copy_by_cloud_run(struct copy *c)
 		if (c->route == ROUTE_NATIVE || c->link_has_etag)
 			op->version = xstrdup_null(c->source.segments[0].version);
 		op->length = c->source.total;
+		op->resume = c->checkpoint == NULL ? NULL : xstrdup(c->checkpoint->resume);
 		op->progress = copy_on_native_progress;
 		op->progress_arg = c;
 		c->begun = true;

@@ -147,6 +147,8 @@ upload_start_run(struct upload *u)
 
 	if (c == NULL)
 		return u->sweeping ? UPLOAD_END : UPLOAD_FIND;
+	if (c->resume != NULL) /* of a copy, which leaves nothing */
+		return upload_forget(u);
 	/* An id says itself whether it is known there, as it is where a server has moved.  Without
 	   one nothing at the new place is ours, and at the old one nobody reaches it any more. */
 	if (c->upload == NULL && upload_is_elsewhere(u)) {

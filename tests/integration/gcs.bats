@@ -76,6 +76,13 @@ until_state()
 	return 1
 }
 
+# A token of somebody who uses another program.
+bearer()
+{
+	curl -sS --fail -d grant_type=refresh_token -d "client_id=$(field client.clientId)" -d "client_secret=$(field client.clientSecret)" \
+	    --data-urlencode "refresh_token=$(field client.refreshToken)" "$url/token" | jq -r .access_token
+}
+
 # The daemon ends by itself, at a crash point.
 dies()
 {
@@ -162,6 +169,70 @@ dies()
 	skyferry transfer wait "$id" --timeout 60
 	skyferry cp -q gcs:two back:
 	cmp "$home/from/f" "$home/back/two"
+}
+
+# A copy of 5 MiB that is killed behind the third of its requests, which carry 1 MiB each.
+rewrite_killed()
+{
+	[ -e "$home/from/f" ] || content 3 5242880 >"$home/from/f"
+	skyferry cp -q from:f gcs:one
+	control faults '[{"match":"rewriteTo","after":3,"times":1000000,"status":503,"headers":{"Retry-After":"1"},"body":"later"}]'
+	rewrite=$(api POST /api/transfers '{"sourceAccountId":"gcs","sourcePath":"one","destinationAccountId":"all","destinationPath":"box/two"}' | jq -r .id)
+	# It has asked for more, so it has the third answer; what is acknowledged behind that is on disk, and so is that.
+	for _ in {1..600}; do
+		! has '.requests["POST /storage/v1/b/box/o/one/rewriteTo/b/box/o/two"] >= 4' >/dev/null || break
+		read -r -t 0.05 <> <(:) || true
+	done
+	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"back","destinationPath":"f"}' >/dev/null
+	daemon_kill
+	has '.rewritten == 3145728'
+	control faults '[]'
+	asked=$(rewrites)
+}
+
+# rewrites: requests for a copy of one to two, so far.
+rewrites() { curl -sS --fail "$url/-/state" | jq '.requests["POST /storage/v1/b/box/o/one/rewriteTo/b/box/o/two"]'; }
+
+@test "kill -9 in the middle of a copy within the cloud: it goes on from there" {
+	local rewrite asked
+	rewrite_killed
+	start
+	skyferry transfer wait "$rewrite" --timeout 60
+	[ "$(rewrites)" = $((asked + 2)) ]
+	has '.rewritten == 5242880 and .objects["box/two"].size == 5242880'
+	api GET "/api/transfers/$rewrite" | jq -e '.route == "native"'
+	skyferry cp -q gcs:two back:
+	cmp "$home/from/f" "$home/back/two"
+}
+
+@test "a copy within the cloud that cannot go on, since a week has passed or the source has changed, begins anew" {
+	local rewrite asked
+	rewrite_killed
+	control forget
+	start
+	skyferry transfer wait "$rewrite" --timeout 60
+	[ "$(rewrites)" = $((asked + 1 + 5)) ]
+	has '.rewritten == 3145728 + 5242880'
+	control reset
+	skyferry mkdir all:box
+	rewrite_killed
+	control change '{"path":"box/one"}'
+	start
+	skyferry transfer wait "$rewrite" --timeout 60
+	[ "$(rewrites)" = $((asked + 5)) ]
+	has '.rewritten == 3145728 + 5242880'
+	has '.objects["box/two"].crc32c == .objects["box/one"].crc32c'
+}
+
+@test "a copy within the cloud that is cancelled after a restart leaves what others upload there" {
+	local rewrite asked
+	rewrite_killed
+	curl -sS --fail -X POST -H "Authorization: Bearer $(bearer)" "$url/box/two?uploads" >/dev/null
+	control faults '[{"match":"rewriteTo","times":1000000,"status":503,"headers":{"Retry-After":"1"},"body":"later"}]'
+	start
+	skyferry transfer cancel "$rewrite"
+	until_state '.status == "cancelled"' "/api/transfers/$rewrite"
+	has '.uploads == [{"name":"two","parts":0}] and (.objects | has("box/two") | not)'
 }
 
 @test "an account that may not read the source: it is copied through the daemon" {
@@ -328,8 +399,8 @@ dies()
 }
 
 @test "what others stored compressed is copied as it is stored" {
-	token=$(curl -sS --fail -d grant_type=refresh_token -d "client_id=$(field client.clientId)" -d "client_secret=$(field client.clientSecret)" \
-	    --data-urlencode "refresh_token=$(field client.refreshToken)" "$url/token" | jq -r .access_token)
+	local token
+	token=$(bearer)
 	content 6 50000 | base64 >"$home/text"
 	gzip -n <"$home/text" >"$home/text.gz"
 	curl -sS --fail -H "Authorization: Bearer $token" -H 'Content-Encoding: gzip' -H 'Content-Type: text/plain' -T "$home/text.gz" "$url/box/text"

@@ -26,6 +26,7 @@ bench_clear(struct bench *b)
 	free(b->op.path2);
 	free(b->op.version);
 	free(b->op.upload);
+	free(b->op.resume);
 	free(b->op.after);
 	buf_free(&b->op.taken);
 	upload_parts_fini(&b->op.parts);

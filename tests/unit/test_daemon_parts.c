@@ -120,13 +120,16 @@ uploads_are_sealed(void **state)
 	assert_int_equal(upload_seal(c, key, "change", &err), 0); /* an intent has none */
 	assert_null(c->upload);
 	c->upload = xstrdup(id);
+	c->resume = xstrdup("token secret");
 	assert_int_equal(upload_unseal(c, key, "change", &err), 0); /* of an older version */
 	assert_string_equal(c->upload, id);
 	assert_int_equal(upload_seal(c, key, "change", &err), 0);
 	assert_null(strstr(c->upload, "secret"));
+	assert_null(strstr(c->resume, "secret"));
 	assert_int_equal(upload_unseal(c, key, "another", &err), -EBADMSG);
 	assert_int_equal(upload_unseal(c, key, "change", &err), 0);
 	assert_string_equal(c->upload, id);
+	assert_string_equal(c->resume, "token secret");
 	xstrset(&c->upload, "sealed ?");
 	assert_int_equal(upload_unseal(c, key, "change", &err), -EBADMSG);
 	seal_key_free(key);

@@ -720,9 +720,30 @@ test_copy(void **state)
 	    bench_answer(&b, 200, "",
 		"{\"done\":true,\"totalBytesRewritten\":\"2000000\",\"resource\":" OBJECT "}"),
 	    CLOUD_STEP_DONE);
+	assert_string_equal(b.op.resume, "r+1");
 	assert_string_equal(b.op.entry.path, "to/b");
 	assert_string_equal(b.op.entry.version, "17");
 	assert_int_equal(b.op.entry.size, 1234);
+	/* Another op goes on, and begins anew if it is too late for that; once. */
+	for (int status = 400; status <= 410; status += 10) {
+		copy_op(&b);
+		b.op.resume = xstrdup("r+1");
+		bench_expect(&b, "POST", REWRITE "&rewriteToken=r%2B1");
+		assert_int_equal(bench_answer(&b, status, "", ""), CLOUD_STEP_NEXT);
+		bench_expect(&b, "POST", REWRITE);
+		assert_int_equal(bench_answer(&b, 200, "",
+				     "{\"done\":false,\"rewriteToken\":\"r2\","
+				     "\"totalBytesRewritten\":\"7\",\"objectSize\":\"2000000\"}"),
+		    CLOUD_STEP_NEXT);
+		assert_string_equal(b.op.resume, "r2");
+		bench_expect(&b, "POST", REWRITE "&rewriteToken=r2");
+		assert_int_equal(bench_answer(&b, status, "", ""), CLOUD_STEP_FAIL);
+	}
+	copy_op(&b);
+	assert_int_equal(bench_answer(&b, 400, "", ""), CLOUD_STEP_FAIL);
+	copy_op(&b);
+	b.op.version = xstrdup("17");
+	b.op.put.no_replace = true;
 	/* Which of the two conditions was not met? */
 	assert_int_equal(
 	    bench_answer(&b, 412, "", JSON_ERROR("412", "conditionNotMet", "no")), CLOUD_STEP_NEXT);
