@@ -180,9 +180,6 @@ session_read(uint64_t *there, const struct cloud_op *op, const struct http_respo
 		return err_set(err, -ENOENT, "'%s': the upload is finished", op->path);
 	if (code <= 0)
 		return code;
-	if (why->code == 0)
-		return err_set(
-		    err, -EPROTO, "'%s': the session answered %d", op->path, res->status);
 	*err = *why;
 	return why->code;
 }

@@ -165,8 +165,11 @@ resumable_read(uint64_t *there, bool *made, const struct cloud_op *op,
 	*made = res->status == 200 || res->status == 201;
 	if (*made)
 		return 0;
-	if (res->status != 308)
+	if (res->status != 308 && (res->status < 200 || res->status >= 300))
 		return 1;
+	if (res->status != 308)
+		return err_set(err, -EPROTO, "'%s': the session answered %d, which is no answer",
+		    op->path, res->status);
 	if (range == NULL)
 		return 0;
 	if (strncmp(range, "bytes=0-", 8) != 0 || (last = object_size(range + 8)) == UINT64_MAX)
@@ -243,6 +246,7 @@ resumable_put_part(struct cloud_op *op, struct cloud_request *request, const str
 			return send;
 	}
 	request->take = upload_tail(up);
+	buf_free(&op->taken);
 	op->taken = (struct buf)BUF_INIT(RESUMABLE_CHUNK);
 	ask_what_is_there(&request->http, up);
 	return CLOUD_STEP_SEND;

@@ -62,7 +62,7 @@ void resumable_ask(struct http_request *, const char *url, const char *ca, uint6
     uint64_t to, uint64_t size);
 void resumable_ask_abort(struct http_request *, const struct resumable *);
 /* What it answered.  0: it has `there` bytes, or (`made`) has written the file that the answer
-   describes.  1: something else, which its driver knows.  -EPROTO. */
+   describes.  1: an error, which its driver knows.  -EPROTO. */
 int resumable_read(uint64_t *there, bool *made, const struct cloud_op *,
     const struct http_response *, struct err *);
 /* Where the session is that was begun; NULL: the answer does not say, or not so that an id could

@@ -27,17 +27,24 @@
 #define STEPS_MAX 200
 #define INPUT_MAX (1 << 20)
 
+/* A name is a directory of the corpus; a part is all of its upload. */
 static const struct {
-	const char *driver, *credentials, *upload;
+	const char *name, *driver, *credentials, *upload;
+	const char *tag; /* of the part */
+	uint64_t length; /* of it, and of what is read and written */
 } drivers[] = {
-    {"s3",
+    {"s3", "s3",
 	"{\"endpoint\":\"https://s3.example.com\",\"bucket\":\"bucket\",\"accessKeyId\":\"id\","
 	"\"secretAccessKey\":\"key\"}",
-	"upload"},
-    {"azure", "{\"accountName\":\"account\",\"accountKey\":\"a2V5\",\"container\":\"container\"}",
-	"0123456789abcdef012345"},
-    {"gcs", "{\"bucket\":\"bucket\"}", "upload"},
-    {"dropbox", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}", "100 session"},
+	"upload", "some", 100},
+    {"azure", "azure",
+	"{\"accountName\":\"account\",\"accountKey\":\"a2V5\",\"container\":\"container\"}",
+	"0123456789abcdef012345", "some", 100},
+    {"gcs", "gcs", "{\"bucket\":\"bucket\"}", "upload", "some", 100},
+    {"gcs-auto", "gcs", "{\"bucket\":\"bucket\",\"endpoint\":\"https://gcs.example.com\"}",
+	"session 600000 600000 token https://gcs.example.com/upload?upload_id=1", "600000", 600000},
+    {"dropbox", "dropbox", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}", "100 session",
+	"some", 100},
 };
 
 static const char *const ops[CLOUD_OP_KINDS] = {
@@ -137,16 +144,16 @@ take_answer(struct http_response *res, const char **at, const char *end)
 }
 
 static struct cloud_op *
-op_new(struct account *account, enum cloud_op_kind kind, const char *upload)
+op_new(struct account *account, enum cloud_op_kind kind, size_t which)
 {
 	struct cloud_op *op = cloud_op_new(account, kind, kind == CLOUD_LIST ? "dir" : "dir/file");
-	static const char text[] = "some";
 
 	op->path2 = xstrdup("dir/other");
 	op->from = account;
-	op->length = 100;
+	op->length = drivers[which].length;
 	op->now_ms = NOW_MS;
-	op->upload = xstrdup(upload);
+	op->upload = xstrdup(drivers[which].upload);
+	op->resume = xstrdup("resume");
 	op->part.number = 1;
 	op->put.temp_id = xstrdup("temp");
 	op->data = xcalloc(1, MAX(account->driver->op_size, 1));
@@ -154,8 +161,8 @@ op_new(struct account *account, enum cloud_op_kind kind, const char *upload)
 		struct upload_part *part = upload_parts_add(&op->parts);
 
 		part->number = 1;
-		part->length = 100;
-		memcpy(part->tag, text, sizeof text);
+		part->length = op->length;
+		snprintf(part->tag, sizeof part->tag, "%s", drivers[which].tag);
 	}
 	return op;
 }
@@ -175,6 +182,17 @@ check_end(const struct cloud_op *op, enum cloud_step step, const struct err *err
 	}
 }
 
+/* As the runner does from the ring. */
+static void
+take_content(struct cloud_op *op, uint64_t bytes)
+{
+	static const char content[1 << 18];
+
+	demand(op->taken.max == 0 || bytes <= sizeof content, "what is kept is bounded");
+	if (op->taken.max > 0)
+		demand(buf_add(&op->taken, content, bytes), "and fits");
+}
+
 /* One request and one answer. */
 static enum cloud_step
 step_once(struct cloud_op *op, const char **at, const char *end, struct err *err)
@@ -185,8 +203,10 @@ step_once(struct cloud_op *op, const char **at, const char *end, struct err *err
 	enum cloud_step step;
 
 	http_request_init(&request.http);
+	request.take = 0;
 	step = driver->request(op, &request, err);
 	http_request_fini(&request.http);
+	take_content(op, step == CLOUD_STEP_SEND ? request.take : 0);
 	if (step != CLOUD_STEP_SEND)
 		return step;
 	http_response_init(&res);
@@ -201,7 +221,7 @@ step_once(struct cloud_op *op, const char **at, const char *end, struct err *err
 }
 
 static void
-converse(struct account *account, const char *upload, const char *text, size_t len)
+converse(struct account *account, size_t which, const char *text, size_t len)
 {
 	const char *at = text, *end = text + len;
 	char *name = take_line(&at, end);
@@ -211,7 +231,7 @@ converse(struct account *account, const char *upload, const char *text, size_t l
 
 	for (int kind = 0; kind < CLOUD_OP_KINDS; kind++) {
 		if (ops[kind] != NULL && strcmp(name, ops[kind]) == 0)
-			op = op_new(account, kind, upload);
+			op = op_new(account, kind, which);
 	}
 	free(name);
 	if (op == NULL)
@@ -241,12 +261,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	while (account == NULL) {
 		demand(which < ARRAY_LEN(drivers), "SKYFERRY_FUZZ_DRIVER names a driver");
-		if (strcmp(drivers[which].driver, name == NULL ? "" : name) == 0)
+		if (strcmp(drivers[which].name, name == NULL ? "" : name) == 0)
 			account = account_open(which);
 		else
 			which++;
 	}
-	converse(account, drivers[which].upload, (const char *)data, size);
+	converse(account, which, (const char *)data, size);
 	return 0;
 }
 
@@ -272,7 +292,7 @@ replay(struct account *account, size_t which, const char *dir)
 		fclose(f);
 		printf("# %s\n", path);
 		fflush(stdout); /* it is the last one if this ends here */
-		converse(account, drivers[which].upload, text, len);
+		converse(account, which, text, len);
 		free(text);
 		replayed++;
 	}
@@ -291,13 +311,13 @@ main(int argc, char **argv)
 
 	printf("1..%zu\n", ARRAY_LEN(drivers));
 	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
-		CLEANUP(cleanup_free) char *dir = xasprintf("%s/%s", corpus, drivers[i].driver);
+		CLEANUP(cleanup_free) char *dir = xasprintf("%s/%s", corpus, drivers[i].name);
 		struct account *account = account_open(i);
 		size_t n = replay(account, i, dir);
 
 		cloud_account_unref(account);
 		printf("%sok %zu - %s: %zu conversations\n", n == 0 ? "not " : "", i + 1,
-		    drivers[i].driver, n);
+		    drivers[i].name, n);
 		status |= n == 0;
 	}
 	return status;

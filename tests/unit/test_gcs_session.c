@@ -405,6 +405,12 @@ test_commit(void **state)
 	expect_end(&b);
 	expect_failure(&b, bench_answer(&b, 400, "", INVALID), -EBADMSG);
 	assert_non_null(strstr(b.err.msg, "the sum differs"));
+	/* Good, but no answer. */
+	have_end(&b);
+	commit_op(&b, false);
+	expect_end(&b);
+	assert_int_equal(bench_answer(&b, 204, "", ""), CLOUD_STEP_RETRY);
+	assert_int_equal(b.err.code, -EPROTO);
 	/* It has less than it had. */
 	have_end(&b);
 	commit_op(&b, false);
