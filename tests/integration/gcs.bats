@@ -393,9 +393,14 @@ rewrites() { curl -sS --fail "$url/-/state" | jq '.requests["POST /storage/v1/b/
 	content 9 3000000 >"$home/from/f"
 	skyferry cp -q from:f 'gcs:f ü+'
 	skyferry cp -q 'gcs:f ü+' azure:f
-	kill "$(jq .pid <<<"$azure")"
 	api GET '/api/transfers?limit=1' | jq -e '.transfers[0].route == "pull"'
 	has '[.requests | to_entries[] | select(.key | startswith("GET /box/f")).value] | add >= 1'
+	# Who has only a token has nothing to sign a link with.
+	SKYFERRY_CREDENTIAL_REFRESH_TOKEN=$(field client.refreshToken) SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(field client.clientSecret) \
+	    account_add person bucket=box "clientId=$(field client.clientId)"
+	skyferry cp -q 'person:f ü+' azure:g
+	kill "$(jq .pid <<<"$azure")"
+	api GET '/api/transfers?limit=1' | jq -e '.transfers[0] | .route == "relay" and (.routeReason | test("only a service account has a key to sign links"))'
 }
 
 @test "what others stored compressed is copied as it is stored" {
