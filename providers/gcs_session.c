@@ -168,6 +168,20 @@ begin_response(struct cloud_op *op, const struct http_response *res, struct err 
 	    "the upload's session is at another place than the account's endpoint");
 }
 
+/* Has it made the object?  An answer that does not describe it is another's. */
+static int
+session_finished(const struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	CLEANUP(entry_fini) struct entry entry;
+	struct err why = ERR_INIT;
+
+	entry_init(&entry);
+	if (gcs_json_object(&entry, &res->body, &why) != 0)
+		return err_set(err, -EPROTO,
+		    "'%s': the session answered %d, and not with an object", op->path, res->status);
+	return err_set(err, -ENOENT, "'%s': the upload is finished", op->path);
+}
+
 /* Of PART and STATUS: -ENOENT: the session is not known any more, or has made the object. */
 static int
 session_read(uint64_t *there, const struct cloud_op *op, const struct http_response *res,
@@ -177,7 +191,7 @@ session_read(uint64_t *there, const struct cloud_op *op, const struct http_respo
 	int code = resumable_read(there, &made, op, res, err);
 
 	if (code == 0 && made)
-		return err_set(err, -ENOENT, "'%s': the upload is finished", op->path);
+		return session_finished(op, res, err);
 	if (code <= 0)
 		return code;
 	*err = *why;
@@ -234,7 +248,7 @@ commit_made(struct cloud_op *op, const struct resumable *up, const struct http_r
 	struct gcs_op *gcs = op->data;
 
 	if (gcs_take_look(op, res, err) != 0)
-		return CLOUD_STEP_FAIL;
+		return provider_failed(err); /* it is asked what it has made */
 	resumable_session_drop(&account->sessions, up->token);
 	if (gcs->ends)
 		return CLOUD_STEP_DONE;

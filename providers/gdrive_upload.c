@@ -313,6 +313,17 @@ put_response(struct cloud_op *op, const struct http_response *res, struct err *e
 	return provider_failed(err);
 }
 
+/* Of PART and STATUS.  An answer that describes no file is another's. */
+static enum cloud_step
+finished_response(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	struct gdrive_node node;
+
+	if (gdrive_answer_file(&node, NULL, op, res, err) != 0)
+		return provider_failed(err);
+	return object_refuse(err, -ENOENT, op->path, "the upload is finished");
+}
+
 static enum cloud_step
 part_response(
     struct cloud_op *op, const struct upload *up, const struct http_response *res, struct err *err)
@@ -325,7 +336,7 @@ part_response(
 	if (session_read(&there, &made, op, res, err) != 0)
 		return provider_failed(err);
 	if (made)
-		return object_refuse(err, -ENOENT, op->path, "the upload is finished");
+		return finished_response(op, res, err);
 	return resumable_part_response(
 	    op, &up->session, &drive->sessions, &gdrive->step, there, err);
 }
@@ -341,7 +352,7 @@ status_response(
 	if (session_read(&there, &made, op, res, err) != 0)
 		return provider_failed(err);
 	if (made)
-		return object_refuse(err, -ENOENT, op->path, "the upload is finished");
+		return finished_response(op, res, err);
 	resumable_take_status(op, &up->session, &drive->sessions, there);
 	return CLOUD_STEP_DONE;
 }

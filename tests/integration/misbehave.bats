@@ -3,51 +3,63 @@
 # from the cloud and to it, small and in parts.  Each transfer ends in success or in a failure that says why; what is at the
 # destination is right, or is not there; a moved source is gone only if it is.  What it is for S3: fakes.bats.
 #
-# A test goes through all clouds at once, each with files of its own.
+# A test goes through all clouds at once, each with files of its own.  Cloud Storage is two: in parts, and (sessions) in one
+# session.
 bats_require_minimum_version 1.5.0
 load helpers
 
-clouds=${SKYFERRY_TEST_CLOUDS:-azure gcs gdrive dropbox}
+clouds=${SKYFERRY_TEST_CLOUDS:-azure gcs sessions gdrive dropbox}
 
 # What a request is for, and how it is known.  A cloud that has no such request is not asked for one.
 kinds='
-azure   stat   ^HEAD /account/box/
-azure   list   comp=list&delimiter
-azure   read   ^GET /account/box/[^?]*$
-azure   put    ^PUT /account/box/[^?]*$
-azure   mkdir  ^PUT /account/box/[^?]*-dir$
-azure   part   comp=block$
-azure   commit comp=blocklist$
-azure   delete ^DELETE
-gcs     token  ^POST /token
-gcs     stat   ^GET /storage/v1/b/box/o/[^?]*[?]fields
-gcs     list   ^GET /storage/v1/b/box/o[?]delimiter
-gcs     read   ^GET /box/[^?]*([?]generation.*)?$
-gcs     put    ^PUT /box/[^?]*$
-gcs     mkdir  ^PUT /box/[^?]*-dir/$
-gcs     begin  ^POST /box/[^?]*[?]uploads
-gcs     part   ^PUT /box/[^?]*[?]partNumber
-gcs     commit ^POST /box/[^?]*[?]uploadId
-gcs     delete ^DELETE /storage
-gdrive  token  ^POST /token
-gdrive  stat   ^GET /drive/v3/files/[^?/]{20,}[?]fields
-gdrive  list   ^GET /drive/v3/files[?]
-gdrive  read   alt=media
-gdrive  mkdir  ^POST /drive/v3/files[?]
-gdrive  begin  ^POST /upload/
-gdrive  part   ^PUT /upload/
-gdrive  delete ^PATCH /drive/v3/files/
-dropbox token  /oauth2/token
-dropbox stat   files/get_metadata
-dropbox list   files/list_folder
-dropbox read   files/download
-dropbox put    files/upload$
-dropbox mkdir  files/create_folder_v2
-dropbox begin  upload_session/start
-dropbox part   upload_session/append_v2
-dropbox commit upload_session/finish
-dropbox delete files/delete_v2
+azure    stat   ^HEAD /account/box/
+azure    list   comp=list&delimiter
+azure    read   ^GET /account/box/[^?]*$
+azure    put    ^PUT /account/box/[^?]*$
+azure    mkdir  ^PUT /account/box/[^?]*-dir$
+azure    part   comp=block$
+azure    commit comp=blocklist$
+azure    delete ^DELETE
+gcs      token  ^POST /token
+gcs      stat   ^GET /storage/v1/b/box/o/[^?]*[?]fields
+gcs      list   ^GET /storage/v1/b/box/o[?]delimiter
+gcs      read   ^GET /box/[^?]*([?]generation.*)?$
+gcs      put    ^PUT /box/[^?]*$
+gcs      mkdir  ^PUT /box/[^?]*-dir/$
+gcs      begin  ^POST /box/[^?]*[?]uploads
+gcs      part   ^PUT /box/[^?]*[?]partNumber
+gcs      commit ^POST /box/[^?]*[?]uploadId
+gcs      delete ^DELETE /storage
+sessions token  ^POST /token
+sessions stat   ^GET /storage/v1/b/box/o/[^?]*[?]fields
+sessions list   ^GET /storage/v1/b/box/o[?]delimiter
+sessions read   ^GET /box/[^?]*([?]generation.*)?$
+sessions put    ^PUT /box/[^?]*$
+sessions mkdir  ^PUT /box/[^?]*-dir/$
+sessions begin  ^POST /upload/
+sessions part   ^PUT /upload/
+sessions delete ^DELETE /storage
+gdrive   token  ^POST /token
+gdrive   stat   ^GET /drive/v3/files/[^?/]{20,}[?]fields
+gdrive   list   ^GET /drive/v3/files[?]
+gdrive   read   alt=media
+gdrive   mkdir  ^POST /drive/v3/files[?]
+gdrive   begin  ^POST /upload/
+gdrive   part   ^PUT /upload/
+gdrive   delete ^PATCH /drive/v3/files/
+dropbox  token  /oauth2/token
+dropbox  stat   files/get_metadata
+dropbox  list   files/list_folder
+dropbox  read   files/download
+dropbox  put    files/upload$
+dropbox  mkdir  files/create_folder_v2
+dropbox  begin  upload_session/start
+dropbox  part   upload_session/append_v2
+dropbox  commit upload_session/finish
+dropbox  delete files/delete_v2
 '
+
+provider() { echo "${cloud/sessions/gcs}"; }
 
 kind() { sed -n "s/^$cloud *$1  *//p" <<<"$kinds"; }
 
@@ -56,7 +68,7 @@ setup_file()
 	local cloud
 	for cloud in $clouds; do
 		# Its standard input ends with this shell, and it with that.
-		coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/$cloud.mjs" 3>&- 4>&-; }
+		coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/$(provider).mjs" 3>&- 4>&-; }
 		read -r -t 30 "fake_$cloud" <&"${FAKE[0]}"
 		export "fake_$cloud"
 		eval "exec {keep_$cloud}>&${FAKE[1]}" # the next coproc closes its own
@@ -64,6 +76,7 @@ setup_file()
 	content 1 1000000 >"$BATS_FILE_TMPDIR/small"
 	content 2 20000000 >"$BATS_FILE_TMPDIR/large" # 3, 2 and 5 parts
 	content 3 $(((32 << 20) + 100000)) >"$BATS_FILE_TMPDIR/large.gcs" # 3
+	ln "$BATS_FILE_TMPDIR/large.gcs" "$BATS_FILE_TMPDIR/large.sessions"
 }
 
 teardown_file()
@@ -86,7 +99,7 @@ setup()
 	api POST /api/accounts "{\"name\":\"from\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/from\"}}" >/dev/null
 	api POST /api/accounts "{\"name\":\"to\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/to\"}}" >/dev/null
 	for cloud in $clouds; do
-		api POST /api/accounts "{\"name\":\"$cloud\",\"provider\":\"$cloud\",\"credentials\":$(credentials)}" >/dev/null
+		api POST /api/accounts "{\"name\":\"$cloud\",\"provider\":\"$(provider)\",\"credentials\":$(credentials)}" >/dev/null
 	done
 }
 
@@ -117,6 +130,7 @@ credentials()
 	case $cloud in
 	azure) jq -c '{endpoint: (.endpoint + "/account"), accountName: "account", container: "box", accountKey: "a2V5"}' ;;
 	gcs) jq -c '{endpoint, tokenEndpoint: (.endpoint + "/token"), bucket: "box", serviceAccount}' ;;
+	sessions) jq -c '{endpoint, tokenEndpoint: (.endpoint + "/token"), bucket: "box", serviceAccount, uploads: "resumable"}' ;;
 	*) jq -c '{endpoint, tokenEndpoint: (.endpoint + .tokenPath), clientId, clientSecret, refreshToken}' ;;
 	esac <<<"${!fake}"
 }
@@ -178,8 +192,8 @@ worded()
 	case $cloud-$1-$2 in
 	azure-*401*) text='<?xml version="1.0"?><Error><Code>ExpiredAuthenticationToken</Code><Message>a test wanted it so</Message></Error>' ;;
 	azure-*) text='<?xml version="1.0"?><Error><Code>Refused</Code><Message>a test wanted it so</Message></Error>' ;;
-	gcs-put-* | gcs-mkdir-* | gcs-begin-* | gcs-part-* | gcs-commit-*) text='<?xml version="1.0"?><Error><Code>Refused</Code><Message>a test wanted it so</Message></Error>' ;;
-	gcs-*401* | gdrive-*401*) text='{"error":{"code":401,"message":"a test wanted it so","errors":[{"reason":"authError","message":"a test wanted it so"}]}}' ;;
+	sessions-put-* | sessions-mkdir-* | gcs-put-* | gcs-mkdir-* | gcs-begin-* | gcs-part-* | gcs-commit-*) text='<?xml version="1.0"?><Error><Code>Refused</Code><Message>a test wanted it so</Message></Error>' ;;
+	gcs-*401* | sessions-*401* | gdrive-*401*) text='{"error":{"code":401,"message":"a test wanted it so","errors":[{"reason":"authError","message":"a test wanted it so"}]}}' ;;
 	dropbox-*) text='{"error_summary":"other/..","error":{".tag":"other"},"user_message":{"text":"a test wanted it so"}}' ;;
 	*) text='{"error":{"code":500,"message":"a test wanted it so","errors":[{"reason":"backendError","message":"a test wanted it so"}]}}' ;;
 	esac
@@ -187,7 +201,8 @@ worded()
 }
 
 # Every fault was met, no upload is left where a cloud lets one be ended.  (That the session in which a small file is sent
-# to Drive at once is ended, is not asked for: Drive forgets it.)
+# to Drive at once is ended, is not asked for: Drive forgets it.  Nor is that of a session of Cloud Storage whose address was
+# lost with the answer.)
 left_nothing()
 {
 	local left
@@ -199,7 +214,7 @@ left_nothing()
 
 path() # NAME: as the fake has it
 {
-	case $cloud in azure | gcs) echo "box/$1" ;; *) echo "$1" ;; esac
+	case $cloud in azure | gcs | sessions) echo "box/$1" ;; *) echo "$1" ;; esac
 }
 
 # object NAME FILE: somebody else has put it there.

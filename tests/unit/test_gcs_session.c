@@ -306,10 +306,12 @@ test_parts_refused(void **state)
 		const char *headers;
 		enum cloud_step step;
 		int code;
+		const char *body;
 	} cases[] = {
 	    {404, "", CLOUD_STEP_FAIL, -ENOENT},
 	    {410, "", CLOUD_STEP_FAIL, -ENOENT},
-	    {200, "", CLOUD_STEP_FAIL, -ENOENT}, /* it is finished */
+	    {200, "", CLOUD_STEP_FAIL, -ENOENT, MADE}, /* it is finished */
+	    {200, "", CLOUD_STEP_RETRY, -EPROTO, "xyz"},
 	    {204, "", CLOUD_STEP_RETRY, -EPROTO},
 	    {308, "Range: bytes=5-10", CLOUD_STEP_RETRY, -EPROTO},
 	    {308, "Range: bytes=0-99999999999999999999", CLOUD_STEP_RETRY, -EPROTO},
@@ -321,20 +323,21 @@ test_parts_refused(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *body = cases[i].body == NULL ? "" : cases[i].body;
 		struct bench b;
 
 		bench_open(&b, ONLY);
 		upload_op(&b, CLOUD_UPLOAD_STATUS, 0);
 		expect_session(&b, "bytes */600000", 0, 0);
 		assert_int_equal(
-		    bench_answer(&b, cases[i].status, cases[i].headers, ""), cases[i].step);
+		    bench_answer(&b, cases[i].status, cases[i].headers, body), cases[i].step);
 		assert_int_equal(b.err.code, cases[i].code);
 		upload_op(&b, CLOUD_UPLOAD_PART, 1);
 		expect_session(&b, "bytes */600000", 0, 0);
 		assert_int_equal(bench_answer(&b, 308, "", ""), CLOUD_STEP_NEXT);
 		expect_session(&b, "bytes 0-524287/600000", 0, PART);
 		assert_int_equal(
-		    bench_answer(&b, cases[i].status, cases[i].headers, ""), cases[i].step);
+		    bench_answer(&b, cases[i].status, cases[i].headers, body), cases[i].step);
 		assert_int_equal(b.err.code, cases[i].code);
 		upload_op(&b, CLOUD_UPLOAD_PART, 1); /* what has come is not known */
 		expect_session(&b, "bytes */600000", 0, 0);
@@ -411,6 +414,9 @@ test_commit(void **state)
 	expect_end(&b);
 	assert_int_equal(bench_answer(&b, 204, "", ""), CLOUD_STEP_RETRY);
 	assert_int_equal(b.err.code, -EPROTO);
+	assert_int_equal(bench_answer(&b, 200, "", "xyz"), CLOUD_STEP_RETRY);
+	assert_int_equal(b.err.code, -EPROTO);
+	expect_session(&b, "bytes */600000", 0, 0);
 	/* It has less than it had. */
 	have_end(&b);
 	commit_op(&b, false);

@@ -898,6 +898,11 @@ test_upload_parts(void **state)
 	expect_session(&b, "bytes */600000", 0, 0);
 	assert_int_equal(bench_answer(&b, 404, "", ""), CLOUD_STEP_FAIL);
 	assert_int_equal(b.err.code, -ENOENT);
+	/* It has made the file; what does not describe one says nothing of that. */
+	assert_int_equal(bench_answer(&b, 200, "", FILE_OF("f1", "up", "top")), CLOUD_STEP_FAIL);
+	assert_int_equal(b.err.code, -ENOENT);
+	assert_int_equal(bench_answer(&b, 200, "", "xyz"), CLOUD_STEP_RETRY);
+	assert_int_equal(b.err.code, -EPROTO);
 	bench_close(&b);
 }
 
