@@ -50,7 +50,8 @@ enum cloud_op_kind {
 	CLOUD_SWEEP, /* removes what an unfinished PUT or COPY of op->put.temp_id to path left, but
 			nothing of op->upload (NULL: none); never fails -ENOENT */
 	CLOUD_UPLOAD_BEGIN, /* path, length: of the whole; part.length: of all parts but the last;
-			       attributes in op->put, the same as in COMMIT -> op->upload */
+			       attributes in op->put, the same as in COMMIT -> op->upload.  With
+			       op->link: see CLOUD_PULLS_WHOLE */
 	CLOUD_UPLOAD_PART, /* source, offset in the whole, length -> op->part of op->upload;
 			      op->entry: its digests as the cloud has them, tag in op->part */
 	CLOUD_COPY_PART, /* as UPLOAD_PART; content: path2 of `from`, or op->link, offset, length,
@@ -91,11 +92,17 @@ enum cloud_feature {
 	CLOUD_HAS_KEYS = 1 << 14, /* a path is the beginning of keys: op->hidden, and the path of a
 				     STAT, READ, REMOVE or LINK, and path2 of a copy, may be any key
 				     (path_is_key()) */
+	CLOUD_PULLS_WHOLE = 1 << 15, /* a link is read as a whole: BEGIN of an upload of one part
+					begins that, its COPY_PART ends when it has ended, and COPY
+					is not for links */
+	CLOUD_PULLS_TIMELESS = 1 << 16, /* what is pulled has the time when it was, and no other */
 };
 
 enum cloud_step {
 	CLOUD_STEP_SEND, /* request: it is filled in */
 	CLOUD_STEP_NEXT, /* response: ask `request` for the next one */
+	CLOUD_STEP_WAIT, /* response: the same, op->wait_ms later; the driver says when it has been
+			    enough */
 	CLOUD_STEP_STREAM, /* head: the body is content, into the sink */
 	CLOUD_STEP_COLLECT, /* head: collect the body (CLOUD_COLLECT_MAX), then `response` */
 	CLOUD_STEP_DONE, /* the op is complete */
@@ -136,7 +143,8 @@ struct cloud_limits {
 	bool in_order; /* a part is sent when the one before it is there; what was sent cannot be
 			  replaced; STATUS tells parts from the first one on */
 	uint64_t copy_max; /* largest COPY, larger ones go by COPY_PART; 0: no limit */
-	uint64_t pull_max; /* largest file that is pulled; 0: no limit */
+	uint64_t pull_min, pull_max; /* of the files that are pulled; 0: no limit.  An account's
+					change with what its driver learns */
 	unsigned concurrency; /* ops at once on one account, in each lane, where neither the
 				 account nor the runner's config says */
 	unsigned rate; /* requests a second, where the account does not say; 0: no limit */
@@ -302,6 +310,7 @@ struct cloud_op {
 			      costs some a request */
 	bool no_follow; /* LIST: -ENOTDIR if the path is a link to a directory, where there are such
 			 */
+	bool soon; /* UPLOAD_ABORT: it is not waited for what runs and cannot be stopped: -EAGAIN */
 	unsigned attempts_max; /* requests in a row that may fail, refusals too; 0: the default */
 	/* results */
 	struct entry entry;
@@ -315,6 +324,7 @@ struct cloud_op {
 	unsigned char random[16]; /* of this request */
 	struct buf taken; /* see cloud_request; owned */
 	uint64_t streamed; /* READ: bytes delivered so far: go on from offset + streamed */
+	uint64_t wait_ms; /* with CLOUD_STEP_WAIT */
 	uint64_t copied; /* COPY over HTTP: bytes so far, the driver's to say when it takes several
 			    requests: the runner tells `progress` */
 	/* the runner's own part follows in cloud.c */

@@ -356,22 +356,56 @@ op_ready(struct op_private *p)
 	cloud_account_wake(a);
 }
 
+/* In front, as above. */
 static void
-op_on_timer(evutil_socket_t fd, short what, void *arg)
+op_queue_again(struct op_private *p)
 {
-	op_ready(arg);
+	struct account_private *a = account_private(p->op.account);
+
+	p->state = OP_QUEUED;
+	TAILQ_INSERT_HEAD(&a->queued[cloud_op_lane(&p->op)], p, next);
+	cloud_account_wake(a);
 }
 
 static void
-op_backoff(struct op_private *p, uint64_t wait_ms)
+op_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct op_private *p = arg;
+
+	if (p->state == OP_WAITING)
+		op_queue_again(p);
+	else
+		op_ready(p);
+}
+
+static void
+op_sleep(struct op_private *p, enum op_state state, uint64_t wait_ms)
 {
 	const struct timeval tv = {
 	    .tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
 
 	if (p->timer == NULL)
 		p->timer = evtimer_new(loop_base(p->runner->loop), op_on_timer, p);
-	p->state = OP_BACKOFF;
+	p->state = state;
 	event_add(p->timer, &tv);
+}
+
+static void
+op_leave_lane(struct op_private *p)
+{
+	struct account_private *a = account_private(p->op.account);
+
+	throttle_leave(&a->member, cloud_op_lane(&p->op), clock_mono_ns());
+	a->account.running--;
+}
+
+/* Others may use the lane meanwhile: it can take a quarter of an hour. */
+static void
+op_wait(struct op_private *p)
+{
+	op_leave_lane(p);
+	op_sleep(p, OP_WAITING, MIN(p->op.wait_ms, (uint64_t)CLOUD_WAIT_MAX_MS));
+	cloud_account_wake(account_private(p->op.account));
 }
 
 /* Full jitter: between 0 and base * 2^(failures - 1).  Those who were asked to wait do not come
@@ -457,7 +491,7 @@ op_retry(struct op_private *p, struct err *err)
 	}
 	log_debug("%s: '%s': failed, again in %llu ms: %s", op->account->name, op->path,
 	    (unsigned long long)wait, err_text(err));
-	op_backoff(p, wait);
+	op_sleep(p, OP_BACKOFF, wait);
 }
 
 static void
@@ -487,12 +521,17 @@ op_refresh(struct op_private *p, struct err *err)
 static void
 op_step(struct op_private *p, enum cloud_step step, struct err *err)
 {
-	if (err->code == 0 && step != CLOUD_STEP_NEXT && step != CLOUD_STEP_DONE)
+	if (err->code == 0 && step != CLOUD_STEP_NEXT && step != CLOUD_STEP_WAIT &&
+	    step != CLOUD_STEP_DONE)
 		err_set(err, -EIO, "'%s': failed for an unknown reason", p->op.path);
 	switch (step) {
 	case CLOUD_STEP_NEXT:
 		op_came_further(p);
 		op_ready(p);
+		break;
+	case CLOUD_STEP_WAIT:
+		op_came_further(p);
+		op_wait(p);
 		break;
 	case CLOUD_STEP_DONE: cloud_op_end(p, 0, NULL); break;
 	case CLOUD_STEP_RETRY: op_retry(p, err); break;
@@ -557,12 +596,11 @@ op_release(struct op_private *p)
 
 	if (p->state == OP_QUEUED) {
 		TAILQ_REMOVE(&a->queued[cloud_op_lane(&p->op)], p, next);
-	} else {
+	} else if (p->state != OP_WAITING) {
 		if (p->state == OP_READY)
 			TAILQ_REMOVE(&a->ready, p, next);
 		cloud_account_lost(p);
-		throttle_leave(&a->member, cloud_op_lane(&p->op), clock_mono_ns());
-		a->account.running--;
+		op_leave_lane(p);
 	}
 	op_take_end(p);
 	op_stop_transport(p);

@@ -20,6 +20,7 @@ enum op_state {
 	OP_QUEUED, /* in account->queued: waits for a lane */
 	OP_READY, /* in account->ready: waits for its turn to send */
 	OP_BACKOFF, /* its timer runs */
+	OP_WAITING, /* the same, without a lane: the cloud works, and is asked later */
 	OP_SENT, /* a transport has it */
 };
 

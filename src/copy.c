@@ -83,9 +83,11 @@ copy_set_route(struct copy *c, enum route route)
 static void
 copy_choose_route(struct copy *c)
 {
+	bool has_time = (c->mtime_ns != ENTRY_NO_TIME || c->preserve) && !copy_mtime_is_optional(c);
+
 	copy_set_route(c,
 	    route_choose(&c->result.route_reason, c->to,
-		c->source.whole ? c->source.parts[0].account : NULL));
+		c->source.whole ? c->source.parts[0].account : NULL, has_time));
 }
 
 /* What the source is has become known. */
@@ -170,6 +172,8 @@ copy_is_upload(const struct copy *c)
 {
 	uint64_t copy_max = c->to->limits.copy_max;
 
+	if (c->route == ROUTE_PULL && (c->to->driver->features & CLOUD_PULLS_WHOLE))
+		return true;
 	if (c->route != ROUTE_RELAY)
 		return copy_max > 0 && c->source.total > copy_max;
 	return upload_is_for(c->to, c->source.total);

@@ -69,6 +69,10 @@ copy_link_run(struct copy *c)
 	int code;
 
 	if (c->await.op == NULL) {
+		if (route_check_pull(c->runner, c->to, NULL, c->source.total, &err) != 0) {
+			copy_relay_instead(c, &err);
+			return COPY_ROUTE;
+		}
 		op = cloud_op_new(c->source.parts[0].account, CLOUD_LINK, source->path);
 		op->version = xstrdup_null(source->version);
 		await_start(&c->await, c->runner, op);

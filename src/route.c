@@ -27,29 +27,41 @@ why_not_native(const struct account *to, const struct account *from)
 }
 
 enum route
-route_choose(char **why, const struct account *to, const struct account *from)
+route_choose(char **why, const struct account *to, const struct account *from, bool has_time)
 {
+	char *native;
+
 	free(*why);
-	*why = why_not_native(to, from);
-	if (*why == NULL)
+	*why = native = why_not_native(to, from);
+	if (native == NULL)
 		return ROUTE_NATIVE;
-	return from != NULL && cloud_pulls_from(to, from) ? ROUTE_PULL : ROUTE_RELAY;
+	if (from == NULL || !cloud_pulls_from(to, from))
+		return ROUTE_RELAY;
+	if (!has_time || !(to->driver->features & CLOUD_PULLS_TIMELESS))
+		return ROUTE_PULL;
+	*why = xasprintf("%s, and gives what it pulls no time but its own", native);
+	free(native);
+	return ROUTE_RELAY;
 }
 
 int
 route_check_pull(const struct cloud_runner *runner, const struct account *to, const char *link,
     uint64_t size, struct err *err)
 {
-	uint64_t most = to->limits.pull_max;
+	uint64_t least = to->limits.pull_min, most = to->limits.pull_max;
 	bool is_local = false;
 	int code;
 
 	if (size == 0)
 		return err_set(err, -EOPNOTSUPP, "there is nothing to read");
+	if (size < least)
+		return err_set(err, -EOPNOTSUPP,
+		    "less than %" PRIu64 " bytes are not worth the requests of a pull to %s", least,
+		    to->driver->name);
 	if (most > 0 && size > most)
 		return err_set(err, -EOPNOTSUPP, "%s reads at most %" PRIu64 " bytes by itself",
 		    to->driver->name, most);
-	if (cloud_runner_pulls_private(runner))
+	if (link == NULL || cloud_runner_pulls_private(runner))
 		return 0;
 	code = endpoint_is_local(&is_local, link, NULL); /* its words have the link in them */
 	if (code != 0)

@@ -27,6 +27,13 @@ upload_is_untold(const struct upload *u)
 	return (u->to->driver->features & CLOUD_UPLOADS_UNTOLD) != 0;
 }
 
+/* The cloud reads all of a link at once (CLOUD_PULLS_WHOLE). */
+bool
+upload_pulls_whole(const struct upload *u)
+{
+	return u->spec.link != NULL && (u->to->driver->features & CLOUD_PULLS_WHOLE);
+}
+
 /* The error is in u->err. */
 enum upload_state
 upload_fail(struct upload *u, int code)
@@ -105,6 +112,8 @@ upload_fingerprint(struct upload *u)
 			hash_update(hash, texts[k] != NULL ? texts[k] : "",
 			    texts[k] != NULL ? strlen(texts[k]) + 1 : 1);
 	}
+	if (upload_pulls_whole(u)) /* by another route it is another upload */
+		hash_update(hash, "pull", sizeof "pull");
 	hash_update(hash, &u->put.mtime_ns, sizeof u->put.mtime_ns);
 	hash_update(hash, &u->put.mode, sizeof u->put.mode);
 	if (u->put.content_type != NULL)
@@ -245,11 +254,14 @@ upload_status_run(struct upload *u)
 static enum upload_state
 upload_abort_run(struct upload *u)
 {
+	struct cloud_op *op;
 	int code;
 
-	if (u->await.op == NULL)
-		await_start(
-		    &u->await, u->runner, upload_op(u, CLOUD_UPLOAD_ABORT, u->checkpoint->upload));
+	if (u->await.op == NULL) {
+		op = upload_op(u, CLOUD_UPLOAD_ABORT, u->checkpoint->upload);
+		op->soon = u->sweeping; /* it can be swept later, and nobody needs its place */
+		await_start(&u->await, u->runner, op);
+	}
 	if (!u->await.ended)
 		return UPLOAD_ABORT;
 	code = u->await.code;
@@ -290,6 +302,8 @@ upload_begin_run(struct upload *u)
 		crash_point("upload.before_begin");
 		op = upload_op(u, CLOUD_UPLOAD_BEGIN, NULL);
 		op->part.length = u->part_size;
+		if (upload_pulls_whole(u))
+			op->link = xstrdup(u->spec.link);
 		op->attempts_max = 1;
 		await_start(&u->await, u->runner, op);
 	}

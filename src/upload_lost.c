@@ -116,7 +116,8 @@ upload_find_run(struct upload *u)
 	c->place = cloud_where(u->to, u->path);
 	c->source = xstrdup(u->source);
 	c->size = u->spec.size;
-	c->part_size = u->part_size = upload_part_size(&u->to->limits, c->size);
+	c->part_size = u->part_size =
+	    upload_pulls_whole(u) ? c->size : upload_part_size(&u->to->limits, c->size);
 	u->parts = (unsigned)((c->size + c->part_size - 1) / c->part_size);
 	c->before = xcalloc(MAX(op->uploads_len, (size_t)1), sizeof *c->before);
 	for (i = 0; i < op->uploads_len; i++)

@@ -95,6 +95,7 @@ struct cloud_op *upload_op(const struct upload *, enum cloud_op_kind, const char
 void upload_note(struct upload *, enum checkpoint_note_kind, const struct upload_part *);
 /* The cloud says nothing of an upload's parts (CLOUD_UPLOADS_UNTOLD). */
 bool upload_is_untold(const struct upload *);
+bool upload_pulls_whole(const struct upload *);
 uint64_t upload_part_size(const struct cloud_limits *, uint64_t size);
 /* Nothing of an earlier attempt is left. */
 enum upload_state upload_forget(struct upload *);
