@@ -174,8 +174,11 @@ check_place(const struct cloud_op *op, struct err *err)
 	case CLOUD_LIST:
 	case CLOUD_STAT:
 	case CLOUD_USAGE: return CLOUD_STEP_SEND;
-	case CLOUD_SETATTR:
 	case CLOUD_COPY_PART:
+		if (dropbox_is_pull(op))
+			return CLOUD_STEP_SEND;
+	/* fallthrough */
+	case CLOUD_SETATTR:
 		return object_refuse(err, -EOPNOTSUPP, op->path, "Dropbox cannot do this");
 	case CLOUD_MKDIR: return *op->path == '\0' ? CLOUD_STEP_DONE : CLOUD_STEP_SEND;
 	case CLOUD_RMDIR:
@@ -580,14 +583,16 @@ const struct cloud_driver dropbox_driver = {
     .title = "Dropbox",
     .transport = CLOUD_HTTP,
     .features = CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR |
-	CLOUD_HAS_DIRECTORIES | CLOUD_KEEPS_MTIME | CLOUD_CHECKS_PUT | CLOUD_UPLOADS_UNTOLD |
-	CLOUD_VERSIONS_UNIQUE,
+	CLOUD_CAN_PULL | CLOUD_HAS_DIRECTORIES | CLOUD_KEEPS_MTIME | CLOUD_CHECKS_PUT |
+	CLOUD_UPLOADS_UNTOLD | CLOUD_VERSIONS_UNIQUE | CLOUD_PULLS_WHOLE | CLOUD_PULLS_TIMELESS,
     .limits = {.put_max = DROPBOX_PUT_MAX,
 	.part_min = DROPBOX_BLOCK,
 	.part_max = DROPBOX_PART_MAX,
 	.part_size = DROPBOX_BLOCK,
 	.upload_from = DROPBOX_UPLOAD,
 	.parts_max = DROPBOX_PARTS_MAX,
+	.pull_min = DROPBOX_UPLOAD,
+	.pull_max = DROPBOX_PULL_MAX,
 	.concurrency = 8},
     .fields = dropbox_fields,
     .hashes = HASH_BIT(HASH_DROPBOX),

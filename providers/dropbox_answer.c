@@ -62,6 +62,9 @@ static const struct {
     {"concurrent_session_close_not_allowed", -EINVAL, NULL},
     {"invalid_revision", -ENOENT, NULL},
     {"in_progress", -EBUSY, NULL},
+    {"invalid_async_job_id", -ENOENT, NULL},
+    {"download_failed", -EOPNOTSUPP, "it could not read the link"},
+    {"invalid_url", -EOPNOTSUPP, NULL},
     {"invalid_copy_reference", -EOPNOTSUPP, NULL},
     {"email_not_verified", -EACCES, "verify the mail address of this Dropbox account first"},
     {"not_allowed", -EACCES, NULL},
@@ -129,8 +132,9 @@ dropbox_error_is(const struct dropbox_error *error, const char *tags)
 	    (len == tail || error->tags[len - tail - 1] == '/');
 }
 
+/* unknown: of tags that are in no table. */
 static int
-error_code(const struct http_response *res, const struct dropbox_error *error, const char **hint)
+error_code(int unknown, const struct dropbox_error *error, const char **hint)
 {
 	*hint = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(dropbox_codes); i++) {
@@ -139,7 +143,7 @@ error_code(const struct http_response *res, const struct dropbox_error *error, c
 			return dropbox_codes[i].code;
 		}
 	}
-	return dropbox_status_code(res->status);
+	return unknown;
 }
 
 /* The service's own words: "user_message" is made for people, what a bad request (400) is told is a
@@ -173,7 +177,7 @@ dropbox_check(struct cloud_op *op, const struct http_response *res, struct dropb
 		return 0;
 	answer = json_loadb(buf_str(&res->body), res->body.len, 0, NULL);
 	read_tags(error, json_object_get(answer, "error"));
-	code = error_code(res, error, &hint);
+	code = error_code(dropbox_status_code(res->status), error, &hint);
 	words = error_words(answer, res);
 	if (code == -EISDIR && op->put.no_replace && dropbox_error_is(error, "conflict/folder"))
 		code = -EEXIST;
@@ -189,6 +193,20 @@ dropbox_check(struct cloud_op *op, const struct http_response *res, struct dropb
 		err->wait_ms = http_retry_after(res, op->now_ms);
 	json_decref(answer);
 	return code;
+}
+
+int
+dropbox_check_job(struct cloud_op *op, const json_t *failed, struct err *err)
+{
+	struct dropbox_error error;
+	const char *hint;
+	int code;
+
+	read_tags(&error, failed);
+	code = error_code(-EOPNOTSUPP, &error, &hint);
+	return err_set(err, code, "cannot %s '%s': %s%s%s%s", object_doing(op), op->path,
+	    error.tags[0] == '\0' ? "the service does not say why" : error.tags,
+	    hint == NULL ? "" : " (", hint == NULL ? "" : hint, hint == NULL ? "" : ")");
 }
 
 /* Metadata */

@@ -14,6 +14,10 @@ struct dropbox_error {
 /* 0, or a negative errno with the service's words in *err; *error: how it said so. */
 int dropbox_check(
     struct cloud_op *, const struct http_response *, struct dropbox_error *error, struct err *);
+/* Why a job of the service's failed, which its answer tells as a union: a negative errno, with
+   words in *err.  What is not known to be anything else is -EOPNOTSUPP: it cannot be done this way.
+ */
+int dropbox_check_job(struct cloud_op *, const json_t *failed, struct err *);
 /* Do the tags end so? "conflict/file" */
 bool dropbox_error_is(const struct dropbox_error *, const char *tags);
 

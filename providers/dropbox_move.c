@@ -1,5 +1,6 @@
 /*
- * Copies and moves ("copy_v2", "move_v2", "copy_reference").
+ * Copies and moves ("copy_v2", "move_v2", "copy_reference"), and what was pulled (dropbox_pull.c)
+ * on its way to its place.
  *
  * The service does neither onto something that is there.  So what is in the way is looked at, and
  * removed (a file by its revision, a folder if it is empty) before the same is asked again; if that
@@ -16,10 +17,16 @@
 
 #define DROPBOX_TIMES 3 /* that what is in the way may change while it is looked at */
 
+static bool
+is_pulled(const struct cloud_op *op)
+{
+	return op->kind == CLOUD_UPLOAD_COMMIT;
+}
+
 static const char *
 source_path(const struct cloud_op *op)
 {
-	return op->kind == CLOUD_MOVE ? op->path : op->path2;
+	return op->kind == CLOUD_COPY ? op->path2 : op->path;
 }
 
 static const char *
@@ -85,6 +92,12 @@ ask_act(struct http_request *req, const struct cloud_op *op)
 	CLEANUP(cleanup_free) char *aside = dropbox->aside[0] == '\0' ? NULL : aside_path(op);
 	json_t *arg;
 
+	if (is_pulled(op)) { /* by its id, which goes with it */
+		arg = dropbox_paths_arg(account, "", op->path);
+		json_object_set_new(arg, "from_path", json_string(dropbox->source.id));
+		dropbox_rpc(req, account, "files/move_v2", arg);
+		return;
+	}
 	if (!is_foreign(op)) {
 		ask_move(req, op, aside == NULL ? source_path(op) : aside, target_path(op));
 		return;
@@ -135,6 +148,9 @@ dropbox_move_request(struct cloud_op *op, struct http_request *req, struct err *
 	const struct dropbox_account *account = op->account->data;
 	struct dropbox_op *dropbox = op->data;
 
+	if (op->kind == CLOUD_COPY && op->from == NULL)
+		return object_refuse(
+		    err, -EOPNOTSUPP, op->path, "Dropbox reads links as uploads only");
 	if (dropbox->step == DROPBOX_ASK && is_foreign(op))
 		dropbox->step = DROPBOX_SOURCE;
 	/* A folder's removal that had to wait, or whose answer was lost: is it still empty? */
@@ -273,15 +289,15 @@ acted(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 		code = dropbox_entry(&op->entry, metadata, target_path(op), err);
 	dropbox->made = code == 0;
 	elsewhere =
-	    code == 0 && op->kind == CLOUD_COPY && dropbox_is_elsewhere(op, op->path, metadata);
+	    code == 0 && op->kind != CLOUD_MOVE && dropbox_is_elsewhere(op, op->path, metadata);
 	json_decref(metadata);
 	if (code != 0)
 		return CLOUD_STEP_FAIL;
 	if (made.is_folder != dropbox->source.is_folder) /* none of ours to be undone */
 		return object_refuse(
 		    err, -EPROTO, target_path(op), "the service has made something else of it");
-	if (op->kind == CLOUD_COPY && strcmp(made.hash, dropbox->source.hash) != 0) {
-		err_set(&why, -ESTALE, "'%s' changed while it was copied", op->path2);
+	if (op->kind != CLOUD_MOVE && strcmp(made.hash, dropbox->source.hash) != 0) {
+		err_set(&why, -ESTALE, "'%s' changed while it was copied", source_path(op));
 		return fail_after(op, DROPBOX_UNDO, &why);
 	}
 	if (elsewhere)
@@ -326,6 +342,9 @@ act_response(struct cloud_op *op, const struct dropbox_result *result, struct er
 
 	if (result->code == 0)
 		return acted(op, result, err);
+	if (is_pulled(op) && dropbox->sent > 1 && is_in_the_way(result) &&
+	    ++dropbox->times <= DROPBOX_TIMES) /* it may be itself, after an answer that was lost */
+		return dropbox_next(op, DROPBOX_TARGET);
 	if (dropbox->step == DROPBOX_AGAIN)
 		return again_failed(op, result, err);
 	if (!is_in_the_way(result))
@@ -338,8 +357,12 @@ act_response(struct cloud_op *op, const struct dropbox_result *result, struct er
 static enum cloud_step
 meet_itself(struct cloud_op *op, struct err *err)
 {
-	const struct dropbox_op *dropbox = op->data;
+	struct dropbox_op *dropbox = op->data;
 
+	if (is_pulled(op)) { /* it is there, as an earlier request has made it */
+		dropbox->made = true;
+		return dropbox->odd != 0 ? dropbox_next(op, DROPBOX_ABOVE) : CLOUD_STEP_DONE;
+	}
 	if (op->kind == CLOUD_COPY)
 		return object_refuse(err, -EINVAL, op->path, "is the source itself");
 	if (strcmp(dropbox->target.name, path_name(op->path2)) == 0)

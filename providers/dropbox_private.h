@@ -1,7 +1,8 @@
 /*
  * dropbox_private: what the files of the dropbox driver share: dropbox.c (paths and directories),
  * dropbox_write.c (what is made anew), dropbox_names.c (under which name), dropbox_move.c (copies
- * and moves), dropbox_upload.c (uploads in parts).  Nobody else includes it.
+ * and moves), dropbox_upload.c (uploads in parts), dropbox_pull.c (what Dropbox reads from a link).
+ * Nobody else includes it.
  */
 #pragma once
 #include "providers/dropbox_answer.h"
@@ -21,7 +22,16 @@
 #define DROPBOX_UPLOAD                                                                             \
 	(16 * MIB) /* from here on in parts: less is not worth three requests more                 \
 		    */
-#define DROPBOX_CURSOR_MAX 4096 /* none is known to be longer than some hundred bytes */
+/*
+ * "save_url": "the transfer from the URL must complete within 15 minutes".  A file is given to it
+ * if that should take half as long, at the speed of those before it.  Before the first one, a
+ * server is taken to give 1 MiB a second, which is a guess of ours: it leads to 450 MiB.
+ */
+#define DROPBOX_PULL_S           900
+#define DROPBOX_PULL_FITS(speed) ((speed)*DROPBOX_PULL_S / 2)
+#define DROPBOX_PULL_MAX         DROPBOX_PULL_FITS(MIB)
+
+#define DROPBOX_CURSOR_MAX       4096 /* none is known to be longer than some hundred bytes */
 
 /* Which request of an op is due. */
 enum dropbox_step {
@@ -38,6 +48,7 @@ enum dropbox_step {
 	DROPBOX_BACK, /* MOVE: that failed: it comes back */
 	DROPBOX_UNDO, /* what was made is not what was asked for */
 	DROPBOX_PROVE, /* COMMIT, PUT: has it happened before? */
+	DROPBOX_STRAY, /* COMMIT, ABORT of what is pulled: what an answer that was lost left goes */
 };
 
 /* What is known of an object. */
@@ -53,6 +64,7 @@ struct dropbox_op {
 	enum dropbox_step step;
 	unsigned times; /* that it began again */
 	unsigned sent; /* requests of this step: beyond the first an answer may be lost */
+	unsigned waits; /* for a job of the service's */
 	struct dropbox_object source, target;
 	uint64_t odd; /* bits: folders of the target's path, from the namespace's top on, that the
 			 service shows by another name */
@@ -108,10 +120,18 @@ enum cloud_step dropbox_write_request(struct cloud_op *, struct http_request *, 
 enum cloud_step
 dropbox_write_response(struct cloud_op *, const struct dropbox_result *, struct err *);
 
-/* dropbox_move.c: COPY, MOVE */
+/* dropbox_move.c: COPY, MOVE; and COMMIT of what was pulled, which moves `source` from where it was
+   put, from step ACT on */
 enum cloud_step dropbox_move_request(struct cloud_op *, struct http_request *, struct err *);
 enum cloud_step
 dropbox_move_response(struct cloud_op *, const struct dropbox_result *, struct err *);
+
+/* dropbox_pull.c: BEGIN with a link, and the kinds from UPLOAD_PART to ABORT of an upload that was
+   begun so.  Is the op one of these? */
+bool dropbox_is_pull(const struct cloud_op *);
+enum cloud_step dropbox_pull_request(struct cloud_op *, struct http_request *, struct err *);
+enum cloud_step
+dropbox_pull_response(struct cloud_op *, const struct dropbox_result *, struct err *);
 
 /* dropbox_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND, but for COMMIT.  The session in an
    upload's id, and the size of the whole; NULL if it is none. */

@@ -81,6 +81,8 @@ dropbox_upload_request(struct cloud_op *op, struct http_request *req, struct err
 	const char *session;
 	uint64_t size = 0;
 
+	if (dropbox_is_pull(op))
+		return dropbox_pull_request(op, req, err);
 	switch (op->kind) {
 	case CLOUD_UPLOAD_BEGIN: return put_begin(op, req, err);
 	case CLOUD_UPLOAD_ABORT: /* neither is there, nor is needed */
@@ -178,6 +180,8 @@ status_response(const struct dropbox_result *result, struct err *err)
 enum cloud_step
 dropbox_upload_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
+	if (dropbox_is_pull(op))
+		return dropbox_pull_response(op, result, err);
 	switch (op->kind) {
 	case CLOUD_UPLOAD_COMMIT: return dropbox_write_response(op, result, err);
 	case CLOUD_UPLOAD_BEGIN: return begin_response(op, result, err);

@@ -14,6 +14,7 @@ libproviders_a_SOURCES = \
 	providers/dropbox_answer.c providers/dropbox_answer.h \
 	providers/dropbox_move.c \
 	providers/dropbox_names.c \
+	providers/dropbox_pull.c \
 	providers/dropbox_request.c providers/dropbox_request.h \
 	providers/dropbox_upload.c \
 	providers/dropbox_write.c \

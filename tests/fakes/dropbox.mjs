@@ -14,7 +14,14 @@
 //   POST /-/reset-cursors     cursors of lists are not valid any more
 //   POST /-/quota             {"allocated"}: bytes of each user
 //   POST /-/damage            the next piece of a session is kept with another content
-//   GET  /-/state             adds "sessions" (under way), "bytes" (received in appends), "tokens" (granted)
+//   POST /-/jobs              {"hold":true}: jobs of save_url read their links, and do not end until {"hold":false};
+//                             {"forget":true}: their ids are not known any more
+//   GET  /-/state             adds "sessions" (under way), "bytes" (received in appends), "tokens" (granted), "pulled" (bytes read
+//                             from links), "jobs" (begun), "reads" (links that have been read to their end, or not at all)
+//
+// save_url really fetches the URL, at most 256 MiB in 15 minutes.  A job saves what came when it ends, and renames it if
+// something is there, as the documentation has it; it never answers at once.  What it does not do: Dropbox's limits of
+// what it fetches, and from where.
 //
 // What it does not do: sharing, locks, properties, media, Paper and other files that are exported, search, deleted entries
 // and their lists, longpoll; rate limits of its own (use faults).  Where the specification leaves something open it is
@@ -26,10 +33,16 @@ import { serve, body, json, range, introspected } from './lib.mjs';
 const BLOCK = 4 << 20, REQUEST_MAX = 150 << 20, FILE_MAX = 2 ** 41 - 2 ** 22, LIFE_S = 14400;
 const app = { id: 'fake-app-key', secret: 'fake-app-secret' };
 
+const PULL_MAX = 256 << 20, PULL_MS = 15 * 60 * 1000;
+
 let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted, damaging, codes;
+let pulled, begun, reads, holding;
 
 function reset() {
 	[count, epoch, appended, granted, damaging] = [0, 1, 0, 0, false];
+	[pulled, begun, reads] = [0, 0, 0];
+	holding?.go();
+	holding = undefined;
 	namespaces = new Map(['1001', '1002', '2001'].map((id) => [id, { id, nodes: new Map() }]));
 	users = ['1', '2'].map((n) => ({ id: `dbid:fake${n.padStart(36, '0')}`, mail: `user${n}@example.com`, home: `100${n}`,
 		allocated: 2 ** 41, namespaces: [`100${n}`, '2001'] }));
@@ -365,16 +378,57 @@ function saveReference(at, arg) {
 	return { metadata: metadata(at, relocate(from, to, true)) };
 }
 
+/** What the URL gives, or undefined. */
+async function fetched(url) {
+	const pieces = [];
+	let length = 0;
+	try {
+		const res = await fetch(url, { signal: AbortSignal.timeout(PULL_MS) });
+		if (!res.ok) return undefined;
+		for await (const piece of res.body) {
+			length += piece.length;
+			if (length > PULL_MAX) return undefined; // leaving the loop ends the connection
+			pieces.push(piece);
+		}
+	} catch {
+		return undefined;
+	}
+	pulled += length;
+	return Buffer.concat(pieces);
+}
+
+async function runJob(at, arg, epochOfJob) {
+	const bytes = await fetched(arg.url);
+	reads++;
+	await holding?.ended;
+	if (epochOfJob !== users) return undefined; // everything was forgotten meanwhile
+	if (!bytes) return { '.tag': 'failed', failed: { '.tag': 'download_failed' } };
+	try {
+		return { '.tag': 'complete', ...commit(at, { path: arg.path, mode: 'add', autorename: true }, bytes, 'finish') };
+	} catch (e) {
+		return { '.tag': 'failed', failed: e.value.error };
+	}
+}
+
 function saveUrl(at, arg) {
-	const job = { state: { '.tag': 'in_progress' } }, id = unique('fake-job-');
-	if (!/^https?:\/\//.test(arg.url)) throw error('invalid_url');
+	const id = unique('fake-job-');
+	if (!/^\//.test(arg.path)) throw textual(400, `Error in call to API function "files/save_url": request body: path: '${arg.path}' did not match pattern`);
+	if (!/^https?:$/.test(URL.canParse(arg.url) ? new URL(arg.url).protocol : '')) throw error('invalid_url');
 	place(at, arg.path, 'path', true);
-	jobs.set(id, job);
-	fetch(arg.url).then(async (res) => {
-		if (!res.ok) throw new Error('refused');
-		job.state = { '.tag': 'complete', ...commit(at, { path: arg.path, mode: 'add', autorename: true }, Buffer.from(await res.arrayBuffer()), 'finish') };
-	}).catch(() => { job.state = { '.tag': 'failed', failed: { '.tag': 'download_failed' } }; });
+	begun++;
+	jobs.set(id, { '.tag': 'in_progress' });
+	runJob(at, arg, users).then((state) => { if (state && jobs.has(id)) jobs.set(id, state); });
 	return { '.tag': 'async_job_id', async_job_id: id };
+}
+
+function controlJobs({ hold, forget }) {
+	if (forget) jobs.clear();
+	if (hold === undefined) return;
+	holding?.go();
+	holding = undefined;
+	if (!hold) return;
+	holding = {};
+	holding.ended = new Promise((go) => { holding.go = go; });
 }
 
 function download(at, arg) {
@@ -427,7 +481,7 @@ const routes = {
 	'files/save_url': ['api', 'rpc', 'path! url!', saveUrl],
 	'files/save_url/check_job_status': ['api', 'rpc', 'async_job_id!', (at, arg) => {
 		if (!jobs.has(arg.async_job_id)) throw error('invalid_async_job_id');
-		return jobs.get(arg.async_job_id).state;
+		return jobs.get(arg.async_job_id);
 	}],
 	'files/upload_session/finish_batch': ['api', 'rpc', 'entries!', (at, arg) => ({ '.tag': 'complete', ...finishBatch(at, arg) })],
 	'files/upload_session/finish_batch_v2': ['api', 'rpc', 'entries!', finishBatch],
@@ -577,7 +631,7 @@ async function handle(req, res, url) {
 serve(handle, {
 	hello: { tokenPath: '/oauth2/token', clientId: app.id, clientSecret: app.secret, refreshToken: 'fake-refresh-1', otherRefreshToken: 'fake-refresh-2',
 		pkceRefreshToken: 'fake-refresh-pkce', teamNamespace: '2001' },
-	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted }),
+	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted, pulled, jobs: begun, reads }),
 	reset,
 	files: () => [...namespaces.get(users[0].home).nodes.values()].filter((n) => n.bytes).map((n) => [n.path.slice(1), n.bytes]),
 	uploads: () => [...sessions.values()].filter((s) => !s.refused).map(() => '?'), // told at the end only
@@ -589,6 +643,7 @@ serve(handle, {
 		'/-/forget-sessions': () => sessions.clear(),
 		'/-/reset-cursors': () => { epoch++; },
 		'/-/damage': () => { damaging = true; },
+		'/-/jobs': controlJobs,
 		'/-/quota': ({ allocated }) => { for (const user of users) user.allocated = allocated; },
 	},
 });
