@@ -8,6 +8,7 @@ unit_programs += \
 	tests/unit/test_gcs_sign \
 	tests/unit/test_dropbox \
 	tests/unit/test_dropbox_move \
+	tests/unit/test_dropbox_pull \
 	tests/unit/test_gdrive \
 	tests/unit/test_local \
 	tests/unit/test_memory \
@@ -63,6 +64,11 @@ tests_unit_test_dropbox_move_SOURCES = \
 	tests/unit/dropbox_bench.h \
 	tests/unit/test_dropbox_move.c
 tests_unit_test_dropbox_move_LDADD = $(UNIT_LIBS)
+tests_unit_test_dropbox_pull_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/dropbox_bench.h \
+	tests/unit/test_dropbox_pull.c
+tests_unit_test_dropbox_pull_LDADD = $(UNIT_LIBS)
 tests_unit_test_gdrive_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/test_gdrive.c

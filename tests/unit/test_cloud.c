@@ -75,6 +75,8 @@ tiny_request(struct cloud_op *op, struct cloud_request *request, struct err *err
 	return CLOUD_STEP_SEND;
 }
 
+static uint64_t tiny_wait_ms;
+
 static enum cloud_step
 tiny_judge(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -82,6 +84,7 @@ tiny_judge(struct cloud_op *op, const struct http_response *res, struct err *err
 	case 200:
 	case 206: return CLOUD_STEP_DONE;
 	case 202: return CLOUD_STEP_NEXT;
+	case 203: op->wait_ms = tiny_wait_ms; return CLOUD_STEP_WAIT;
 	case 401: err_set(err, -EKEYEXPIRED, "too old"); return CLOUD_STEP_REFRESH;
 	case 404: err_set(err, -ENOENT, "no '%s'", op->path); return CLOUD_STEP_FAIL;
 	case 500: err_set(err, -EIO, "it hurts"); return CLOUD_STEP_RETRY;
@@ -966,6 +969,51 @@ readers_and_writers_do_not_block_each_other(void **state)
 	probe_fini(&writer);
 }
 
+/* Who waits for the cloud to do something is not in the way of others. */
+static void
+a_wait_holds_no_lane(void **state)
+{
+	static struct cloud_driver narrow;
+	struct script script = SCRIPT("203 Later", "200 OK");
+	struct probe p[2];
+
+	narrow = tiny_driver;
+	narrow.limits.concurrency = 1;
+	tiny_wait_ms = 600000;
+	server = server_start(serve_script, &script);
+	open_account(&narrow);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		probe_init(&p[i], CLOUD_STAT);
+		probe_start(&p[i]);
+	}
+	while (p[1].dones == 0)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	assert_int_equal(p[1].code, 0);
+	assert_int_equal(p[0].dones, 0);
+	assert_int_equal(account->running, 0);
+	cloud_op_cancel(p[0].op);
+	left = 0;
+	for (size_t i = 0; i < ARRAY_LEN(p); i++)
+		probe_fini(&p[i]);
+}
+
+/* It is no failure, however often it comes. */
+static void
+waits_end(void **state)
+{
+	struct script script = SCRIPT("203 L", "203 L", "203 L", "203 L", "203 L", "203 L", "503 S",
+	    "503 S", "203 L", "503 S", "503 S", "203 L", "503 S", "200 OK");
+	struct probe p;
+
+	tiny_wait_ms = 1;
+	serve(&script);
+	probe_init(&p, CLOUD_STAT);
+	assert_int_equal(probe_run(&p), 0);
+	assert_int_equal(atomic_load(&script.at), 14);
+	assert_int_equal(account->running, 0);
+	probe_fini(&p);
+}
+
 /* cancelling */
 
 static void
@@ -1021,6 +1069,8 @@ main(void)
 	    TEST(a_failed_refresh_fails_those_who_wait),
 	    TEST(concurrency_is_limited),
 	    TEST(concurrency_is_configured),
+	    TEST(a_wait_holds_no_lane),
+	    TEST(waits_end),
 	    TEST(limits_are_shared),
 	    TEST(requests_are_paced),
 	    TEST(readers_and_writers_do_not_block_each_other),

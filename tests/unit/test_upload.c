@@ -719,6 +719,113 @@ a_source_that_changed_before_a_pull_was_refused(void **state)
 	assert_false(fixture_exists(MEMORY_A, "dst/large"));
 }
 
+/* The same of a cloud that reads links as a whole, by what BEGIN begins. */
+static unsigned whole_begun, whole_parts, whole_aborted;
+static bool whole_refuses; /* once */
+
+static enum cloud_step
+whole_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	switch (op->kind) {
+	case CLOUD_UPLOAD_BEGIN: whole_begun += op->link != NULL; break;
+	case CLOUD_UPLOAD_ABORT: whole_aborted++; break;
+	case CLOUD_COPY: fail_msg("a link is no copy");
+	case CLOUD_COPY_PART:
+		whole_parts++;
+		assert_int_equal(op->length, SIZE);
+		if (!whole_refuses)
+			break;
+		whole_refuses = false;
+		err_set(err, -EOPNOTSUPP, "no");
+		return CLOUD_STEP_FAIL;
+	default: break;
+	}
+	return pulling_request(op, request, err);
+}
+
+static void
+make_whole(void)
+{
+	make_pulling();
+	pulling.features |= CLOUD_PULLS_WHOLE;
+	pulling.request = whole_request;
+	whole_begun = whole_parts = whole_aborted = 0;
+	whole_refuses = false;
+	fixture_replace(0, &pulling);
+	fixture_put(MEMORY_A, "large", 42, SIZE);
+}
+
+static void
+pulled_as_a_whole(void **state)
+{
+	make_whole();
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
+	assert_string_equal(fx.result.route, "pull");
+	fixture_expect(MEMORY_A, "dst/large", 42, SIZE);
+	assert_int_equal(whole_begun, 1);
+	assert_int_equal(whole_parts, 1);
+	assert_int_equal(whole_aborted, 0);
+}
+
+/* What another route writes is another upload: nothing of the first is left. */
+static void
+a_whole_pull_that_is_refused(void **state)
+{
+	make_whole();
+	whole_refuses = true;
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
+	assert_string_equal(fx.result.route, "relay");
+	fixture_expect(MEMORY_A, "dst/large", 42, SIZE);
+	assert_int_equal(whole_begun, 1);
+	assert_int_equal(whole_parts, 1);
+	assert_int_equal(whole_aborted, 1);
+	assert_int_equal(fx.checkpoint->parts.len, PARTS);
+	assert_int_equal(uploads_of(MEMORY_A, "dst/large"), 0);
+}
+
+static void
+relayed_because(const char *why)
+{
+	fixture_replace(0, &pulling);
+	fixture_put(MEMORY_A, "large", 42, SIZE);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_A)), 0);
+	assert_string_equal(fx.result.route, "relay");
+	if (strstr(fx.result.route_reason, why) == NULL)
+		fail_msg("not '%s': %s", why, fx.result.route_reason);
+	assert_int_equal(whole_begun, 0);
+}
+
+static void
+what_is_not_pulled(void **state)
+{
+	struct change *c;
+
+	make_whole();
+	pulling.limits.pull_min = SIZE + 1;
+	relayed_because("not worth");
+	pulling.limits.pull_min = SIZE;
+	pulling.limits.pull_max = SIZE - 1;
+	relayed_because("at most");
+	pulling.limits.pull_max = SIZE;
+	pulling.features |= CLOUD_PULLS_TIMELESS;
+	relayed_because("no time");
+	/* Nobody minds the time, or the one that is set is only that of the copy. */
+	for (int i = 0; i < 2; i++) {
+		c = transfer(MEMORY_A, MEMORY_A);
+		c->preserve = i == 1;
+		c->mtime_ns = i == 1 ? MTIME : ENTRY_NO_TIME;
+		c->mtime_set = false;
+		assert_int_equal(fixture_run_free(c), 0);
+		assert_string_equal(fx.result.route, "pull");
+	}
+	c = transfer(MEMORY_A, MEMORY_A);
+	c->preserve = false;
+	c->mtime_ns = MTIME;
+	c->mtime_set = true;
+	assert_int_equal(fixture_run_free(c), 0);
+	assert_string_equal(fx.result.route, "relay");
+}
+
 static void
 cancel_it(struct fixture *f, enum checkpoint_note_kind kind)
 {
@@ -1053,6 +1160,9 @@ main(void)
 	    CASE(links_are_not_told),
 	    CASE(a_source_that_changes_while_it_is_pulled),
 	    CASE(a_source_that_changed_before_a_pull_was_refused),
+	    CASE(pulled_as_a_whole),
+	    CASE(a_whole_pull_that_is_refused),
+	    CASE(what_is_not_pulled),
 	    CASE(a_cancel_aborts_it),
 	    CASE(a_cancelled_one_is_swept),
 	    CASE(an_upload_that_the_cloud_forgets),
