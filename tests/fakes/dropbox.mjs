@@ -19,9 +19,9 @@
 //   GET  /-/state             adds "sessions" (under way), "bytes" (received in appends), "tokens" (granted), "pulled" (bytes read
 //                             from links), "jobs" (begun), "reads" (links that have been read to their end, or not at all)
 //
-// save_url really fetches the URL, at most 256 MiB in 15 minutes.  A job saves what came when it ends, and renames it if
-// something is there, as the documentation has it; it never answers at once.  What it does not do: Dropbox's limits of
-// what it fetches, and from where.
+// save_url really fetches the URL, at most 256 MiB in 15 minutes, and answers with a job.  That saves what came when it
+// ends, and renames it if something is there (of the same content too), as the documentation has it.  What it does not do:
+// ends at once; refuse hosts; fetch again what failed.
 //
 // What it does not do: sharing, locks, properties, media, Paper and other files that are exported, search, deleted entries
 // and their lists, longpoll; rate limits of its own (use faults).  Where the specification leaves something open it is
@@ -298,6 +298,7 @@ function finish(at, arg, bytes, batch = false) {
 }
 
 function finishBatch(at, arg) {
+	if (arg.entries.length > 1000) throw textual(400, 'Error in call to API function "files/upload_session/finish_batch_v2": request body: entries: 1000 is the most');
 	return { entries: arg.entries.map((entry) => {
 		try {
 			return { '.tag': 'success', ...finish(at, entry, Buffer.alloc(0), true) };
@@ -404,7 +405,7 @@ async function runJob(at, arg, epochOfJob) {
 	if (epochOfJob !== users) return undefined; // everything was forgotten meanwhile
 	if (!bytes) return { '.tag': 'failed', failed: { '.tag': 'download_failed' } };
 	try {
-		return { '.tag': 'complete', ...commit(at, { path: arg.path, mode: 'add', autorename: true }, bytes, 'finish') };
+		return { '.tag': 'complete', ...commit(at, { path: arg.path, mode: 'add', autorename: true, strict_conflict: true }, bytes, 'finish') };
 	} catch (e) {
 		return { '.tag': 'failed', failed: e.value.error };
 	}

@@ -2,6 +2,7 @@
 // Dropbox it must be able to do here.  SKYFERRY_TEST_SDK: where tests/fakes/sdk/package.json is installed.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 
 const { Dropbox } = createRequire(`${process.env.SKYFERRY_TEST_SDK}/`)('dropbox');
@@ -126,6 +127,55 @@ const tests = {
 		assert.deepEqual((await dbx.filesDownload({ path: '/concurrent' })).result.fileBinary, content);
 		await control('forget-sessions');
 		await refused(409, 'not_found', append(0, part));
+	},
+
+	async 'sessions that are finished in one request, each as it can be'() {
+		const start = async (contents, close = true) => (await dbx.filesUploadSessionStart({ close, contents })).result.session_id;
+		const entry = (session_id, offset, path) => ({ cursor: { session_id, offset }, commit: { path, mode: { '.tag': 'add' }, strict_conflict: true } });
+		const entries = [entry(await start('one'), 3, '/batch/1'), entry(await start('two'), 3, '/batch/1'), entry(await start('three', false), 5, '/batch/3'),
+			entry(await start('four'), 4, '/batch/4')];
+		const { result } = await dbx.filesUploadSessionFinishBatchV2({ entries });
+		assert.deepEqual(result.entries.map((e) => e['.tag']), ['success', 'failure', 'failure', 'success']);
+		assert.equal(result.entries[0].name, '1');
+		assert.equal(result.entries[1].failure.path.conflict['.tag'], 'file');
+		assert.equal(result.entries[2].failure.lookup_failed['.tag'], 'not_closed');
+		assert.equal((await dbx.filesDownload({ path: '/batch/4' })).result.fileBinary.toString(), 'four');
+		await refused(400, '', dbx.filesUploadSessionFinishBatchV2({ entries: Array(1001).fill(entries[0]) }));
+	},
+
+	async 'saves what a URL gives, in a job'() {
+		const server = http.createServer((req, res) => res.writeHead(req.url === '/file' ? 200 : 403).end('from afar'));
+		await new Promise((listening) => { server.listen(0, '127.0.0.1', listening); });
+		const url = (name) => `http://127.0.0.1:${server.address().port}/${name}`;
+		const ended = async (async_job_id) => {
+			for (;;) {
+				const { result } = await dbx.filesSaveUrlCheckJobStatus({ async_job_id });
+				if (result['.tag'] !== 'in_progress') return result;
+			}
+		};
+		const save = async (path, name) => (await dbx.filesSaveUrl({ path, url: url(name) })).result;
+		await control('jobs', { hold: true });
+		const launched = await save('/saved/a.txt', 'file');
+		assert.equal(launched['.tag'], 'async_job_id');
+		assert.equal((await dbx.filesSaveUrlCheckJobStatus({ async_job_id: launched.async_job_id })).result['.tag'], 'in_progress');
+		await refused(409, 'path/not_found', dbx.filesGetMetadata({ path: '/saved/a.txt' }));
+		await control('jobs', { hold: false });
+		const made = await ended(launched.async_job_id);
+		assert.equal(made['.tag'], 'complete');
+		assert.equal(made.path_display, '/saved/a.txt');
+		assert.equal((await dbx.filesDownload({ path: '/saved/a.txt' })).result.fileBinary.toString(), 'from afar');
+		// What is there stays: the new one is renamed.
+		assert.equal((await ended((await save('/saved/a.txt', 'file')).async_job_id)).name, 'a (1).txt');
+		assert.equal((await dbx.filesGetMetadata({ path: '/saved/a.txt' })).result.rev, made.rev);
+		assert.deepEqual(await ended((await save('/saved/b', 'nothing')).async_job_id), { '.tag': 'failed', failed: { '.tag': 'download_failed' } });
+		assert.equal((await ended((await save('/saved/a.txt/b', 'file')).async_job_id)).failed.path.conflict['.tag'], 'file_ancestor');
+		await refused(409, 'invalid_url', dbx.filesSaveUrl({ path: '/saved/c', url: 'ftp://127.0.0.1/x' }));
+		await refused(409, 'path/disallowed_name', save('/saved/desktop.ini', 'file'));
+		await refused(400, '', save('saved', 'file'));
+		await refused(409, 'invalid_async_job_id', dbx.filesSaveUrlCheckJobStatus({ async_job_id: 'none' }));
+		const by_id = (await dbx.filesMoveV2({ from_path: made.id, to_path: '/moved by id' })).result.metadata;
+		assert.equal(by_id.id, made.id);
+		server.close();
 	},
 
 	async 'copies, moves, folders'() {

@@ -1,7 +1,7 @@
 /*
  * What a driver makes of any answer.  The input is a conversation, as text:
  *
- *     OP                     of the table below
+ *     OP                     of the table below; "pull-OP": with a link
  *     STATUS
  *     Header: value
  *
@@ -30,21 +30,23 @@
 /* A name is a directory of the corpus; a part is all of its upload. */
 static const struct {
 	const char *name, *driver, *credentials, *upload;
+	const char *pulled; /* an upload begun with a link; NULL: there are none */
 	const char *tag; /* of the part */
 	uint64_t length; /* of it, and of what is read and written */
 } drivers[] = {
     {"s3", "s3",
 	"{\"endpoint\":\"https://s3.example.com\",\"bucket\":\"bucket\",\"accessKeyId\":\"id\","
 	"\"secretAccessKey\":\"key\"}",
-	"upload", "some", 100},
+	"upload", NULL, "some", 100},
     {"azure", "azure",
 	"{\"accountName\":\"account\",\"accountKey\":\"a2V5\",\"container\":\"container\"}",
-	"0123456789abcdef012345", "some", 100},
-    {"gcs", "gcs", "{\"bucket\":\"bucket\"}", "upload", "some", 100},
+	"0123456789abcdef012345", NULL, "some", 100},
+    {"gcs", "gcs", "{\"bucket\":\"bucket\"}", "upload", NULL, "some", 100},
     {"gcs-auto", "gcs", "{\"bucket\":\"bucket\",\"endpoint\":\"https://gcs.example.com\"}",
-	"session 600000 600000 token https://gcs.example.com/upload?upload_id=1", "600000", 600000},
+	"session 600000 600000 token https://gcs.example.com/upload?upload_id=1", NULL, "600000",
+	600000},
     {"dropbox", "dropbox", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}", "100 session",
-	"some", 100},
+	"pull 100 1369353600000 job .skyferry-pull-temp", "some", 100},
 };
 
 static const char *const ops[CLOUD_OP_KINDS] = {
@@ -144,15 +146,18 @@ take_answer(struct http_response *res, const char **at, const char *end)
 }
 
 static struct cloud_op *
-op_new(struct account *account, enum cloud_op_kind kind, size_t which)
+op_new(struct account *account, enum cloud_op_kind kind, size_t which, bool pulls)
 {
+	const char *upload =
+	    pulls && drivers[which].pulled != NULL ? drivers[which].pulled : drivers[which].upload;
 	struct cloud_op *op = cloud_op_new(account, kind, kind == CLOUD_LIST ? "dir" : "dir/file");
 
 	op->path2 = xstrdup("dir/other");
-	op->from = account;
+	op->from = pulls ? NULL : account;
+	op->link = pulls ? xstrdup("https://cloud.example/f?secret") : NULL;
 	op->length = drivers[which].length;
 	op->now_ms = NOW_MS;
-	op->upload = xstrdup(drivers[which].upload);
+	op->upload = xstrdup(upload);
 	op->resume = xstrdup("resume");
 	op->part.number = 1;
 	op->put.temp_id = xstrdup("temp");
@@ -223,20 +228,24 @@ step_once(struct cloud_op *op, const char **at, const char *end, struct err *err
 static void
 converse(struct account *account, size_t which, const char *text, size_t len)
 {
+	static const char pull[] = "pull-";
 	const char *at = text, *end = text + len;
 	char *name = take_line(&at, end);
+	bool pulls = strncmp(name, pull, sizeof pull - 1) == 0;
+	const char *kind_name = pulls ? name + sizeof pull - 1 : name;
 	struct err err = ERR_INIT;
 	struct cloud_op *op = NULL;
 	enum cloud_step step = CLOUD_STEP_NEXT;
 
 	for (int kind = 0; kind < CLOUD_OP_KINDS; kind++) {
-		if (ops[kind] != NULL && strcmp(name, ops[kind]) == 0)
-			op = op_new(account, kind, which);
+		if (ops[kind] != NULL && strcmp(kind_name, ops[kind]) == 0)
+			op = op_new(account, kind, which, pulls);
 	}
 	free(name);
 	if (op == NULL)
 		return;
-	for (int n = 0; n < STEPS_MAX && (step == CLOUD_STEP_NEXT || step == CLOUD_STEP_RETRY);
+	for (int n = 0; n < STEPS_MAX &&
+	     (step == CLOUD_STEP_NEXT || step == CLOUD_STEP_RETRY || step == CLOUD_STEP_WAIT);
 	     n++) {
 		if (at == end && n > 0)
 			break;

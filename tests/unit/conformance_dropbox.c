@@ -289,10 +289,97 @@ case_other_account(struct subject *s)
 	cloud_account_unref(other.account);
 }
 
+static char *
+link_to(struct subject *s, const char *path)
+{
+	struct cloud_op *op = cloud_op_new(s->account, CLOUD_LINK, path);
+	char *link;
+
+	assert_int_equal(run(s, op), 0);
+	link = TAKE(op->link);
+	cloud_op_free(op);
+	return link;
+}
+
+/* Of an upload to "d/new": `upload`, or one that is begun with the link. */
+static struct cloud_op *
+pull_op(struct subject *s, enum cloud_op_kind kind, const char *upload, const char *link)
+{
+	struct cloud_op *op = cloud_op_new(s->account, kind, "d/new");
+
+	op->put.temp_id = xstrdup("of-this-test");
+	op->upload = xstrdup_null(upload);
+	op->link = xstrdup_null(link);
+	op->length = 10;
+	return op;
+}
+
+static char *
+pull(struct subject *s, const char *link)
+{
+	struct cloud_op *begin = pull_op(s, CLOUD_UPLOAD_BEGIN, NULL, link), *part;
+	char *upload;
+
+	assert_int_equal(run(s, begin), 0);
+	upload = TAKE(begin->upload);
+	cloud_op_free(begin);
+	part = pull_op(s, CLOUD_COPY_PART, upload, link);
+	assert_int_equal(run(s, part), 0);
+	assert_int_equal(strlen(part->part.tag), 64);
+	cloud_op_free(part);
+	return upload;
+}
+
+/* What Dropbox reads from a link is seen as a whole, or not at all. */
+static void
+case_pull(struct subject *s)
+{
+	char *link, *upload;
+	struct cloud_op *op;
+
+	make_directory(s, "d");
+	free(put_text(s, "d/from", "0123456789"));
+	link = link_to(s, "d/from");
+	upload = pull(s, link);
+	op = cloud_op_new(s->account, CLOUD_STAT, "d/new");
+	assert_int_equal(run(s, op), -ENOENT);
+	cloud_op_free(op);
+	for (int times = 0; times < 2; times++) { /* the first answer is lost */
+		op = pull_op(s, CLOUD_UPLOAD_COMMIT, upload, NULL);
+		assert_int_equal(run(s, op), 0);
+		assert_int_equal(op->entry.size, 10);
+		assert_string_equal(op->entry.path, "d/new");
+		cloud_op_free(op);
+	}
+	expect_text(s, "d/new", "0123456789");
+	/* It is too late for that: it stays. */
+	op = pull_op(s, CLOUD_UPLOAD_ABORT, upload, NULL);
+	assert_int_equal(run(s, op), 0);
+	cloud_op_free(op);
+	expect_text(s, "d/new", "0123456789");
+	free(upload);
+
+	upload = pull(s, link);
+	op = pull_op(s, CLOUD_UPLOAD_COMMIT, upload, NULL);
+	op->put.no_replace = true;
+	assert_int_equal(run(s, op), -EEXIST);
+	cloud_op_free(op);
+	op = pull_op(s, CLOUD_UPLOAD_ABORT, upload, NULL);
+	assert_int_equal(run(s, op), 0);
+	cloud_op_free(op);
+	op = cloud_op_new(s->account, CLOUD_LIST, "d");
+	assert_int_equal(run(s, op), 0);
+	assert_int_equal(op->list.len, 2); /* and no temporary */
+	cloud_op_free(op);
+	free(upload);
+	mem_wipe_free(link);
+}
+
 const struct conformance_case conformance_dropbox_cases[] = {
     {"a session", case_session},
     {"a session that is not finished", case_session_unfinished},
     {"names in another case", case_case},
     {"a copy between people", case_other_account},
+    {"a link is read", case_pull},
     {NULL, NULL},
 };
