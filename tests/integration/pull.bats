@@ -336,3 +336,17 @@ box_has()
 	is "$record" '.status == "completed" and .route == "pull"'
 	box_has copy medium
 }
+
+@test "cp in the mount without the file's time is left to Dropbox, with it not" {
+	boxed --set pull.private=yes
+	mount_start
+	cp "$mounts/s3/medium" "$mounts/dropbox/copy"
+	settled
+	is "$(api GET '/api/transfers?limit=1')" '.transfers[0].route == "pull" and .transfers[0].status == "completed"'
+	cp -p "$mounts/s3/medium" "$mounts/dropbox/kept"
+	settled
+	is "$(api GET '/api/transfers?limit=1')" '.transfers[0].route == "relay" and (.transfers[0].routeReason | test("no time"))'
+	[ "$(stat -c %Y "$mounts/dropbox/kept")" = "$(stat -c %Y "$mounts/s3/medium")" ]
+	box_has copy medium kept medium
+	mount_stop
+}

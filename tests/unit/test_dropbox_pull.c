@@ -89,6 +89,26 @@ test_begin(void **state)
 	bench_close(&b);
 }
 
+/* Of an account whose top is a folder. */
+static void
+test_begin_below(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, OWN);
+	begin_op(&b);
+	expect_rpc(&b, SAVE, "{\"path\":\"/Box/in/d/" TEMP "\",\"url\":\"" LINK "\"}");
+	pull_op(&b, CLOUD_UPLOAD_COMMIT);
+	expect_step(&b, CLOUD_STEP_NEXT, 200, COMPLETE);
+	expect_rpc(&b, "files/move_v2",
+	    "{\"from_path\":\"id:9\",\"to_path\":\"/Box/in/d/f\",\"autorename\":false}");
+	pull_op(&b, CLOUD_UPLOAD_ABORT);
+	expect_step(&b, CLOUD_STEP_NEXT, 200, COMPLETE);
+	expect_rpc(
+	    &b, "files/delete_v2", "{\"path\":\"/Box/in/d/" TEMP "\",\"parent_rev\":\"" REV "\"}");
+	bench_close(&b);
+}
+
 static void
 test_part(void **state)
 {
@@ -385,6 +405,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_begin),
+	    cmocka_unit_test(test_begin_below),
 	    cmocka_unit_test(test_part),
 	    cmocka_unit_test(test_waits),
 	    cmocka_unit_test(test_speed),

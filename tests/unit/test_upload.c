@@ -748,6 +748,7 @@ make_whole(void)
 {
 	make_pulling();
 	pulling.features |= CLOUD_PULLS_WHOLE;
+	pulling.limits.copy_max = 0;
 	pulling.request = whole_request;
 	whole_begun = whole_parts = whole_aborted = 0;
 	whole_refuses = false;
