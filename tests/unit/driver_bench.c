@@ -34,6 +34,7 @@ bench_clear(struct bench *b)
 		free(b->op.uploads[i]);
 	free(b->op.uploads);
 	free(b->op.put.content_type);
+	free(b->op.put.temp_id);
 	json_decref(b->op.put.metadata);
 	mem_wipe_free(b->op.link);
 	free(b->op.data);

@@ -185,7 +185,6 @@ test_speed(void **state)
 	struct bench b;
 
 	bench_open(&b, ALL);
-	b.account.limits = dropbox_driver.limits;
 	assert_int_equal(b.account.limits.pull_max, FIRST_MAX);
 	assert_int_equal(b.account.limits.pull_min, 16 * MIB);
 	pull_op(&b, CLOUD_COPY_PART);
