@@ -184,6 +184,14 @@ memory_request(struct cloud_op *op, struct cloud_request *request, struct err *e
 		req->method = "GET";
 		buf_puts(&req->url, "?usage");
 		break;
+	case CLOUD_CHANGES:
+		req->method = "GET";
+		buf_puts(&req->url, "?changes");
+		if (op->cursor != NULL) {
+			buf_puts(&req->url, "&after=");
+			buf_put_uri(&req->url, op->cursor, NULL);
+		}
+		break;
 	case CLOUD_SWEEP: return CLOUD_STEP_DONE; /* a PUT is atomic and leaves nothing */
 	case CLOUD_UPLOAD_BEGIN:
 		req->method = "POST";
@@ -351,6 +359,28 @@ memory_take_usage(struct cloud_op *op, const json_t *body, struct err *err)
 	return 0;
 }
 
+static int
+memory_take_changes(struct cloud_op *op, const json_t *body, struct err *err)
+{
+	const char *cursor = json_string_value(json_object_get(body, "cursor"));
+	const json_t *changed = json_object_get(body, "changed"), *item;
+	const char *path;
+	int is_tree;
+	size_t i;
+
+	if (cursor == NULL)
+		return err_set(err, -EPROTO, "the answer tells no changes");
+	xstrset(&op->cursor, cursor);
+	if (changed == NULL)
+		cloud_changed_all(&op->changed);
+	json_array_foreach (changed, i, item) {
+		if (json_unpack((json_t *)item, "{s:s, s:b}", "path", &path, "tree", &is_tree) != 0)
+			return err_set(err, -EPROTO, "the answer tells no changes");
+		cloud_changed_add(&op->changed, path, is_tree);
+	}
+	return 0;
+}
+
 /* A part as the server describes it, and (may be NULL) the hashes of its content. */
 static int
 memory_take_part(struct upload_part *out, struct digests *digests, const json_t *json,
@@ -453,6 +483,7 @@ memory_take_body(struct cloud_op *op, const json_t *body, bool *more, struct err
 	switch (op->kind) {
 	case CLOUD_LIST: return memory_take_list(op, body, more, err);
 	case CLOUD_USAGE: return memory_take_usage(op, body, err);
+	case CLOUD_CHANGES: return memory_take_changes(op, body, err);
 	case CLOUD_UPLOAD_BEGIN: return memory_take_upload(op, body, err);
 	case CLOUD_UPLOAD_STATUS: return memory_take_parts(op, body, more, err);
 	default: return memory_take_uploads(op, body, err);
@@ -475,6 +506,7 @@ memory_response(struct cloud_op *op, const struct http_response *res, struct err
 	switch (op->kind) {
 	case CLOUD_LIST:
 	case CLOUD_USAGE:
+	case CLOUD_CHANGES:
 	case CLOUD_UPLOAD_BEGIN:
 	case CLOUD_UPLOAD_STATUS:
 	case CLOUD_UPLOAD_FIND:
@@ -512,7 +544,7 @@ const struct cloud_driver memory_driver = {
     .transport = CLOUD_MEMORY,
     .features = CLOUD_KEEPS_METADATA | CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR |
 	CLOUD_HAS_DIRECTORIES | CLOUD_KEEPS_MTIME | CLOUD_KEEPS_MODE | CLOUD_CAN_SETATTR |
-	CLOUD_TEST_ONLY,
+	CLOUD_HAS_CHANGES | CLOUD_TEST_ONLY,
     .limits = {.put_max = (uint64_t)1 << 30,
 	.part_min = 1024,
 	.part_max = (uint64_t)1 << 30,

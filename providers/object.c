@@ -27,6 +27,7 @@ object_doing(const struct cloud_op *op)
 	    [CLOUD_UPLOAD_COMMIT] = "finish the upload of",
 	    [CLOUD_UPLOAD_ABORT] = "abort the upload of",
 	    [CLOUD_UPLOAD_FIND] = "list the uploads of",
+	    [CLOUD_CHANGES] = "follow the changes of",
 	};
 
 	return doing[op->kind] == NULL ? "change" : doing[op->kind];

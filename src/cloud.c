@@ -394,6 +394,49 @@ upload_parts_fini(struct upload_parts *parts)
 	*parts = (struct upload_parts){.items = NULL};
 }
 
+/* changes */
+
+void
+cloud_changed_fini(struct cloud_changed_list *list)
+{
+	for (size_t i = 0; i < list->len; i++)
+		free(list->items[i].path);
+	free(list->items);
+	*list = (struct cloud_changed_list){.items = NULL};
+}
+
+void
+cloud_changed_all(struct cloud_changed_list *list)
+{
+	cloud_changed_fini(list);
+	list->items = xcalloc(1, sizeof *list->items);
+	list->items[list->len++] = (struct cloud_changed){.path = xstrdup(""), .is_tree = true};
+}
+
+static bool
+changed_covers(const struct cloud_changed *told, const char *path, bool is_tree)
+{
+	if (told->is_tree)
+		return path_is_inside(path, told->path);
+	return !is_tree && strcmp(told->path, path) == 0;
+}
+
+void
+cloud_changed_add(struct cloud_changed_list *list, const char *path, bool is_tree)
+{
+	for (size_t i = 0; i < list->len; i++) {
+		if (changed_covers(&list->items[i], path, is_tree))
+			return;
+	}
+	if (list->len == CLOUD_CHANGED_MAX) {
+		cloud_changed_all(list);
+		return;
+	}
+	list->items = xrealloc(list->items, list->len + 1, sizeof *list->items);
+	list->items[list->len++] =
+	    (struct cloud_changed){.path = xstrdup(path), .is_tree = is_tree};
+}
+
 /* whose turn it is */
 
 enum throttle_gate
@@ -401,6 +444,8 @@ cloud_op_lane(const struct cloud_op *op)
 {
 	if (op->kind == CLOUD_READ)
 		return THROTTLE_READ;
+	if (op->kind == CLOUD_CHANGES)
+		return THROTTLE_WATCH;
 	return op->kind == CLOUD_PUT || op->kind == CLOUD_UPLOAD_PART ? THROTTLE_PUT
 								      : THROTTLE_REST;
 }

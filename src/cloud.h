@@ -64,6 +64,9 @@ enum cloud_op_kind {
 	CLOUD_UPLOAD_ABORT, /* op->upload; never fails -ENOENT */
 	CLOUD_UPLOAD_FIND, /* path -> op->uploads: ids of the uploads to it that are under way,
 			      whoever began them, at most CLOUD_UPLOADS_MAX */
+	CLOUD_CHANGES, /* op->cursor (NULL: from now on) -> op->cursor, and op->changed: what has
+			  changed since, whoever did it.  With op->may_wait a driver that can waits
+			  for a change */
 	CLOUD_OP_KINDS
 };
 
@@ -96,6 +99,7 @@ enum cloud_feature {
 					begins that, its COPY_PART ends when it has ended, and COPY
 					is not for links */
 	CLOUD_PULLS_TIMELESS = 1 << 16, /* what is pulled has the time when it was, and no other */
+	CLOUD_HAS_CHANGES = 1 << 17, /* else it never sees CLOUD_CHANGES */
 };
 
 enum cloud_step {
@@ -122,6 +126,7 @@ enum cloud_transport { CLOUD_HTTP, CLOUD_DISK, CLOUD_MEMORY };
 #define CLOUD_RESUME_MAX  4096
 #define CLOUD_TAG_MAX     72 /* with its NUL: an etag, quoted hash and part count of any service */
 #define CLOUD_UPLOADS_MAX 1000 /* uploads of one path that FIND tells: a page of S3's list */
+#define CLOUD_CHANGED_MAX 1000 /* directories that CHANGES tells: more are all */
 
 /* One value an account needs: feeds API validation, command-line prompts and the web form. */
 struct cloud_field {
@@ -262,6 +267,20 @@ const struct upload_part *
 upload_parts_get(const struct upload_parts *, unsigned number); /* or NULL */
 void upload_parts_fini(struct upload_parts *);
 
+/* A directory whose list is not what it was. */
+struct cloud_changed {
+	char *path;
+	bool is_tree; /* nor is that of any directory beneath it; with path "": forget everything */
+};
+struct cloud_changed_list { /* zeroed: empty */
+	struct cloud_changed *items;
+	size_t len;
+};
+/* Told twice, or beneath a tree that was told, is told once; too many become all. */
+void cloud_changed_add(struct cloud_changed_list *, const char *path, bool is_tree);
+void cloud_changed_all(struct cloud_changed_list *); /* it cannot be said: forget everything */
+void cloud_changed_fini(struct cloud_changed_list *);
+
 typedef void (*cloud_done_fn)(void *arg, struct cloud_op *op, int code, const struct err *err);
 typedef void (*cloud_progress_fn)(void *progress_arg, struct cloud_op *op, uint64_t bytes);
 
@@ -311,6 +330,9 @@ struct cloud_op {
 	bool no_follow; /* LIST: -ENOTDIR if the path is a link to a directory, where there are such
 			 */
 	bool soon; /* UPLOAD_ABORT: it is not waited for what runs and cannot be stopped: -EAGAIN */
+	char *cursor; /* CHANGES: what the one before was answered with, by this account as it is
+			 open; the result; owned */
+	bool may_wait; /* CHANGES: the answer may come late, if there is none sooner */
 	unsigned attempts_max; /* requests in a row that may fail, refusals too; 0: the default */
 	/* results */
 	struct entry entry;
@@ -318,6 +340,9 @@ struct cloud_op {
 	struct disk_usage usage;
 	char **uploads; /* FIND; owned, like its strings */
 	size_t uploads_len;
+	struct cloud_changed_list changed; /* CHANGES; owned */
+	uint64_t again_ms; /* CHANGES that has waited: to be asked again after so long; 0: it has
+			      not, and the caller chooses */
 	/* for the driver */
 	void *data; /* driver->op_size bytes, zeroed at start */
 	uint64_t now_ms; /* time of this request */

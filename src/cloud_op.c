@@ -57,6 +57,8 @@ cloud_op_free(struct cloud_op *op)
 	for (size_t i = 0; i < op->uploads_len; i++)
 		free(op->uploads[i]);
 	free(op->uploads);
+	free(op->cursor);
+	cloud_changed_fini(&op->changed);
 	free(op->data);
 	entry_fini(&op->entry);
 	entry_list_fini(&op->list);

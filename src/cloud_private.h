@@ -2,8 +2,9 @@
  * cloud_private: what cloud.c (runners, accounts, who may send when) and cloud_op.c (one op,
  * request after request) share.  Nobody else includes it.
  *
- * An op waits for a lane of its account, then sends request after request.  There are three lanes
- * (gates of its throttle), each with the account's concurrency: readers, writers, and the rest.
+ * An op waits for a lane of its account, then sends request after request.  There are four lanes
+ * (gates of its throttle), each with the account's concurrency: readers, writers, the rest, and who
+ * waits for changes, which can take minutes and is to keep nobody else from anything.
  * Were there but one, readers whose writers wait for a lane, and writers whose readers do, could
  * fill it and wait for each other for ever; and a listing would wait behind long transfers.  Both
  * queues are first in, first out.
@@ -13,7 +14,7 @@
 #include "src/memory.h"
 #include <sys/queue.h>
 
-#define CLOUD_LANES 3 /* THROTTLE_READ, PUT, REST */
+#define CLOUD_LANES 4 /* THROTTLE_READ, PUT, REST, WATCH */
 
 enum op_state {
 	OP_IDLE, /* not started, or ended */

@@ -15,6 +15,8 @@
  *   HEAD path         the entry of a file or directory; If-Match -> 200
  *   GET path?list     {"entries": [...], "more": bool}; &after=NAME, &limit=N -> 200
  *   GET ?usage        {"total", "used", "available"} -> 200
+ *   GET ?changes      &after=CURSOR -> 200 {"cursor", "changed": [{"path", "tree"}]}, or without
+ *                     "changed": it was too long ago
  *   PUT path          X-Memory-Mtime (ns), X-Memory-Mode (octal), X-Memory-Metadata (JSON),
  * Content-Type, If-None-Match: *; parents are made -> 201 PATCH path        X-Memory-Mtime,
  * X-Memory-Mode -> 200 DELETE path       a file; ?directory: an empty directory; If-Match -> 204

@@ -9,6 +9,7 @@
 
 #define MEMORY_PART_MIN  1024 /* of all parts but the last */
 #define MEMORY_PARTS_MAX 10000 /* of one upload */
+#define MEMORY_LOG_MAX   1000 /* changes that are remembered */
 
 struct memory_blob {
 	atomic_uint refs;
@@ -23,11 +24,19 @@ struct memory_object {
 
 struct memory_upload;
 
+/* The list of the directory is not what it was, or (is_tree) nothing there is. */
+struct memory_change {
+	char *path;
+	bool is_tree;
+};
+
 struct memory_server {
 	char *name;
 	struct memory_object **objects; /* by path, in the order of strcmp() */
 	size_t len, cap;
 	uint64_t generation;
+	struct memory_change log[MEMORY_LOG_MAX]; /* the n-th is at n % MEMORY_LOG_MAX */
+	uint64_t logged; /* so many, ever */
 	bool in_order; /* uploads' parts come one behind the other */
 	TAILQ_HEAD(, fault) faults;
 	TAILQ_HEAD(, count) counts;
@@ -49,6 +58,8 @@ void memory_ask_attributes(const struct memory_ask *, struct entry *);
 /* "bytes=a-b" or "bytes=a-": false if it asks for nothing that is there. */
 bool memory_range_parse(uint64_t *offset, uint64_t *length, const char *range, uint64_t size);
 struct memory_object *memory_server_find(const struct memory_server *, const char *path);
+/* What is at path has changed. */
+void memory_server_log(struct memory_server *, const char *path, bool is_tree);
 /* Makes room for a file at path.  0, or the status of the failure. */
 int memory_server_prepare(
     struct memory_server *, const struct memory_ask *, const char *path, struct memory_answer *);

@@ -132,6 +132,25 @@ memory_server_find(const struct memory_server *server, const char *path)
 	return NULL;
 }
 
+static void
+server_log_one(struct memory_server *server, const char *path, bool is_tree)
+{
+	struct memory_change *change = &server->log[server->logged++ % MEMORY_LOG_MAX];
+
+	xstrset(&change->path, path);
+	change->is_tree = is_tree;
+}
+
+void
+memory_server_log(struct memory_server *server, const char *path, bool is_tree)
+{
+	CLEANUP(cleanup_free) char *parent = path_parent(path);
+
+	server_log_one(server, parent, false);
+	if (is_tree)
+		server_log_one(server, path, true);
+}
+
 static struct memory_object *
 server_add(struct memory_server *server, const char *path, enum entry_kind kind)
 {
@@ -142,6 +161,7 @@ server_add(struct memory_server *server, const char *path, enum entry_kind kind)
 	object->entry.path = xstrdup(path);
 	object->entry.kind = kind;
 	object->entry.mtime_ns = clock_ns();
+	memory_server_log(server, path, false);
 	if (server->len == server->cap) {
 		server->cap = server->cap == 0 ? 64 : server->cap * 2;
 		server->objects = xrealloc(server->objects, server->cap, sizeof *server->objects);
@@ -159,6 +179,7 @@ server_remove(struct memory_server *server, struct memory_object *object)
 	size_t i = server_position(server, object->entry.path);
 
 	assert(server->objects[i] == object);
+	memory_server_log(server, object->entry.path, object->entry.kind == ENTRY_DIRECTORY);
 	server->len--;
 	memmove(&server->objects[i], &server->objects[i + 1],
 	    (server->len - i) * sizeof *server->objects);
@@ -561,6 +582,8 @@ server_move(struct memory_server *server, const struct memory_ask *ask, struct m
 		}
 	}
 	qsort(server->objects, server->len, sizeof *server->objects, object_compare);
+	memory_server_log(server, old, tree);
+	memory_server_log(server, to, tree);
 	memory_answer_entry(answer, 201, &from->entry);
 }
 
@@ -633,7 +656,32 @@ server_patch(
 		return;
 	}
 	memory_ask_attributes(ask, &object->entry);
+	memory_server_log(server, ask->path, false);
 	memory_answer_entry(answer, 200, &object->entry);
+}
+
+static void
+server_changes(
+    struct memory_server *server, const struct memory_ask *ask, struct memory_answer *answer)
+{
+	CLEANUP(cleanup_free) char *after = memory_query_get(ask->query, "after");
+	uint64_t from = after == NULL ? server->logged : strtoull(after, NULL, 10);
+	json_t *body = json_pack("{s:o}", "cursor", json_sprintf("%" PRIu64, server->logged));
+	json_t *changed = json_array();
+
+	if (from > server->logged || server->logged - from > MEMORY_LOG_MAX) {
+		json_decref(changed);
+		memory_answer_json(answer, 200, body);
+		return;
+	}
+	for (; from < server->logged; from++) {
+		const struct memory_change *change = &server->log[from % MEMORY_LOG_MAX];
+
+		json_array_append_new(changed,
+		    json_pack("{s:s, s:b}", "path", change->path, "tree", change->is_tree));
+	}
+	json_object_set_new(body, "changed", changed);
+	memory_answer_json(answer, 200, body);
 }
 
 void
@@ -665,6 +713,8 @@ memory_server_answer(struct memory_answer *answer, const struct memory_ask *ask,
 		server_list(server, ask, answer);
 	else if (strcmp(ask->method, "GET") == 0 && memory_query_has(ask->query, "usage"))
 		server_usage(server, answer);
+	else if (strcmp(ask->method, "GET") == 0 && memory_query_has(ask->query, "changes"))
+		server_changes(server, ask, answer);
 	else if (strcmp(ask->method, "GET") == 0 || strcmp(ask->method, "HEAD") == 0)
 		server_read(server, ask, answer);
 	else if (strcmp(ask->method, "PUT") == 0 && upload != NULL)
@@ -701,6 +751,8 @@ server_free(struct memory_server *server)
 		free(count);
 	}
 	memory_uploads_free(server);
+	for (size_t i = 0; i < MEMORY_LOG_MAX; i++)
+		free(server->log[i].path);
 	free(server->objects);
 	free(server->name);
 	free(server);

@@ -25,7 +25,8 @@
 enum throttle_gate { /* what is bounded */
 	THROTTLE_READ,
 	THROTTLE_PUT,
-	THROTTLE_REST, /* ops at once: of each of cloud_private.h's lanes */
+	THROTTLE_REST,
+	THROTTLE_WATCH, /* ops at once: of each of cloud_private.h's lanes */
 	THROTTLE_ASK, /* requests without an answer: the window */
 	THROTTLE_GATES
 };

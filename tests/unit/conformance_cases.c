@@ -625,6 +625,94 @@ case_head(struct subject *s)
 	}
 }
 
+/* What has changed since the cursor, which goes on. */
+static void
+changes(struct subject *s, char **cursor, struct cloud_changed_list *out)
+{
+	struct cloud_op *op = cloud_op_new(s->account, CLOUD_CHANGES, "");
+
+	op->cursor = TAKE(*cursor);
+	if (run(s, op) != 0)
+		fail_msg("changes: %s", s->err.msg);
+	assert_non_null(op->cursor);
+	*cursor = TAKE(op->cursor);
+	*out = op->changed;
+	op->changed = (struct cloud_changed_list){.items = NULL};
+	cloud_op_free(op);
+}
+
+static bool
+is_told(const struct cloud_changed_list *list, const char *dir, bool is_tree)
+{
+	for (size_t i = 0; i < list->len; i++) {
+		const struct cloud_changed *one = &list->items[i];
+
+		if (one->is_tree ? path_is_inside(dir, one->path)
+				 : !is_tree && strcmp(one->path, dir) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+expect_change(struct subject *s, char **cursor, const char *dir, const char *dir2, const char *tree)
+{
+	struct cloud_changed_list told;
+
+	changes(s, cursor, &told);
+	assert_true(is_told(&told, dir, false));
+	assert_true(dir2 == NULL || is_told(&told, dir2, false));
+	assert_true(tree == NULL || is_told(&told, tree, true));
+	cloud_changed_fini(&told);
+}
+
+static void
+look(struct subject *s, const char *dir)
+{
+	CLEANUP(entry_list_fini) struct entry_list entries = {.items = NULL};
+
+	assert_int_equal(list(s, dir, &entries), 0);
+}
+
+/* What was shown since the cursor, and is not so any more, is told. */
+static void
+case_changes(struct subject *s)
+{
+	CLEANUP(cleanup_free) char *cursor = NULL;
+	struct cloud_changed_list told;
+
+	if (!can(s, CLOUD_HAS_CHANGES))
+		return;
+	make_directory(s, "changes/d");
+	changes(s, &cursor, &told);
+	assert_int_equal(told.len, 0);
+	look(s, "changes");
+	look(s, "changes/d");
+	free(put_text(s, "changes/d/f", "1"));
+	changes(s, &cursor, &told);
+	assert_true(is_told(&told, "changes/d", false));
+	assert_false(is_told(&told, "changes/d", true));
+	assert_false(is_told(&told, "changes", false));
+	cloud_changed_fini(&told);
+	changes(s, &cursor, &told);
+	assert_int_equal(told.len, 0);
+	free(put_text(s, "changes/d/f", "2"));
+	expect_change(s, &cursor, "changes/d", NULL, NULL);
+	look(s, "changes/d");
+	assert_int_equal(move(s, "changes/d/f", "changes/g", NULL, false), 0);
+	expect_change(s, &cursor, "changes/d", "changes", NULL);
+	look(s, "changes");
+	look(s, "changes/d");
+	assert_int_equal(move(s, "changes/d", "changes/e", NULL, false), 0);
+	expect_change(s, &cursor, "changes", NULL, "changes/d");
+	look(s, "changes");
+	assert_int_equal(simple(s, CLOUD_REMOVE, "changes/g", NULL), 0);
+	expect_change(s, &cursor, "changes", NULL, NULL);
+	look(s, "changes/e");
+	assert_int_equal(simple(s, CLOUD_RMDIR, "changes/e", NULL), 0);
+	expect_change(s, &cursor, "changes", NULL, "changes/e");
+}
+
 const struct conformance_case conformance_cases[] = {
     {"put, stat, list, read", case_put_and_read},
     {"the top", case_top},
@@ -647,6 +735,7 @@ const struct conformance_case conformance_cases[] = {
     {"setattr", case_setattr},
     {"usage", case_usage},
     {"a stream", case_stream},
+    {"changes", case_changes},
 };
 
 size_t
