@@ -154,6 +154,7 @@ op_makes(const struct cloud_op *op)
 	case CLOUD_LINK:
 	case CLOUD_REMOVE:
 	case CLOUD_RMDIR:
+	case CLOUD_CHANGES:
 	case CLOUD_MOVE: return false;
 	default: return true;
 	}
@@ -173,6 +174,7 @@ check_place(const struct cloud_op *op, struct err *err)
 	switch (op->kind) {
 	case CLOUD_LIST:
 	case CLOUD_STAT:
+	case CLOUD_CHANGES:
 	case CLOUD_USAGE: return CLOUD_STEP_SEND;
 	case CLOUD_COPY_PART:
 		if (dropbox_is_pull(op))
@@ -217,6 +219,7 @@ dropbox_request(struct cloud_op *op, struct cloud_request *request, struct err *
 		break;
 	case CLOUD_COPY:
 	case CLOUD_MOVE: return dropbox_move_request(op, req, err);
+	case CLOUD_CHANGES: return dropbox_changes_request(op, req);
 	default: return dropbox_upload_request(op, req, err);
 	}
 	return CLOUD_STEP_SEND;
@@ -563,6 +566,7 @@ dropbox_response(struct cloud_op *op, const struct http_response *res, struct er
 	case CLOUD_USAGE: return usage_response(op, &result, err);
 	case CLOUD_COPY:
 	case CLOUD_MOVE: return dropbox_move_response(op, &result, err);
+	case CLOUD_CHANGES: return dropbox_changes_response(op, &result, err);
 	default: return dropbox_upload_response(op, &result, err);
 	}
 }
@@ -584,7 +588,8 @@ const struct cloud_driver dropbox_driver = {
     .transport = CLOUD_HTTP,
     .features = CLOUD_CAN_COPY | CLOUD_CAN_LINK | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR |
 	CLOUD_CAN_PULL | CLOUD_HAS_DIRECTORIES | CLOUD_KEEPS_MTIME | CLOUD_CHECKS_PUT |
-	CLOUD_UPLOADS_UNTOLD | CLOUD_VERSIONS_UNIQUE | CLOUD_PULLS_WHOLE | CLOUD_PULLS_TIMELESS,
+	CLOUD_UPLOADS_UNTOLD | CLOUD_VERSIONS_UNIQUE | CLOUD_PULLS_WHOLE | CLOUD_PULLS_TIMELESS |
+	CLOUD_HAS_CHANGES,
     .limits = {.put_max = DROPBOX_PUT_MAX,
 	.part_min = DROPBOX_BLOCK,
 	.part_max = DROPBOX_PART_MAX,

@@ -8,6 +8,7 @@
 
 #define DROPBOX_API     "https://api.dropboxapi.com"
 #define DROPBOX_CONTENT "https://content.dropboxapi.com"
+#define DROPBOX_NOTIFY  "https://notify.dropboxapi.com"
 #define GRANT_BYTES     8 /* of the SHA-256: enough to tell one person's grants apart */
 
 /* "OAuth guide": an access token that lasts hours, and a refresh token for more of them. */
@@ -55,6 +56,9 @@ open_endpoints(struct dropbox_account *dropbox, const char *endpoint, struct err
 	if (code == 0)
 		code = endpoint_parse(
 		    &dropbox->content, endpoint == NULL ? DROPBOX_CONTENT : endpoint, err);
+	if (code == 0)
+		code = endpoint_parse(
+		    &dropbox->notify, endpoint == NULL ? DROPBOX_NOTIFY : endpoint, err);
 	if (code == 0)
 		dropbox->service =
 		    endpoint == NULL ? xstrdup("dropbox") : endpoint_service(&dropbox->api, none);
@@ -131,6 +135,7 @@ dropbox_close(struct account *account)
 	oauth_close(&dropbox->oauth);
 	endpoint_fini(&dropbox->api);
 	endpoint_fini(&dropbox->content);
+	endpoint_fini(&dropbox->notify);
 	free(dropbox->service);
 	free(dropbox->grant);
 	free(dropbox->namespace);

@@ -8,7 +8,7 @@
 
 struct dropbox_account {
 	struct oauth oauth; /* first: see oauth.h */
-	struct endpoint api, content;
+	struct endpoint api, content, notify;
 	char *service; /* the same for all accounts of one Dropbox */
 	char *grant; /* tells the refresh token from others, and does not betray it; or NULL */
 	char *namespace; /* id; NULL: the user's own */

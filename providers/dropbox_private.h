@@ -1,8 +1,8 @@
 /*
  * dropbox_private: what the files of the dropbox driver share: dropbox.c (paths and directories),
  * dropbox_write.c (what is made anew), dropbox_names.c (under which name), dropbox_move.c (copies
- * and moves), dropbox_upload.c (uploads in parts), dropbox_pull.c (what Dropbox reads from a link).
- * Nobody else includes it.
+ * and moves), dropbox_upload.c (uploads in parts), dropbox_pull.c (what Dropbox reads from a link),
+ * dropbox_changes.c.  Nobody else includes it.
  */
 #pragma once
 #include "providers/dropbox_answer.h"
@@ -49,6 +49,8 @@ enum dropbox_step {
 	DROPBOX_UNDO, /* what was made is not what was asked for */
 	DROPBOX_PROVE, /* COMMIT, PUT: has it happened before? */
 	DROPBOX_STRAY, /* COMMIT, ABORT of what is pulled: what an answer that was lost left goes */
+	DROPBOX_BEGIN, /* CHANGES: a cursor of what is there now */
+	DROPBOX_WAIT, /* CHANGES: for one */
 };
 
 /* What is known of an object. */
@@ -69,7 +71,8 @@ struct dropbox_op {
 	uint64_t odd; /* bits: folders of the target's path, from the namespace's top on, that the
 			 service shows by another name */
 	bool made; /* what was asked for, and op->entry is that */
-	char cursor[DROPBOX_CURSOR_MAX]; /* of a list; PUT: the session of what was refused; or ""
+	char cursor[DROPBOX_CURSOR_MAX]; /* of a list, of changes; PUT: the session of what was
+					  * refused; or ""
 					  */
 	char reference[DROPBOX_ID_MAX]; /* COPY from another account */
 	char aside[16]; /* MOVE: makes the other name one that nobody has */
@@ -132,6 +135,11 @@ bool dropbox_is_pull(const struct cloud_op *);
 enum cloud_step dropbox_pull_request(struct cloud_op *, struct http_request *, struct err *);
 enum cloud_step
 dropbox_pull_response(struct cloud_op *, const struct dropbox_result *, struct err *);
+
+/* dropbox_changes.c: CHANGES */
+enum cloud_step dropbox_changes_request(struct cloud_op *, struct http_request *);
+enum cloud_step
+dropbox_changes_response(struct cloud_op *, const struct dropbox_result *, struct err *);
 
 /* dropbox_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND, but for COMMIT.  The session in an
    upload's id, and the size of the whole; NULL if it is none. */

@@ -14,7 +14,7 @@
 #define JSON_FOR_WIRE (JSON_COMPACT | JSON_ENSURE_ASCII)
 
 static void
-put_common(struct http_request *req, const struct dropbox_account *dropbox,
+put_route(struct http_request *req, const struct dropbox_account *dropbox,
     const struct endpoint *at, const char *route)
 {
 	req->method = "POST";
@@ -22,6 +22,13 @@ put_common(struct http_request *req, const struct dropbox_account *dropbox,
 	req->ca_file = dropbox->oauth.ca;
 	buf_printf(&req->url, "%s%s%s/2/%s", at->scheme, at->host, at->base, route);
 	http_request_header(req, "Host", "%s", at->host);
+}
+
+static void
+put_common(struct http_request *req, const struct dropbox_account *dropbox,
+    const struct endpoint *at, const char *route)
+{
+	put_route(req, dropbox, at, route);
 	if (dropbox->namespace != NULL)
 		http_request_header(req, "Dropbox-API-Path-Root",
 		    "{\".tag\": \"namespace_id\", \"namespace_id\": \"%s\"}", dropbox->namespace);
@@ -49,6 +56,15 @@ dropbox_rpc(
     struct http_request *req, const struct dropbox_account *dropbox, const char *route, json_t *arg)
 {
 	put_common(req, dropbox, &dropbox->api, route);
+	http_request_header(req, "Content-Type", "application/json");
+	put_arg(&req->bytes, arg);
+}
+
+void
+dropbox_notify(
+    struct http_request *req, const struct dropbox_account *dropbox, const char *route, json_t *arg)
+{
+	put_route(req, dropbox, &dropbox->notify, route);
 	http_request_header(req, "Content-Type", "application/json");
 	put_arg(&req->bytes, arg);
 }

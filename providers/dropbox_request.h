@@ -10,6 +10,9 @@
 /* Each takes its arguments' reference.  `route`: "files/upload". */
 void
 dropbox_rpc(struct http_request *, const struct dropbox_account *, const char *route, json_t *arg);
+/* Of a route that asks nobody who he is ("auth": "noauth"), and waits before it answers. */
+void dropbox_notify(
+    struct http_request *, const struct dropbox_account *, const char *route, json_t *arg);
 /* An empty body, unless the caller makes it one. */
 void dropbox_content(
     struct http_request *, const struct dropbox_account *, const char *route, json_t *arg);

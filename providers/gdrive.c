@@ -245,6 +245,7 @@ gdrive_request(struct cloud_op *op, struct cloud_request *request, struct err *e
 	case CLOUD_SWEEP:
 	case CLOUD_UPLOAD_FIND: return CLOUD_STEP_DONE; /* sessions cannot be listed */
 	case CLOUD_USAGE: return put_usage(op, &request->http, err);
+	case CLOUD_CHANGES: return gdrive_put_changes(op, &request->http);
 	case CLOUD_UPLOAD_PART:
 	case CLOUD_UPLOAD_STATUS:
 	case CLOUD_UPLOAD_ABORT: return gdrive_upload_request(op, request, err);
@@ -482,6 +483,7 @@ gdrive_response(struct cloud_op *op, const struct http_response *res, struct err
 	case CLOUD_UPLOAD_STATUS:
 	case CLOUD_UPLOAD_COMMIT:
 	case CLOUD_UPLOAD_ABORT: return gdrive_upload_response(op, res, err);
+	case CLOUD_CHANGES: return gdrive_changes_response(op, res, err);
 	default: break;
 	}
 	code = gdrive_check(op, res, &why);
@@ -522,7 +524,7 @@ const struct cloud_driver gdrive_driver = {
     .title = "Google Drive",
     .transport = CLOUD_HTTP,
     .features = CLOUD_CAN_COPY | CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR | CLOUD_HAS_DIRECTORIES |
-	CLOUD_KEEPS_MTIME | CLOUD_CAN_SETATTR | CLOUD_VERSIONS_UNIQUE,
+	CLOUD_KEEPS_MTIME | CLOUD_CAN_SETATTR | CLOUD_VERSIONS_UNIQUE | CLOUD_HAS_CHANGES,
     .limits = {.put_max = GDRIVE_FILE_MAX,
 	.part_min = RESUMABLE_CHUNK,
 	.part_max = GDRIVE_PART_MAX,

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACES_MAX 1024
-#define NEW_MAX    1024
-#define NEW_MS     (10 * 60 * 1000) /* longer than any list is behind */
+#define NEW_MAX 1024
+#define NEW_MS  (10 * 60 * 1000) /* longer than any list is behind */
 
 const struct oauth_service gdrive_oauth = {
     .authorize_url = "https://accounts.google.com/o/oauth2/v2/auth",
@@ -117,7 +116,7 @@ gdrive_open(struct account *account, const json_t *credentials, struct err *err)
 	if (code == 0)
 		code = credential_ca(&drive->oauth.ca, gdrive_fields, credentials, err);
 	drive->permanent = permanent == 1;
-	drive->places = xcalloc(PLACES_MAX, sizeof *drive->places);
+	drive->places = xcalloc(GDRIVE_PLACES_MAX, sizeof *drive->places);
 	if (code != 0)
 		gdrive_close(account);
 	return code;
@@ -128,9 +127,11 @@ gdrive_close(struct account *account)
 {
 	struct gdrive_account *drive = account->data;
 
-	for (size_t i = 0; drive->places != NULL && i < PLACES_MAX; i++)
+	for (size_t i = 0; drive->places != NULL && i < GDRIVE_PLACES_MAX; i++)
 		free(drive->places[i].path);
 	free(drive->places);
+	free(drive->parents);
+	cloud_changed_fini(&drive->untold);
 	resumable_sessions_fini(&drive->sessions);
 	oauth_close(&drive->oauth);
 	endpoint_fini(&drive->endpoint);
@@ -157,10 +158,19 @@ gdrive_places_change(void)
 	atomic_fetch_add(&generation, 1);
 }
 
+/* What was shown of it cannot be told any more when it changes: so that is now. */
+static void
+place_forget(struct gdrive_account *drive, struct gdrive_place *p)
+{
+	if (p->path != NULL && p->is_directory && drive->follows)
+		cloud_changed_add(&drive->untold, p->path, true);
+	free(TAKE(p->path));
+}
+
 struct gdrive_place *
 gdrive_place_get(struct gdrive_account *drive, const char *path, size_t len)
 {
-	for (size_t i = 0; i < PLACES_MAX; i++) {
+	for (size_t i = 0; i < GDRIVE_PLACES_MAX; i++) {
 		struct gdrive_place *p = &drive->places[i];
 
 		if (p->path != NULL && strncmp(p->path, path, len) == 0 && p->path[len] == '\0') {
@@ -179,12 +189,12 @@ gdrive_place_put(struct gdrive_account *drive, const char *path, size_t len, con
 
 	if (p == NULL) {
 		p = &drive->places[0];
-		for (size_t i = 1; i < PLACES_MAX && p->path != NULL; i++) {
+		for (size_t i = 1; i < GDRIVE_PLACES_MAX && p->path != NULL; i++) {
 			if (drive->places[i].path == NULL || drive->places[i].used < p->used)
 				p = &drive->places[i];
 		}
-		free(p->path);
-		p->path = xstrndup(path, len);
+		place_forget(drive, p);
+		*p = (struct gdrive_place){.path = xstrndup(path, len)};
 	}
 	/* What was below another directory of that name is not below this one. */
 	if (strcmp(p->id, id) != 0) {
@@ -201,12 +211,12 @@ gdrive_place_put(struct gdrive_account *drive, const char *path, size_t len, con
 void
 gdrive_place_drop(struct gdrive_account *drive, const char *path, size_t len)
 {
-	for (size_t i = 0; i < PLACES_MAX; i++) {
+	for (size_t i = 0; i < GDRIVE_PLACES_MAX; i++) {
 		struct gdrive_place *p = &drive->places[i];
 
 		if (p->path != NULL && strncmp(p->path, path, len) == 0 &&
 		    (len == 0 || p->path[len] == '\0' || p->path[len] == '/')) {
-			free(p->path);
+			place_forget(drive, p);
 			*p = (struct gdrive_place){.path = NULL};
 		}
 	}

@@ -8,9 +8,11 @@
 #include "providers/endpoint.h"
 #include "providers/oauth.h"
 #include "providers/resumable.h"
+#include "src/cloud.h"
 
-#define GDRIVE_ID_MAX  96 /* with its NUL; ids have 19 to 44 characters so far */
-#define GDRIVE_IDS_MAX 32 /* generated at once: one request for so many new files */
+#define GDRIVE_ID_MAX     96 /* with its NUL; ids have 19 to 44 characters so far */
+#define GDRIVE_IDS_MAX    32 /* generated at once: one request for so many new files */
+#define GDRIVE_PLACES_MAX 1024
 
 /* Where a path led. */
 struct gdrive_place {
@@ -20,6 +22,11 @@ struct gdrive_place {
 	uint64_t checked_ms; /* it was there then */
 	uint64_t generation; /* and nobody of us had moved a directory since */
 	uint64_t used; /* the larger, the later */
+};
+
+/* In which directory a file was shown: hashes of their ids. */
+struct gdrive_parent {
+	uint64_t file, parent;
 };
 
 struct gdrive_account {
@@ -32,6 +39,10 @@ struct gdrive_account {
 	char root[GDRIVE_ID_MAX]; /* of the top, once it is known; else "" */
 	struct gdrive_place *places;
 	uint64_t uses;
+	bool follows; /* changes were asked for: from then on */
+	struct cloud_changed_list untold; /* what CHANGES is to tell */
+	struct gdrive_parent *parents; /* gdrive_changes.c: of what was shown */
+	size_t parents_len, parents_size;
 	char ids[GDRIVE_IDS_MAX][GDRIVE_ID_MAX];
 	size_t ids_len;
 	struct resumable_sessions sessions;

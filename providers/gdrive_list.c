@@ -36,6 +36,7 @@ list_take(struct cloud_op *op, const json_t *file, const struct gdrive_node *nod
 		op->list.hidden++;
 		return;
 	}
+	gdrive_seen(op->account->data, node);
 	entry = entry_list_add(&op->list);
 	gdrive_entry_read(entry, path, file, node);
 	free(entry->path);

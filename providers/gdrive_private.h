@@ -1,6 +1,7 @@
 /*
  * gdrive_private: what the files of the gdrive driver share: gdrive.c (the ops), gdrive_walk.c
- * (from paths to ids), gdrive_upload.c (sessions), gdrive_request.c.  Nobody else includes it.
+ * (from paths to ids), gdrive_upload.c (sessions), gdrive_changes.c, gdrive_request.c.  Nobody else
+ * includes it.
  *
  * An op first walks its paths (one, or two of a move or copy), which makes what is missing above
  * what it is going to write; then its own steps follow.
@@ -98,6 +99,13 @@ enum cloud_step gdrive_list_response(struct cloud_op *, const struct http_respon
 /* A page of a directory that must be empty: NEXT, with the step `next` if it is; -ENOTEMPTY. */
 enum cloud_step gdrive_empty_response(
     struct cloud_op *, const char *path, const struct http_response *, unsigned next, struct err *);
+
+/* gdrive_changes.c */
+enum cloud_step gdrive_put_changes(struct cloud_op *, struct http_request *);
+enum cloud_step
+gdrive_changes_response(struct cloud_op *, const struct http_response *, struct err *);
+/* It was shown to whoever follows changes. */
+void gdrive_seen(struct gdrive_account *, const struct gdrive_node *);
 
 /* gdrive_copy.c */
 enum cloud_step gdrive_put_copy(struct cloud_op *, struct http_request *, struct err *);

@@ -378,6 +378,7 @@ walk_found(
 	((struct gdrive_op *)op->data)->looked_ms = op->now_ms;
 	gdrive_place_put(walk_account(op, walk), gdrive_walk_path(op, walk), end, node->id,
 	    node->is_directory, op->now_ms);
+	gdrive_seen(walk_account(op, walk), node);
 	if (walk_is_leaf(op, walk)) {
 		walk->node = *node;
 		walk->ended = walk->has = true;

@@ -12,6 +12,7 @@ libproviders_a_SOURCES = \
 	providers/dropbox.c providers/dropbox_private.h \
 	providers/dropbox_account.c providers/dropbox_account.h \
 	providers/dropbox_answer.c providers/dropbox_answer.h \
+	providers/dropbox_changes.c \
 	providers/dropbox_move.c \
 	providers/dropbox_names.c \
 	providers/dropbox_pull.c \
@@ -30,6 +31,7 @@ libproviders_a_SOURCES = \
 	providers/gcs_upload.c \
 	providers/gdrive.c providers/gdrive_private.h \
 	providers/gdrive_account.c providers/gdrive_account.h \
+	providers/gdrive_changes.c \
 	providers/gdrive_copy.c \
 	providers/gdrive_file.c providers/gdrive_file.h \
 	providers/gdrive_list.c \

@@ -50,6 +50,8 @@ struct http_request {
 	const char *unix_socket; /* connect there; borrowed until done */
 	const char *ca_file; /* PEM; borrowed; NULL: the environment's or the system's */
 	uint64_t total_timeout_ms; /* 0: none beyond the stall limits */
+	uint64_t patience_ms; /* the server may be silent for so much longer than the stall limit:
+				 it was asked to wait before it answers */
 };
 
 struct http_response {

@@ -350,8 +350,8 @@ http_call_has_stalled(struct http_call *call, uint64_t now_ms)
 		call->active_ms = now_ms;
 	}
 	/* Until it is connected curl's own limit counts; this one is for what it might miss. */
-	return now_ms - call->active_ms >=
-	    limits->stall_timeout_ms + (call->connected ? 0 : limits->connect_timeout_ms);
+	return now_ms - call->active_ms >= limits->stall_timeout_ms + call->req->patience_ms +
+	    (call->connected ? 0 : limits->connect_timeout_ms);
 }
 
 /* The request, as curl wants it */

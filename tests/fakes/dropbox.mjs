@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // A fake of the Dropbox API v2, from Dropbox's published specification of the API (its "stone" files): one server that
-// stands for api.dropboxapi.com, content.dropboxapi.com and www.dropbox.com.  What a request sends is checked as Dropbox
+// stands for api.dropboxapi.com, content.dropboxapi.com, notify.dropboxapi.com and www.dropbox.com.  What a request sends is checked as Dropbox
 // checks it: host (where it is one of Dropbox's), scheme of the route, unknown or missing arguments (400), token (401),
 // namespace (422), names, write modes, offsets, hashes.
 //
@@ -11,21 +11,22 @@
 //   POST /-/expire            all access tokens have expired
 //   POST /-/revoke            {"refreshToken"}: the grant is gone, and its access tokens
 //   POST /-/forget-sessions   upload sessions are older than a week
-//   POST /-/reset-cursors     cursors of lists are not valid any more
+//   POST /-/reset-cursors     cursors of lists are not valid any more; who waits with one is told
+//   POST /-/backoff           {"seconds"}: what longpoll asks for; 0: nothing
 //   POST /-/quota             {"allocated"}: bytes of each user
 //   POST /-/damage            the next piece of a session is kept with another content
 //   POST /-/jobs              {"hold":true}: jobs of save_url read their links, and do not end until {"hold":false};
 //                             {"forget":true}: their ids are not known any more
-//   GET  /-/state             adds "sessions" (under way), "bytes" (received in appends), "tokens" (granted), "pulled" (bytes read
-//                             from links), "jobs" (begun), "reads" (links that have been read to their end, or not at all)
+//   GET  /-/state             adds "sessions" (under way), "bytes" (received in appends), "tokens" (granted), "waiting"
+//                             (in longpoll), "pulled" (bytes read from links), "jobs" (begun), "reads" (links that have been read to their end, or not at all)
 //
 // save_url really fetches the URL, at most 256 MiB in 15 minutes, and answers with a job.  That saves what came when it
 // ends, and renames it if something is there (of the same content too), as the documentation has it.  What it does not do:
 // ends at once; refuse hosts; fetch again what failed.
 //
 // What it does not do: sharing, locks, properties, media, Paper and other files that are exported, search, deleted entries
-// and their lists, longpoll; rate limits of its own (use faults).  Where the specification leaves something open it is
-// strict: nothing can be appended to a session once it is closed; renaming to another case is a conflict.  A name's case
+// but as changes; the jitter of longpoll; rate limits of its own (use faults).  Where the specification leaves something open it is
+// strict: nothing can be appended to a session once it is closed; longpoll refuses whoever says who he is; renaming to another case is a conflict.  A name's case
 // is folded as JavaScript does.
 import crypto from 'node:crypto';
 import { serve, body, json, range, introspected } from './lib.mjs';
@@ -35,15 +36,42 @@ const app = { id: 'fake-app-key', secret: 'fake-app-secret' };
 
 const PULL_MAX = 256 << 20, PULL_MS = 15 * 60 * 1000;
 
-let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted, damaging, codes;
+let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted, damaging, codes, backoff;
 let pulled, begun, reads, holding;
+let waiters = new Set();
+
+/** Nodes by their path in lower case; the log has what became of which. */
+class Nodes extends Map {
+	log = [];
+
+	set(key, node) {
+		this.note(key, node.path);
+		return super.set(key, node);
+	}
+
+	delete(key) {
+		this.note(key, this.get(key)?.path ?? key);
+		return super.delete(key);
+	}
+
+	note(key, path) {
+		this.log.push({ key, path });
+		wake();
+	}
+}
+
+/** Whoever waits looks again. */
+function wake() {
+	for (const look of [...waiters]) look();
+}
 
 function reset() {
-	[count, epoch, appended, granted, damaging] = [0, 1, 0, 0, false];
+	[count, epoch, appended, granted, damaging, backoff] = [0, 1, 0, 0, false, 0];
 	[pulled, begun, reads] = [0, 0, 0];
 	holding?.go();
 	holding = undefined;
-	namespaces = new Map(['1001', '1002', '2001'].map((id) => [id, { id, nodes: new Map() }]));
+	namespaces = new Map(['1001', '1002', '2001'].map((id) => [id, { id, nodes: new Nodes() }]));
+	wake();
 	users = ['1', '2'].map((n) => ({ id: `dbid:fake${n.padStart(36, '0')}`, mail: `user${n}@example.com`, home: `100${n}`,
 		allocated: 2 ** 41, namespaces: [`100${n}`, '2001'] }));
 	grants = new Map([['fake-refresh-1', { user: users[0] }], ['fake-refresh-2', { user: users[1] }],
@@ -316,31 +344,94 @@ function page(at, list) {
 	const all = [...space.nodes].filter(([k]) => k.startsWith(prefix) && (list.recursive || !k.slice(prefix.length).includes('/')))
 		.sort(([a], [b]) => (a < b ? -1 : 1)).filter(([k]) => list.after === undefined || k > list.after);
 	const some = all.slice(0, list.limit);
-	const cursor = { ns: space.id, key: list.where.key, recursive: list.recursive, limit: list.limit, after: some.at(-1)?.[0] ?? list.after, epoch };
-	return { entries: some.map(([, node]) => metadata(at, node)), cursor: Buffer.from(JSON.stringify(cursor)).toString('base64url'), has_more: some.length < all.length };
+	const more = some.length < all.length, seen = list.seen ?? space.nodes.log.length;
+	return { entries: some.map(([, node]) => metadata(at, node)), cursor: cursorOf(list, { after: some.at(-1)?.[0], seen, follows: !more }), has_more: more };
 }
 
-function listFolder(at, arg) {
+function cursorOf({ where, recursive, limit }, more) {
+	return Buffer.from(JSON.stringify({ ns: where.space.id, key: where.key, recursive, limit, epoch, ...more })).toString('base64url');
+}
+
+/** Of the log from `seen` on: the last of each entry that the list has. */
+function unseen({ where, recursive, seen }) {
+	const { log } = where.space.nodes, prefix = `${where.key}/`, last = new Map();
+	for (let i = seen; i < log.length; i++) {
+		if (!log[i].key.startsWith(prefix) || (!recursive && log[i].key.slice(prefix.length).includes('/'))) continue;
+		last.delete(log[i].key);
+		last.set(log[i].key, { ...log[i], at: i });
+	}
+	return [...last.values()];
+}
+
+/** What has changed since the list ended: entries as they are, or that they are gone. */
+function follow(at, list) {
+	const all = unseen(list), some = all.slice(0, list.limit), more = some.length < all.length;
+	const entries = some.map(({ key, path }) => {
+		const node = list.where.space.nodes.get(key);
+		return node ? metadata(at, node) : { '.tag': 'deleted', name: nameOf(path), path_lower: key, path_display: path };
+	});
+	return { entries, cursor: cursorOf(list, { seen: more ? some.at(-1).at + 1 : list.where.space.nodes.log.length, follows: true }), has_more: more };
+}
+
+function checkList(at, arg) {
 	const where = place(at, arg.path, 'path');
 	if (where.key !== '') {
 		const { node } = find(at, arg.path);
 		if (node.tag !== 'folder') throw error('path/not_folder');
 	}
 	if (arg.limit !== undefined && !(arg.limit >= 1 && arg.limit <= 2000)) throw textual(400, `Error in call to API function: limit: ${arg.limit} is not within range`);
-	return page(at, { where, recursive: arg.recursive ?? false, limit: arg.limit ?? 500 });
+	return where;
+}
+
+function listFolder(at, arg) {
+	return page(at, { where: checkList(at, arg), recursive: arg.recursive ?? false, limit: arg.limit ?? 500 });
+}
+
+function latestCursor(at, arg) {
+	const where = checkList(at, arg);
+	return { cursor: cursorOf({ where, recursive: arg.recursive ?? false, limit: arg.limit ?? 500 }, { seen: where.space.nodes.log.length, follows: true }) };
+}
+
+/** The list that the cursor is of. */
+function listOf(name, text) {
+	let cursor;
+	try {
+		cursor = JSON.parse(Buffer.from(text, 'base64url').toString());
+	} catch {
+		throw textual(400, `Error in call to API function "${name}": cursor: Invalid "cursor" parameter`);
+	}
+	if (cursor.epoch !== epoch) throw error('reset');
+	return { ...cursor, where: { space: namespaces.get(cursor.ns), key: cursor.key } };
 }
 
 function listContinue(at, arg) {
-	let cursor;
-	try {
-		cursor = JSON.parse(Buffer.from(arg.cursor, 'base64url').toString());
-	} catch {
-		throw textual(400, 'Error in call to API function "files/list_folder/continue": cursor: Invalid "cursor" parameter');
-	}
-	if (cursor.epoch !== epoch) throw error('reset');
-	const space = namespaces.get(cursor.ns);
-	if (cursor.key !== '' && space.nodes.get(cursor.key)?.tag !== 'folder') throw error('path/not_found');
-	return page(at, { ...cursor, where: { space, key: cursor.key } });
+	const list = listOf('files/list_folder/continue', arg.cursor), { space, key } = list.where;
+	if (key !== '' && space.nodes.get(key)?.tag !== 'folder') throw error('path/not_found');
+	return list.follows ? follow(at, list) : page(at, list);
+}
+
+/** Waits until there is something, or for so many seconds. */
+async function longpoll(at, arg) {
+	const seconds = arg.timeout ?? 30, name = 'files/list_folder/longpoll';
+	if (!(seconds >= 30 && seconds <= 480)) throw textual(400, `Error in call to API function "${name}": request body: timeout: ${seconds} is not within range`);
+	const ready = () => unseen(listOf(name, arg.cursor)).length > 0;
+	let look, timer;
+	const told = ready() || (await new Promise((resolve, reject) => {
+		look = () => {
+			try {
+				if (ready()) resolve(true);
+			} catch (e) {
+				reject(e);
+			}
+		};
+		timer = setTimeout(() => resolve(false), seconds * 1000);
+		at.socket.once('close', () => resolve(false));
+		waiters.add(look);
+	}).finally(() => {
+		waiters.delete(look);
+		clearTimeout(timer);
+	}));
+	return { changes: told, ...(backoff > 0 && { backoff }) };
 }
 
 function remove(at, arg) {
@@ -459,14 +550,17 @@ function makeReference(at, arg) {
 
 const commitFields = 'path! mode autorename client_modified mute property_groups strict_conflict content_hash';
 const relocationFields = 'from_path! to_path! allow_shared_folder autorename allow_ownership_transfer';
+const listFields = 'path! recursive include_media_info include_deleted include_has_explicit_shared_members include_mounted_folders limit shared_link include_property_groups include_non_downloadable_files include_restorable_info';
 const routes = {
 	'check/user': ['api', 'rpc', 'query', (at, arg) => ({ result: arg.query ?? '' })],
 	'users/get_current_account': ['api', 'rpc', '', (at) => ({ account_id: at.user.id, email: at.user.mail, email_verified: true, disabled: false, locale: 'en',
 		referral_link: 'https://example.com/', is_paired: false, account_type: { '.tag': 'basic' }, name: { given_name: 'F', surname: 'U', familiar_name: 'F', display_name: 'F U', abbreviated_name: 'FU' },
 		root_info: { '.tag': 'user', root_namespace_id: at.user.home, home_namespace_id: at.user.home } })],
 	'users/get_space_usage': ['api', 'rpc', '', (at) => ({ used: used(at.user), allocation: { '.tag': 'individual', allocated: at.user.allocated } })],
-	'files/list_folder': ['api', 'rpc', 'path! recursive include_media_info include_deleted include_has_explicit_shared_members include_mounted_folders limit shared_link include_property_groups include_non_downloadable_files include_restorable_info', listFolder],
+	'files/list_folder': ['api', 'rpc', listFields, listFolder],
 	'files/list_folder/continue': ['api', 'rpc', 'cursor!', listContinue],
+	'files/list_folder/get_latest_cursor': ['api', 'rpc', listFields, latestCursor],
+	'files/list_folder/longpoll': ['notify', 'rpc', 'cursor! timeout', longpoll],
 	'files/get_metadata': ['api', 'rpc', 'path! include_media_info include_deleted include_has_explicit_shared_members include_property_groups', (at, arg) => {
 		if (arg.path === '' || arg.path === '/') throw textual(400, 'Error in call to API function "files/get_metadata": request body: path: The root folder is unsupported.');
 		return metadata(at, find(at, arg.path).node);
@@ -590,9 +684,10 @@ async function call(req, res, url, bytes) {
 	if (style === 'upload' && type !== 'application/octet-stream') throw textual(400, `Error in call to API function "${name}": Bad HTTP "Content-Type" header: "${type}"`);
 	if (style === 'rpc' && bytes.length > 0 && !type.startsWith('application/json')) throw textual(400, `Error in call to API function "${name}": Bad HTTP "Content-Type" header: "${type}"`);
 	if (style !== 'rpc' && (header === undefined || /[\x00-\x1f\x7f\ufffd]/.test(header))) throw textual(400, `Error in call to API function "${name}": HTTP header "Dropbox-API-Arg": could not decode input as JSON`);
-	const at = { ...(await access(req)), base: `${req.socket.encrypted ? 'https' : 'http'}://${req.headers.host}` };
+	if (host === 'notify' && req.headers.authorization) throw textual(400, `Error in call to API function "${name}": it takes no authorization`);
+	const at = { ...(host !== 'notify' && (await access(req))), socket: req.socket, base: `${req.socket.encrypted ? 'https' : 'http'}://${req.headers.host}` };
 	const arg = checkArg(name, fields, parse(name, style === 'rpc' ? bytes.toString() : header));
-	const result = answer(at, arg, bytes);
+	const result = await answer(at, arg, bytes);
 	if (style !== 'download') return json(res, 200, result);
 	return content(req, res, result, { 'Dropbox-API-Result': ascii(metadata(at, result, false)) });
 }
@@ -632,7 +727,7 @@ async function handle(req, res, url) {
 serve(handle, {
 	hello: { tokenPath: '/oauth2/token', clientId: app.id, clientSecret: app.secret, refreshToken: 'fake-refresh-1', otherRefreshToken: 'fake-refresh-2',
 		pkceRefreshToken: 'fake-refresh-pkce', teamNamespace: '2001' },
-	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted, pulled, jobs: begun, reads }),
+	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted, waiting: waiters.size, pulled, jobs: begun, reads }),
 	reset,
 	files: () => [...namespaces.get(users[0].home).nodes.values()].filter((n) => n.bytes).map((n) => [n.path.slice(1), n.bytes]),
 	uploads: () => [...sessions.values()].filter((s) => !s.refused).map(() => '?'), // told at the end only
@@ -642,7 +737,11 @@ serve(handle, {
 		'/-/expire': () => { for (const token of tokens.values()) token.until = 0; },
 		'/-/revoke': ({ refreshToken }) => { grants.delete(refreshToken); },
 		'/-/forget-sessions': () => sessions.clear(),
-		'/-/reset-cursors': () => { epoch++; },
+		'/-/reset-cursors': () => {
+			epoch++;
+			wake();
+		},
+		'/-/backoff': ({ seconds }) => { backoff = seconds; },
 		'/-/damage': () => { damaging = true; },
 		'/-/jobs': controlJobs,
 		'/-/quota': ({ allocated }) => { for (const user of users) user.allocated = allocated; },

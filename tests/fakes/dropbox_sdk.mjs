@@ -57,6 +57,33 @@ const tests = {
 		await refused(400, '', dbx.filesListFolder({ path: '/many', limit: 2001 }));
 	},
 
+	async 'changes: a cursor of what is there now, a wait that ends with the first of them'() {
+		await dbx.filesCreateFolderV2({ path: '/Follow' });
+		const { cursor } = (await dbx.filesListFolderGetLatestCursor({ path: '/follow', recursive: true })).result;
+		const wait = dbx.filesListFolderLongpoll({ cursor, timeout: 30 });
+		while ((await (await control('state')).json()).waiting === 0) await new Promise(setImmediate);
+		await dbx.filesUpload({ path: '/Follow/D/f', contents: 'f' });
+		assert.deepEqual((await wait).result, { changes: true });
+		let { result } = await dbx.filesListFolderContinue({ cursor });
+		assert.deepEqual(result.entries.map((e) => [e['.tag'], e.path_display]), [['folder', '/Follow/D'], ['file', '/Follow/D/f']]);
+		assert.equal(result.has_more, false);
+		await dbx.filesDeleteV2({ path: '/follow/d' });
+		await control('backoff', { seconds: 2 });
+		assert.deepEqual((await dbx.filesListFolderLongpoll({ cursor: result.cursor })).result, { changes: true, backoff: 2 });
+		await control('backoff', { seconds: 0 });
+		({ result } = await dbx.filesListFolderContinue({ cursor: result.cursor }));
+		assert.deepEqual(result.entries.map((e) => [e['.tag'], e.path_lower]).sort(), [['deleted', '/follow/d'], ['deleted', '/follow/d/f']]);
+		assert.deepEqual((await dbx.filesListFolderContinue({ cursor: result.cursor })).result.entries, []);
+		const list = (await dbx.filesListFolder({ path: '/follow' })).result; // its cursor follows too
+		await dbx.filesUpload({ path: '/Follow/g', contents: 'g' });
+		assert.deepEqual((await dbx.filesListFolderContinue({ cursor: list.cursor })).result.entries.map((e) => e.name), ['g']);
+		const late = dbx.filesListFolderLongpoll({ cursor: (await dbx.filesListFolderGetLatestCursor({ path: '' })).result.cursor });
+		while ((await (await control('state')).json()).waiting === 0) await new Promise(setImmediate);
+		await control('reset-cursors');
+		await refused(409, 'reset', late);
+		await refused(400, '', dbx.filesListFolderLongpoll({ cursor, timeout: 29 }));
+	},
+
 	async 'downloads, of a revision too'() {
 		const one = (await dbx.filesUpload({ path: '/f', contents: 'one' })).result;
 		await dbx.filesUpload({ path: '/f', contents: 'two', mode: { '.tag': 'overwrite' } });

@@ -8,13 +8,16 @@
 //   POST /-/revoke        the refresh token is revoked; /-/grant takes that back
 //   POST /-/forget        every upload session is unknown from now on
 //   POST /-/lag {"names":["N"]}  lists do not show files of these names yet: the index is behind
+//   POST /-/lose          page tokens of changes are refused from now on, but those that are given from now on
 //   POST /-/viewer {"names":["N"]}  revisions of these files cannot be read, as with files that others share
 //
 // As the real one: names are compared without regard to case, lists are at most 1,000 files, ids of new files must come
 // from generateIds, chunks are multiples of 256 KiB, of a chunk that breaks off whole ones are kept.  Stricter: a chunk
 // must begin where the session is, and generated ids are not taken twice.
 // It does not do: permissions and other users, shortcuts' targets, labels, comments, thumbnails, watching, batches,
-// quotas of requests (see /-/faults), the user's bandwidth, search in contents, revisions that are dropped with time.
+// quotas of requests (see /-/faults), the user's bandwidth, search in contents, revisions that are dropped with time.  Of
+// changes: those of shared drives themselves, files that leave a shared drive (includeCorpusRemovals), spaces; a change is
+// told at once.
 import crypto from 'node:crypto';
 import { body, json, range, serve, arg } from './lib.mjs';
 
@@ -24,7 +27,7 @@ const QUOTA = Number(arg('--quota') ?? 15 * 2 ** 30);
 const client = { id: 'fake-client', secret: 'fake-secret', refresh: '1//fake-refresh' };
 const forever = 'ya29.forever';
 
-let files, drives, sessions, generated, tokens, revoked, received, serial, lagging, viewed, changes;
+let files, drives, sessions, generated, tokens, revoked, received, serial, lagging, viewed, changes, lost;
 
 function reset() {
 	files = new Map();
@@ -34,6 +37,7 @@ function reset() {
 	tokens = new Set([forever]);
 	lagging = viewed = [];
 	changes = [];
+	lost = 0;
 	revoked = false;
 	received = serial = 0;
 	files.set('0AFakeRoot', folder('0AFakeRoot', 'My Drive', []));
@@ -165,7 +169,7 @@ function find(id, params) {
 
 function touch(f) {
 	f.version = ++serial;
-	changes.push(f.id);
+	changes.push(f);
 }
 
 const used = () => [...files.values()].flatMap((f) => f.revisions).reduce((sum, r) => sum + r.content.length, 0);
@@ -260,7 +264,7 @@ function update(f, meta, content, params) {
 function remove(f) {
 	for (const child of [...files.values()]) if (child.parents.includes(f.id)) remove(child);
 	files.delete(f.id);
-	changes.push(f.id);
+	changes.push(f);
 }
 
 const metadata = (bytes) => {
@@ -435,14 +439,28 @@ async function shared(req, res, params, id) {
 	return json(res, 200, drives.get(id));
 }
 
+/** A file is told once, with what it is now, in the place of its last change.  Tokens are places in the log of all. */
 function follow(res, params, first) {
-	if (first) return json(res, 200, { kind: 'drive#startPageToken', startPageToken: String(changes.length) });
-	const from = Number(params.get('pageToken'));
-	if (!(from >= 0 && from <= changes.length)) throw invalid('pageToken', params.get('pageToken'));
+	const drive = params.get('driveId'), everywhere = params.get('includeItemsFromAllDrives') === 'true';
+	if (drive && !drives.has(drive)) throw new Fault(404, 'notFound', `Shared drive not found: ${drive}`);
+	if (drive && params.get('supportsAllDrives') !== 'true') throw new Fault(403, 'teamDrivesParentLimit', 'supportsAllDrives must be true');
+	if (first) return json(res, 200, shown({ kind: 'drive#startPageToken', startPageToken: String(changes.length) }, params, '*'));
+	if (!params.has('pageToken')) throw new Fault(400, 'required', 'Required parameter: pageToken', { location: 'pageToken', locationType: 'parameter' });
+	if (drive && !everywhere) throw new Fault(403, 'teamDrivesParentLimit', 'includeItemsFromAllDrives must be true');
+	const from = Number(params.get('pageToken')), size = Number(params.get('pageSize') ?? 100);
+	if (!(from >= lost && from <= changes.length)) throw invalid('pageToken', params.get('pageToken'));
+	if (!(size >= 1 && size <= 1000)) throw invalid('pageSize', params.get('pageSize'));
+	let to = from;
+	const told = [];
+	for (; to < changes.length && told.length < size; to++) {
+		const f = changes[to], removed = !files.has(f.id);
+		if (changes.lastIndexOf(f) !== to || (drive ? f.driveId !== drive : f.driveId && !everywhere)) continue;
+		if (removed && params.get('includeRemoved') === 'false') continue;
+		told.push({ kind: 'drive#change', changeType: 'file', time: f.modifiedTime, fileId: f.id, removed, ...(!removed && { file: resource(f) }) });
+	}
 	return json(res, 200, shown({
-		kind: 'drive#changeList', newStartPageToken: String(changes.length),
-		changes: changes.slice(from).map((id) => ({ kind: 'drive#change', changeType: 'file', fileId: id, removed: !files.has(id), ...(files.has(id) && { file: resource(files.get(id)) }) })),
-	}, params, 'kind,newStartPageToken,changes(kind,changeType,fileId,removed,file(kind,id,name,mimeType))'));
+		kind: 'drive#changeList', ...(to < changes.length ? { nextPageToken: String(to) } : { newStartPageToken: String(to) }), changes: told,
+	}, params, 'kind,nextPageToken,newStartPageToken,changes(kind,changeType,time,fileId,removed,file(kind,id,name,mimeType))'));
 }
 
 function about(res, params) {
@@ -512,6 +530,10 @@ const control = {
 	'/-/revoke': () => { revoked = true; tokens = new Set([forever]); },
 	'/-/grant': () => { revoked = false; },
 	'/-/lag': ({ names }) => { lagging = names; },
+	'/-/lose': () => {
+		changes.push(files.get('0AFakeRoot'));
+		lost = changes.length;
+	},
 	'/-/viewer': ({ names }) => { viewed = names; },
 };
 

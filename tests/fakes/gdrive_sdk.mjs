@@ -100,7 +100,25 @@ const team = (await drive.drives.create({ requestId: 'one', requestBody: { name:
 const inner = (await drive.files.create({ supportsAllDrives: true, requestBody: { name: 'inner', parents: [team], mimeType: 'text/plain' } })).data.id;
 await fails(404, 'notFound', drive.files.get({ fileId: inner }));
 assert.equal((await drive.files.list({ corpora: 'drive', driveId: team, includeItemsFromAllDrives: true, supportsAllDrives: true })).data.files.length, 1);
-assert.equal((await drive.changes.list({ pageToken: token })).data.changes.at(-1).fileId, inner);
+const ids = async (params) => (await drive.changes.list(params)).data.changes.map((c) => c.fileId);
+assert.deepEqual(await ids({ pageToken: token }), []); // of My Drive
+assert.deepEqual(await ids({ pageToken: token, includeItemsFromAllDrives: true, supportsAllDrives: true }), [inner]);
+assert.deepEqual(await ids({ pageToken: token, driveId: team, includeItemsFromAllDrives: true, supportsAllDrives: true }), [inner]);
+const mine = (await drive.changes.getStartPageToken({ driveId: team, supportsAllDrives: true })).data.startPageToken;
+for (const name of ['c1', 'c2', 'c1 again']) {
+	const there = (await drive.files.list({ q: `'${top}' in parents and name = 'c1'` })).data.files[0];
+	if (name === 'c1 again') await drive.files.update({ fileId: there.id, requestBody: { name } });
+	else await drive.files.create({ requestBody: { name, parents: [top] }, media: { body: name } });
+}
+const page = (await drive.changes.list({ pageToken: mine, pageSize: 1, fields: '*' })).data;
+assert.equal(page.changes[0].file.name, 'c2');
+assert.equal(page.newStartPageToken, undefined);
+const rest = (await drive.changes.list({ pageToken: page.nextPageToken, fields: '*' })).data;
+assert.deepEqual(rest.changes.map((c) => [c.removed, c.file.name, c.file.parents]), [[false, 'c1 again', [top]]]);
+await drive.files.delete({ fileId: rest.changes[0].fileId });
+const gone = (await drive.changes.list({ pageToken: rest.newStartPageToken, fields: '*' })).data.changes;
+assert.deepEqual(gone.map((c) => [c.removed, c.fileId, c.file]), [[true, rest.changes[0].fileId, undefined]]);
+await fails(400, 'invalid', drive.changes.list({ pageToken: '99999' }));
 assert.ok(Number((await drive.about.get({ fields: 'storageQuota' })).data.storageQuota.limit) > 0);
 await fails(400, 'required', drive.about.get({}));
 
