@@ -114,15 +114,17 @@ take_cursor(struct cloud_op *op, const json_t *answer, struct err *err)
 
 /* "ListFolderLongpollResult" */
 static enum cloud_step
-waited(struct cloud_op *op, const json_t *answer)
+waited(struct cloud_op *op, const json_t *answer, struct err *err)
 {
 	json_int_t backoff = json_integer_value(json_object_get(answer, "backoff"));
 
 	backoff = MIN(MAX(backoff, 0), CHANGES_AGAIN_MAX_S);
 	op->again_ms = MAX((uint64_t)backoff * 1000, (uint64_t)CHANGES_AGAIN_MS);
-	if (!json_is_true(json_object_get(answer, "changes")))
-		return CLOUD_STEP_DONE;
-	return dropbox_next(op, DROPBOX_ACT);
+	if (!json_is_boolean(json_object_get(answer, "changes")))
+		return object_refuse(
+		    err, -EPROTO, op->path, "Dropbox does not say whether there are changes");
+	return json_is_true(json_object_get(answer, "changes")) ? dropbox_next(op, DROPBOX_ACT)
+								: CLOUD_STEP_DONE;
 }
 
 static enum cloud_step
@@ -134,6 +136,8 @@ listed(struct cloud_op *op, const json_t *answer, struct err *err)
 
 	json_array_foreach (json_object_get(answer, "entries"), i, entry)
 		take_change(op, entry);
+	if (!json_is_array(json_object_get(answer, "entries")))
+		return object_refuse(err, -EPROTO, op->path, "the answer tells no changes");
 	if (take_cursor(op, answer, err) != 0)
 		return CLOUD_STEP_FAIL;
 	if (!json_is_true(json_object_get(answer, "has_more"))) {
@@ -158,7 +162,7 @@ dropbox_changes_response(struct cloud_op *op, const struct dropbox_result *resul
 	if (answer == NULL)
 		return CLOUD_STEP_FAIL;
 	if (dropbox->step == DROPBOX_WAIT)
-		step = waited(op, answer);
+		step = waited(op, answer, err);
 	else if (dropbox->step == DROPBOX_ACT)
 		step = listed(op, answer, err);
 	else if (take_cursor(op, answer, err) != 0)

@@ -28,6 +28,8 @@ bench_clear(struct bench *b)
 	free(b->op.upload);
 	free(b->op.resume);
 	free(b->op.after);
+	free(b->op.cursor);
+	cloud_changed_fini(&b->op.changed);
 	buf_free(&b->op.taken);
 	upload_parts_fini(&b->op.parts);
 	for (size_t i = 0; i < b->op.uploads_len; i++)
@@ -84,6 +86,25 @@ bench_expect(struct bench *b, const char *method, const char *url)
 		fail_msg("no request: %s", b->err.msg);
 	assert_string_equal(b->request.http.method, method);
 	assert_string_equal(buf_str(&b->request.http.url), url);
+}
+
+void
+bench_changes(struct bench *b, const char *cursor)
+{
+	bench_op(b, CLOUD_CHANGES, "");
+	b->op.cursor = xstrdup_null(cursor);
+}
+
+void
+bench_expect_changed(const struct bench *b, const char *cursor, const char *changed)
+{
+	CLEANUP(buf_free) struct buf told = BUF_INIT(1 << 16);
+
+	for (size_t i = 0; i < b->op.changed.len; i++)
+		buf_printf(&told, "%s%s%s", i == 0 ? "" : " ", b->op.changed.items[i].path,
+		    b->op.changed.items[i].is_tree ? "/*" : "/");
+	assert_string_equal(buf_str(&told), changed);
+	assert_string_equal(b->op.cursor, cursor);
 }
 
 static void

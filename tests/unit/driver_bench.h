@@ -21,5 +21,9 @@ void bench_op(struct bench *, enum cloud_op_kind, const char *path);
 const char *bench_header(const struct bench *, const char *name);
 /* Asks for the next request and compares method and URL. */
 void bench_expect(struct bench *, const char *method, const char *url);
+/* A CHANGES op; cursor: or NULL. */
+void bench_changes(struct bench *, const char *cursor);
+/* What a CHANGES op has told: each with a slash at its end, of a tree also a star. */
+void bench_expect_changed(const struct bench *, const char *cursor, const char *changed);
 /* headers: "Name: value" lines. */
 enum cloud_step bench_answer(struct bench *, int status, const char *headers, const char *body);

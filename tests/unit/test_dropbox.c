@@ -6,6 +6,14 @@
 #include <string.h>
 
 static void
+bench_request_again(struct bench *b)
+{
+	http_request_fini(&b->request.http);
+	http_request_init(&b->request.http);
+	assert_int_equal(dropbox_driver.request(&b->op, &b->request, &b->err), CLOUD_STEP_SEND);
+}
+
+static void
 test_open(void **state)
 {
 	static const struct {
@@ -692,6 +700,135 @@ test_usage(void **state)
 	bench_close(&b);
 }
 
+#define LATEST              "files/list_folder/get_latest_cursor"
+#define NEXT                "files/list_folder/continue"
+#define AT(tag, path)       "{\".tag\":\"" tag "\",\"name\":\"x\",\"path_display\":\"" path "\"}"
+#define TOLD(entries, more) "{\"entries\":[" entries "],\"cursor\":\"c2\",\"has_more\":" more "}"
+
+static void
+expect_longpoll(struct bench *b)
+{
+	bench_expect(b, "POST", "https://notify.dropboxapi.com/2/files/list_folder/longpoll");
+	assert_null(bench_header(b, "Authorization"));
+	assert_string_equal(buf_str(&b->request.http.bytes), "{\"cursor\":\"c1\",\"timeout\":30}");
+	assert_int_equal(b->request.http.patience_ms, 120000); /* and the jitter */
+}
+
+static void
+test_changes(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	bench_changes(&b, NULL);
+	expect_rpc(&b, LATEST, "{\"path\":\"\",\"recursive\":true,\"limit\":2000}");
+	expect_failure(&b, -EPROTO, 200, "{}");
+	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"cursor\":\"c1\"}");
+	bench_expect_changed(&b, "c1", "");
+
+	bench_changes(&b, "c1");
+	expect_rpc(&b, NEXT, "{\"cursor\":\"c1\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200,
+	    TOLD(AT("file", "/f") "," AT("file", "/a/f") "," AT("file", "/a/g"), "true"));
+	expect_rpc(&b, NEXT, "{\"cursor\":\"c2\"}");
+	expect_step(&b, CLOUD_STEP_DONE, 200,
+	    TOLD(AT("folder", "/b/d") "," AT("deleted", "/c/e") "," AT("file", "/c/e/f"), "false"));
+	bench_expect_changed(&b, "c2", "/ a/ b/ b/d/* c/ c/e/*");
+	assert_int_equal(b.op.again_ms, 0); /* it has not waited */
+	bench_close(&b);
+}
+
+static void
+test_changes_nonsense(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	for (int i = 0; i < 2; i++) {
+		bench_changes(&b, "c1");
+		b.op.may_wait = i == 1;
+		bench_request_again(&b);
+		expect_failure(&b, -EPROTO, 200, "{\"cursor\":\"c2\"}");
+		expect_failure(&b, -EPROTO, 200, "nothing");
+		assert_string_equal(b.op.cursor, "c1"); /* it goes on from there */
+	}
+	bench_changes(&b, "c1");
+	bench_request_again(&b);
+	expect_failure(&b, -EPROTO, 200, "{\"entries\":[],\"has_more\":false}");
+	expect_step(&b, CLOUD_STEP_REFRESH, 401, "{\"error\":{\".tag\":\"expired_access_token\"}}");
+	expect_failure(&b, -EINVAL, 400, "Invalid \"cursor\" parameter");
+	bench_close(&b);
+}
+
+/* It answers as soon as there is something, and is not asked again before it likes. */
+static void
+test_changes_wait(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	bench_changes(&b, "c1");
+	b.op.may_wait = true;
+	expect_longpoll(&b);
+	expect_step(&b, CLOUD_STEP_RETRY, 503, "");
+	expect_longpoll(&b);
+	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"changes\":false}");
+	bench_expect_changed(&b, "c1", "");
+	assert_int_equal(b.op.again_ms, 1000);
+
+	bench_changes(&b, "c1");
+	b.op.may_wait = true;
+	expect_longpoll(&b);
+	expect_step(&b, CLOUD_STEP_NEXT, 200, "{\"changes\":true,\"backoff\":60}");
+	expect_rpc(&b, NEXT, "{\"cursor\":\"c1\"}");
+	expect_step(&b, CLOUD_STEP_DONE, 200, TOLD(AT("file", "/a/f"), "false"));
+	bench_expect_changed(&b, "c2", "a/");
+	assert_int_equal(b.op.again_ms, 60000);
+	bench_close(&b);
+}
+
+/* A cursor that is good for nothing any more, or too much to read: everything, and a new one. */
+static void
+test_changes_reset(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	for (int i = 0; i < 3; i++) {
+		bench_changes(&b, "c1");
+		b.op.may_wait = i == 1;
+		bench_request_again(&b);
+		if (i < 2)
+			expect_step(&b, CLOUD_STEP_NEXT, 409, "{\"error\":{\".tag\":\"reset\"}}");
+		for (int page = 0; i == 2 && page < 10; page++)
+			expect_step(&b, CLOUD_STEP_NEXT, 200, TOLD(AT("file", "/a/f"), "true"));
+		expect_rpc(&b, LATEST, "{\"path\":\"\",\"recursive\":true,\"limit\":2000}");
+		expect_step(&b, CLOUD_STEP_DONE, 200, "{\"cursor\":\"c3\"}");
+		bench_expect_changed(&b, "c3", "/*");
+	}
+	bench_close(&b);
+}
+
+/* Of a folder as the account, however Dropbox shows its name. */
+static void
+test_changes_below(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, OWN);
+	bench_changes(&b, "c1");
+	expect_rpc(&b, NEXT, "{\"cursor\":\"c1\"}");
+	assert_non_null(bench_header(&b, "Dropbox-API-Path-Root"));
+	expect_step(&b, CLOUD_STEP_DONE, 200,
+	    TOLD(AT("file", "/box/IN/a/f") "," AT("file", "/Box/in/g"), "false"));
+	bench_expect_changed(&b, "c2", "a/ /");
+	bench_changes(&b, "c1");
+	bench_request_again(&b);
+	expect_step(&b, CLOUD_STEP_DONE, 200, TOLD(AT("deleted", "/Box/in"), "false"));
+	bench_expect_changed(&b, "c2", "/*");
+	bench_close(&b);
+}
+
 int
 main(void)
 {
@@ -712,6 +849,11 @@ main(void)
 	    cmocka_unit_test(test_directories),
 	    cmocka_unit_test(test_link),
 	    cmocka_unit_test(test_usage),
+	    cmocka_unit_test(test_changes),
+	    cmocka_unit_test(test_changes_nonsense),
+	    cmocka_unit_test(test_changes_wait),
+	    cmocka_unit_test(test_changes_reset),
+	    cmocka_unit_test(test_changes_below),
 	};
 
 	return cmocka_run_group_tests_name("dropbox", tests, NULL, NULL);
