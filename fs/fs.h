@@ -9,7 +9,8 @@
  *	listing overlay file				what a name is: the cloud, pending changes,
  *what is written here extent spool					what a file being written
  *consists of stream window					reading ahead
- *	remote						the accounts, opened for this loop
+ *	remote feed					the accounts, opened for this loop, and what
+ *others change in them
  *	daemon						the one door: calls and events
  *	notify watchdog kernel				the kernel's side doors
  */
@@ -77,7 +78,7 @@ struct fs {
 	char *spool_dir;
 	struct spool_quota spool_quota;
 	uint64_t settle_ms;
-	uint64_t daemon_timeout_ms, entry_timeout_ms;
+	uint64_t daemon_timeout_ms, entry_timeout_ms, changes_ms;
 	uint64_t read_ahead, memory, memory_used; /* bytes; memory: of all read-ahead buffers */
 	uint64_t handles; /* open */
 	int64_t start_ns;

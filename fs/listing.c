@@ -1,4 +1,5 @@
 #include "fs/listing.h"
+#include "fs/feed.h"
 #include "fs/remote.h"
 #include "fs/task.h"
 #include "src/clock.h"
@@ -27,6 +28,7 @@ struct listing {
 	struct table late; /* folded in, or expired, while fetching */
 	uint64_t told; /* counts what was folded in or expired: an answer that was asked for before
 			  may be older */
+	uint64_t expired; /* `told` when all of it was */
 	unsigned singles;
 	uint64_t singles_at;
 };
@@ -144,6 +146,7 @@ listing_expire(struct node *dir)
 	if (dir->listing == NULL)
 		return;
 	dir->listing->complete_at = 0;
+	dir->listing->expired = ++dir->listing->told;
 	while (table_next(&dir->listing->names, &walk, NULL, &value))
 		((struct listed *)value)->at = 0;
 }
@@ -210,7 +213,9 @@ listing_fetch(struct task *task)
 	struct listing *listing = dir->listing;
 	char *path = node_path(dir);
 	struct cloud_op *op = NULL;
+	uint64_t told = listing->told;
 
+	feed_follow(dir->fs, dir->remote);
 	err_clear(&listing->err);
 	listing->code = remote_op(task, dir->remote, CLOUD_LIST, path, &op, &listing->err);
 	if (listing->code == 0) {
@@ -225,6 +230,8 @@ listing_fetch(struct task *task)
 	} else {
 		table_fini(&listing->late, listed_free);
 	}
+	if (listing->expired > told)
+		listing_expire(dir);
 	listing->fetching = false;
 	cloud_op_free(op);
 	free(path);
@@ -300,6 +307,7 @@ listing_single(
 
 	free(parent);
 	node_ref(dir);
+	feed_follow(dir->fs, dir->remote);
 	for (tries = 0;; tries++) {
 		told = listing->told;
 		code = remote_stat(task, dir->remote, path, out, err);
@@ -312,7 +320,10 @@ listing_single(
 			code = listing_answer(listed, out);
 			break;
 		}
-		listing_set(listing, name, listed_new(code == 0 ? out : NULL));
+		listed = listed_new(code == 0 ? out : NULL);
+		if (listing->expired > told)
+			listed->at = 0;
+		listing_set(listing, name, listed);
 		break;
 	}
 	node_unref(dir);

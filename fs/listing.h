@@ -4,6 +4,8 @@
  * directory that is not listed are single requests, then it is listed: a directory of a million is
  * not listed for one name. Names that are not there are remembered too.
  *
+ * What others change is dropped as soon as the cloud tells of it (feed.h).
+ *
  * Changes that end are folded in, so that a directory is not listed again for what we know; those
  * that end while a list request is under way are folded in once more when it has come, because it
  * may be older.

@@ -180,6 +180,7 @@ main_prepare(struct fs *fs, struct err *err)
 	fs->memory = (uint64_t)settings_int(fs->settings, "mount.memory");
 	fs->daemon_timeout_ms = (uint64_t)settings_int(fs->settings, "mount.daemon_timeout");
 	fs->entry_timeout_ms = (uint64_t)settings_int(fs->settings, "mount.entry_timeout");
+	fs->changes_ms = (uint64_t)settings_int(fs->settings, "mount.changes");
 	fs->start_ns = clock_ns();
 	TAILQ_INIT(&fs->tasks);
 	TAILQ_INIT(&fs->files);

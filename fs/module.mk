@@ -6,6 +6,7 @@ libmount_skyferry_a_SOURCES = \
 	fs/daemon.c fs/daemon.h \
 	fs/dir.c \
 	fs/extent.c fs/extent.h \
+	fs/feed.c fs/feed.h \
 	fs/fiber.c fs/fiber.h \
 	fs/file.c fs/file.h \
 	fs/file_copy.c fs/file_copy.h \

@@ -32,6 +32,7 @@ struct node {
 	bool was_opened;
 	struct file *file; /* being written, or pending: then this is what is shown */
 	struct listing *listing; /* of a directory */
+	unsigned changed; /* feed.c's */
 	LIST_HEAD(, node) written; /* of a directory: children with a file */
 	LIST_ENTRY(node) written_next;
 };

@@ -20,6 +20,8 @@ struct remote {
 	struct disk_usage usage;
 	uint64_t usage_at; /* clock_mono_ms() */
 	bool usage_known, usage_asking;
+	bool is_followed; /* feed.h */
+	uint64_t kept_ms; /* clock_mono_ms() of the last request whose answer is kept */
 };
 
 struct remotes *remotes_new(struct fs *);

@@ -269,8 +269,14 @@ task_op_done(void *arg, struct cloud_op *op, int code, const struct err *err)
 int
 task_op(struct task *task, struct cloud_op *op, struct err *err)
 {
+	return task_op_within(task, op, FS_CLOUD_MS, err);
+}
+
+int
+task_op_within(struct task *task, struct cloud_op *op, uint64_t ms, struct err *err)
+{
 	struct task_op_end end = {.task = task};
-	uint64_t deadline = task_deadline(FS_CLOUD_MS);
+	uint64_t deadline = task_deadline(ms);
 	int code;
 
 	cloud_op_start(task->fs->runner, op, task_op_done, &end);

@@ -60,8 +60,9 @@ void task_wake(struct task *);
  */
 int task_call(
     struct task *, json_t **out, const char *method, const char *path, json_t *body, struct err *);
-/* Runs the op to its end; it stays the caller's. */
+/* Runs the op to its end, for at most FS_CLOUD_MS; it stays the caller's. */
 int task_op(struct task *, struct cloud_op *, struct err *);
+int task_op_within(struct task *, struct cloud_op *, uint64_t ms, struct err *);
 /* work(arg) on the pool.  0: done, arg is the caller's; else arg is freed by release(arg) when work
  * has ended. */
 int task_work(struct task *, loop_fn work, loop_fn release, void *arg);

@@ -170,5 +170,8 @@ dropbox_changes_response(struct cloud_op *op, const struct dropbox_result *resul
 	else
 		xstrset(&op->cursor, dropbox->cursor);
 	json_decref(answer);
+	/* A cursor to wait with. */
+	if (step == CLOUD_STEP_DONE && op->may_wait && op->again_ms == 0)
+		op->again_ms = CHANGES_AGAIN_MS;
 	return step;
 }

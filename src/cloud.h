@@ -341,8 +341,8 @@ struct cloud_op {
 	char **uploads; /* FIND; owned, like its strings */
 	size_t uploads_len;
 	struct cloud_changed_list changed; /* CHANGES; owned */
-	uint64_t again_ms; /* CHANGES that has waited: to be asked again after so long; 0: it has
-			      not, and the caller chooses */
+	uint64_t again_ms; /* CHANGES that may wait: to be asked again after so long, since it does;
+			      0: it does not, and the caller chooses */
 	/* for the driver */
 	void *data; /* driver->op_size bytes, zeroed at start */
 	uint64_t now_ms; /* time of this request */

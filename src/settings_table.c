@@ -102,6 +102,8 @@ static const struct setting table[] = {
 	.help = "how long changes wait for a daemon that is away before EIO"},
     {"mount.entry_timeout", SETTING_TIME, "60s", 0, DAY,
 	.help = "age at which a cached listing is read anew"},
+    {"mount.changes", SETTING_TIME, "10s", 0, HOUR,
+	.help = "how often a cloud is asked for what others have changed; 0: never"},
     {"mount.read_ahead", SETTING_SIZE, "16M", 0, GIB,
 	.help = "largest window of read-ahead of one open file"},
     {"mount.memory", SETTING_SIZE, "256M", MIB, TIB,

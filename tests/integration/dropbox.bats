@@ -503,3 +503,98 @@ one_of_each()
 	diff <(sort "$home/listed") <(ls "$home/from/many" | sort)
 	[ "$(told '.unplayed | length')" = 0 ]
 }
+
+# dbx ROUTE JSON: as another program of the same person.
+dbx()
+{
+	[ -n "${token:-}" ] || token=$(curl -sS --fail-with-body "$(field endpoint)$(field tokenPath)" -d grant_type=refresh_token \
+	    -d "refresh_token=$(field refreshToken)" -d "client_id=$(field clientId)" -d "client_secret=$(field clientSecret)" | jq -r .access_token)
+	curl -sS --fail-with-body "$(field endpoint)/2/$1" -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -d "$2"
+}
+
+# write PATH CONTENT: somebody else's.
+write() { curl -sS --fail-with-body "$(field endpoint)/-/write?path=$1" -d "$2" >/dev/null; }
+
+# until_so COMMAND...: within a minute, where a listing lives an hour.
+until_so()
+{
+	for _ in {1..600}; do
+		"$@" 2>/dev/null && return 0
+		read -r -t 0.1 <> <(:) || true
+	done
+	echo "never: $*"
+	return 1
+}
+
+shows() { [ "$(cat "$1")" = "$2" ]; }
+has_not() { ! grep -qx "$2" "$1"; }
+lists() { [ "$(ls "$1" | tr '\n' ' ')" = "$2" ]; }
+tells() { [ "$(told "$1")" = "$2" ]; }
+asked() { told "[.requests | to_entries[] | select(.key | endswith(\"$1\")) | .value] | add // 0"; }
+asked_more() { [ "$(asked "$1")" -gt "$2" ]; }
+
+@test "what others change is in the mount as soon as Dropbox says so, and it is not asked before" {
+	local asked
+	write Dir/f one
+	write Dir/sub/g g
+	# An hour between two looks: what is noticed, Dropbox has told by itself.
+	mount_here --set mount.entry_timeout=1h --set mount.changes=1h
+	ls -R "$mounts/dropbox" >/dev/null
+	[ "$(cat "$mounts/dropbox/Dir/f")" = one ]
+	until_so tells .waiting 1
+	write Dir/f three
+	until_so shows "$mounts/dropbox/Dir/f" three
+	until_so tells .waiting 1
+	[ ! -e "$mounts/dropbox/Dir/new" ]
+	write Dir/new new
+	until_so [ -e "$mounts/dropbox/Dir/new" ]
+	until_so lists "$mounts/dropbox/Dir" 'f new sub '
+	# A directory with another name, and another one with the old name.
+	dbx files/move_v2 '{"from_path": "/Dir", "to_path": "/Renamed"}' >/dev/null
+	write Dir/sub/other other
+	until_so lists "$mounts/dropbox" 'Dir Renamed '
+	until_so lists "$mounts/dropbox/Dir/sub" 'other '
+	lists "$mounts/dropbox/Renamed/sub" 'g '
+	dbx files/delete_v2 '{"path": "/Renamed"}' >/dev/null
+	until_so lists "$mounts/dropbox" 'Dir '
+	until_so tells .waiting 1
+	# Nothing happens: nobody asks.
+	asked=$(asked list_folder/continue)
+	[ "$asked" -le 6 ]
+	lists "$mounts/dropbox/Dir/sub" 'other '
+	[ "$(asked list_folder/continue)" = "$asked" ]
+	mount_stop
+	until_so tells .waiting 0
+}
+
+@test "changes whose cursor is reset, or that cannot be waited for: what is missed is not missed for long" {
+	local waited
+	write dir/one one
+	mount_here --set mount.entry_timeout=1h --set mount.changes=100ms
+	lists "$mounts/dropbox/dir" 'one '
+	until_so tells .waiting 1
+	# What happens before there is a new cursor is seen, since everything is listed anew.
+	[ "$(cat "$mounts/dropbox/dir/one")" = one ]
+	control faults '[{"match": "get_latest_cursor", "do": ["/-/change", {"path": "dir/one"}]}]' >/dev/null
+	control reset-cursors {} >/dev/null
+	until_so has_not "$mounts/dropbox/dir/one" one
+	until_so tells .waiting 1
+	# Waiting is not possible (a proxy cuts it): it looks instead.
+	waited=$(asked list_folder/longpoll)
+	control faults '[{"match": "longpoll", "times": -1, "reset": true}]' >/dev/null
+	write dir/three three
+	until_so lists "$mounts/dropbox/dir" 'one three '
+	until_so asked_more list_folder/longpoll "$waited"
+	write dir/four four
+	until_so lists "$mounts/dropbox/dir" 'four one three '
+	# All of it fails: the mount works as ever, and what was missed is told afterwards.
+	control faults '[{"match": "longpoll|continue", "times": -1, "status": 503}]' >/dev/null
+	waited=$(asked list_folder/longpoll)
+	until_so asked_more list_folder/longpoll "$waited"
+	write dir/five five
+	lists "$mounts/dropbox/dir" 'four one three '
+	[ "$(cat "$mounts/dropbox/dir/four")" = four ]
+	control faults '[]' >/dev/null
+	until_so lists "$mounts/dropbox/dir" 'five four one three '
+	mount_stop
+}

@@ -348,3 +348,117 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	skyferry transfer wait "$id" --timeout 60
 	[ "$(files f length)" = 1 ]
 }
+
+# followed DRIVE_REQUEST COUNT: the mount has asked for changes so often.
+followed()
+{
+	for _ in {1..300}; do
+		[ "$(told ".requests[\"GET /drive/v3/$1\"] // 0")" -lt "$2" ] || return 0
+		read -r -t 0.05 <> <(:) || true
+	done
+	echo "the mount has not asked for $1 $2 times"
+	return 1
+}
+
+# followed_again: all that was changed before now has been told to the mount.
+followed_again() { followed changes $(($(told '.requests["GET /drive/v3/changes"] // 0') + 1)); }
+
+# until_so COMMAND...: within a minute, where a listing lives an hour.
+until_so()
+{
+	for _ in {1..600}; do
+		"$@" 2>/dev/null && return 0
+		read -r -t 0.1 <> <(:) || true
+	done
+	echo "never: $*"
+	return 1
+}
+
+shows() { [ "$(cat "$1")" = "$2" ]; }
+lists() { [ "$(ls "$1" | tr '\n' ' ')" = "$2" ]; }
+
+# logs COUNT LINE: the mount has said so as often.
+logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }
+
+@test "what others change is in the mount long before its listings are old: content, names, renames, removals" {
+	local dir sub moved
+	dir=$(folder dir)
+	sub=$(folder sub "$dir")
+	moved=$(make f "$dir" 2001-01-01T00:00:00Z one)
+	make g "$sub" 2001-01-01T00:00:00Z g
+	mount_here --set mount.entry_timeout=1h --set mount.changes=100ms
+	ls -R "$mounts/drive" >/dev/null
+	followed changes 1
+	[ "$(cat "$mounts/drive/dir/f")" = one ]
+	curl -sS --fail-with-body -X PATCH "$(field endpoint)/upload/drive/v3/files/$moved?uploadType=media" \
+	    -H "Authorization: Bearer $(field token)" -d three >/dev/null
+	until_so shows "$mounts/drive/dir/f" three
+	[ ! -e "$mounts/drive/dir/new" ]
+	make new "$dir" 2001-01-01T00:00:00Z >/dev/null
+	until_so [ -e "$mounts/drive/dir/new" ]
+	until_so lists "$mounts/drive/dir" 'f new sub '
+	lists "$mounts/drive/dir/sub" 'g '
+	drive PATCH "files/$moved?addParents=$sub&removeParents=$dir" '{}' >/dev/null
+	until_so lists "$mounts/drive/dir" 'new sub '
+	until_so lists "$mounts/drive/dir/sub" 'f g '
+	drive DELETE "files/$moved" >/dev/null
+	until_so lists "$mounts/drive/dir/sub" 'g '
+	# A directory with another name, and then another one with the old name.
+	drive PATCH "files/$dir" '{"name": "renamed"}' >/dev/null
+	make other "$(folder sub "$(folder dir)")" 2001-01-01T00:00:00Z >/dev/null
+	until_so lists "$mounts/drive" 'dir renamed '
+	until_so lists "$mounts/drive/dir/sub" 'other '
+	lists "$mounts/drive/renamed/sub" 'g '
+	drive PATCH "files/$dir" '{"trashed": true}' >/dev/null
+	until_so lists "$mounts/drive" 'dir '
+	until_so [ ! -e "$mounts/drive/renamed/sub/g" ]
+	mount_stop
+}
+
+@test "changes whose token is lost, or that cannot be asked for: what is missed is not missed for long" {
+	local dir
+	dir=$(folder dir)
+	make one "$dir" 2001-01-01T00:00:00Z >/dev/null
+	mount_here --set mount.entry_timeout=1h --set mount.changes=100ms
+	lists "$mounts/drive/dir" 'one '
+	followed changes 1
+	# Everything is listed anew.
+	make two "$dir" 2001-01-01T00:00:00Z >/dev/null
+	control lose >/dev/null
+	until_so lists "$mounts/drive/dir" 'one two '
+	# The mount works as ever while they are refused, and what was missed is told afterwards.
+	refused 'GET /drive/v3/changes' 503 backendError '{"times": -1}'
+	make three "$dir" 2001-01-01T00:00:00Z >/dev/null
+	followed_again
+	lists "$mounts/drive/dir" 'one two '
+	control faults '[]' >/dev/null
+	until_so lists "$mounts/drive/dir" 'one three two '
+	# Refused for good: they begin anew.
+	refused 'GET /drive/v3/changes' 403 forbidden '{"times": -1}'
+	make four "$dir" 2001-01-01T00:00:00Z >/dev/null
+	followed_again
+	control faults '[]' >/dev/null
+	until_so lists "$mounts/drive/dir" 'four one three two '
+	mount_stop
+}
+
+@test "a mount that shows nothing any more asks for no changes; with mount.changes=0 none does" {
+	local asked
+	make one root 2001-01-01T00:00:00Z >/dev/null
+	mount_here --set mount.entry_timeout=2s --set mount.changes=100ms --set log.level=debug
+	ls "$mounts/drive" >/dev/null
+	until_so logs 1 'drive: its changes are not followed any more'
+	asked=$(told '.requests["GET /drive/v3/changes"]')
+	[ "$asked" -gt 0 ]
+	make two root 2001-01-01T00:00:00Z >/dev/null
+	ls "$mounts/drive" >/dev/null
+	followed changes $((asked + 1))
+	logs 2 'drive: its changes are followed'
+	[ "$(told '.requests["GET /drive/v3/changes/startPageToken"]')" = 2 ]
+	mount_stop
+	control reset >/dev/null
+	mount_here --set mount.changes=0
+	ls "$mounts/drive" >/dev/null
+	mount_stop
+	[ "$(told '[.requests | keys[] | select(contains("changes"))] | length')" = 0 ]
+}

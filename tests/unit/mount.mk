@@ -2,6 +2,10 @@
 unit_programs += tests/unit/test_extent
 tests_unit_test_extent_SOURCES = tests/unit/test_extent.c tests/unit/check.h
 tests_unit_test_extent_LDADD = libmount_skyferry.a $(UNIT_LIBS) $(FUSE_LIBS)
+unit_programs += tests/unit/test_feed
+tests_unit_test_feed_SOURCES = tests/unit/test_feed.c tests/unit/check.h
+tests_unit_test_feed_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=remote_stat -Wl,--wrap=remote_op
+tests_unit_test_feed_LDADD = libmount_skyferry.a $(UNIT_LIBS) $(FUSE_LIBS)
 unit_programs += tests/unit/test_fiber
 tests_unit_test_fiber_SOURCES = tests/unit/test_fiber.c tests/unit/check.h
 tests_unit_test_fiber_LDADD = libmount_skyferry.a $(UNIT_LIBS) $(FUSE_LIBS)

@@ -776,6 +776,12 @@ test_changes_wait(void **state)
 	bench_expect_changed(&b, "c1", "");
 	assert_int_equal(b.op.again_ms, 1000);
 
+	bench_changes(&b, NULL);
+	b.op.may_wait = true;
+	bench_request_again(&b);
+	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"cursor\":\"c1\"}");
+	assert_int_equal(b.op.again_ms, 1000);
+
 	bench_changes(&b, "c1");
 	b.op.may_wait = true;
 	expect_longpoll(&b);
