@@ -47,6 +47,9 @@ static const struct {
 	600000},
     {"dropbox", "dropbox", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}", "100 session",
 	"pull 100 1369353600000 job .skyferry-pull-temp", "some", 100},
+    {"gdrive", "gdrive", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}",
+	"1 100 262144 0123456789abcdef0123456789abcdef file new https://www.googleapis.com/upload",
+	NULL, "some", 100},
 };
 
 static const char *const ops[CLOUD_OP_KINDS] = {
@@ -70,6 +73,7 @@ static const char *const ops[CLOUD_OP_KINDS] = {
     [CLOUD_UPLOAD_COMMIT] = "commit",
     [CLOUD_UPLOAD_ABORT] = "abort",
     [CLOUD_UPLOAD_FIND] = "find",
+    [CLOUD_CHANGES] = "changes",
 };
 
 static void
@@ -159,6 +163,7 @@ op_new(struct account *account, enum cloud_op_kind kind, size_t which, bool pull
 	op->now_ms = NOW_MS;
 	op->upload = xstrdup(upload);
 	op->resume = xstrdup("resume");
+	op->cursor = xstrdup("cursor");
 	op->part.number = 1;
 	op->put.temp_id = xstrdup("temp");
 	op->data = xcalloc(1, MAX(account->driver->op_size, 1));
@@ -185,6 +190,10 @@ check_end(const struct cloud_op *op, enum cloud_step step, const struct err *err
 		demand(strchr(path + 4, '/') == NULL, "and in none below it");
 		demand(path_is_canonical(path), "and has a name");
 	}
+	demand(op->changed.len <= CLOUD_CHANGED_MAX, "what has changed is bounded");
+	for (size_t i = 0; i < op->changed.len; i++)
+		demand(path_is_canonical(op->changed.items[i].path), "and has paths");
+	demand(op->cursor != NULL, "there is a cursor to go on with");
 }
 
 /* As the runner does from the ring. */
@@ -238,6 +247,8 @@ converse(struct account *account, size_t which, const char *text, size_t len)
 	enum cloud_step step = CLOUD_STEP_NEXT;
 
 	for (int kind = 0; kind < CLOUD_OP_KINDS; kind++) {
+		if (kind == CLOUD_CHANGES && !(account->driver->features & CLOUD_HAS_CHANGES))
+			continue; /* never asked of it */
 		if (ops[kind] != NULL && strcmp(kind_name, ops[kind]) == 0)
 			op = op_new(account, kind, which, pulls);
 	}

@@ -19,14 +19,15 @@ row(const struct cloud_driver *driver)
 	struct buf out = BUF_INIT(1024);
 	unsigned moves = driver->features & (CLOUD_CAN_MOVE | CLOUD_CAN_MOVE_DIR);
 
-	buf_printf(&out, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s | %s |", driver->name,
+	buf_printf(&out, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |", driver->name,
 	    yes(driver, CLOUD_KEEPS_MTIME), yes(driver, CLOUD_KEEPS_MODE),
 	    yes(driver, CLOUD_KEEPS_METADATA), yes(driver, CLOUD_CAN_SETATTR),
 	    yes(driver, CLOUD_HAS_DIRECTORIES), yes(driver, CLOUD_CAN_COPY),
 	    moves == 0                    ? "no"
 		: moves == CLOUD_CAN_MOVE ? "files"
 					  : "all",
-	    yes(driver, CLOUD_CAN_LINK), yes(driver, CLOUD_CAN_PULL));
+	    yes(driver, CLOUD_CAN_LINK), yes(driver, CLOUD_CAN_PULL),
+	    yes(driver, CLOUD_HAS_CHANGES));
 	for (int type = 0; type < HASH_TYPES; type++) {
 		if (driver->hashes & HASH_BIT(type))
 			buf_printf(&out, " %s", hash_name(type));
