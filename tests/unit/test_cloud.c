@@ -1014,6 +1014,29 @@ waits_end(void **state)
 	probe_fini(&p);
 }
 
+/* A cloud may be asked to answer when something has changed: others go on meanwhile. */
+static void
+who_waits_for_changes_keeps_nobody(void **state)
+{
+	static const enum cloud_op_kind kinds[] = {CLOUD_CHANGES, CLOUD_STAT};
+	static struct cloud_driver narrow;
+	struct script script = {.together = 2};
+	struct probe p[2];
+
+	narrow = tiny_driver;
+	narrow.limits.concurrency = 1;
+	together_begin(&script);
+	open_account(&narrow);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
+		probe_init(&p[i], kinds[i]);
+		probe_start(&p[i]);
+	}
+	loop_run(loop);
+	together_end(&script, ARRAY_LEN(p));
+	for (size_t i = 0; i < ARRAY_LEN(p); i++)
+		probe_fini(&p[i]);
+}
+
 /* cancelling */
 
 static void
@@ -1071,6 +1094,7 @@ main(void)
 	    TEST(concurrency_is_configured),
 	    TEST(a_wait_holds_no_lane),
 	    TEST(waits_end),
+	    TEST(who_waits_for_changes_keeps_nobody),
 	    TEST(limits_are_shared),
 	    TEST(requests_are_paced),
 	    TEST(readers_and_writers_do_not_block_each_other),

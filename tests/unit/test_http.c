@@ -775,6 +775,47 @@ an_answer_that_never_begins_times_out(void **state)
 	check_part("nothing", -ETIMEDOUT, 0);
 }
 
+/* Answers when it is told to. */
+static void
+serve_late(struct server *s, int fd, unsigned n, void *arg)
+{
+	struct request req;
+
+	if (!server_read(fd, &req, true))
+		return;
+	server_request_fini(&req);
+	sem_wait(arg);
+	server_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+}
+
+static void
+tell(evutil_socket_t fd, short what, void *arg)
+{
+	sem_post(arg);
+}
+
+static void
+who_has_patience_waits_longer(void **state)
+{
+	struct event *timer;
+	struct probe p;
+	sem_t told;
+
+	sem_init(&told, 0, 0);
+	server = server_start(serve_late, &told);
+	probe_init(&p, "GET", "/");
+	p.req.patience_ms = 60000;
+	after(&timer, 4 * HASTY_MS, tell, &told);
+	probe_run(&p);
+	assert_int_equal(p.code, 0);
+	assert_string_equal(p.body, "late");
+	event_free(timer);
+	probe_fini(&p);
+	server_stop(server);
+	server = NULL;
+	sem_destroy(&told);
+}
+
 static void
 release(evutil_socket_t fd, short what, void *arg)
 {
@@ -1236,6 +1277,7 @@ main(void)
 	    TEST(a_reset_is_a_lost_connection),
 	    HASTY(a_stalled_body_times_out),
 	    HASTY(an_answer_that_never_begins_times_out),
+	    HASTY(who_has_patience_waits_longer),
 	    HASTY(time_that_we_pause_does_not_count),
 	    TEST(nobody_listens),
 	    TEST(headers_are_bounded),
