@@ -30,7 +30,7 @@ static void
 feed_drop(struct node *node)
 {
 	if (node_is_directory(node) && feed_of(node) != FEED_SAME)
-		listing_expire(node);
+		listing_changed(node);
 	if (node->parent != NULL && feed_of(node->parent) != FEED_SAME)
 		notify_inode(node->fs->notifier, node->ino);
 }
@@ -161,8 +161,8 @@ void
 feed_follow(struct fs *fs, struct remote *remote)
 {
 	remote->kept_ms = clock_mono_ms();
-	if (fs->changes_ms == 0 || remote->is_followed || fs->cancelling ||
-	    !remote_has(remote, CLOUD_HAS_CHANGES))
+	if (fs->changes_ms == 0 || fs->entry_timeout_ms < FEED_MIN_MS || remote->is_followed ||
+	    fs->cancelling || !remote_has(remote, CLOUD_HAS_CHANGES))
 		return;
 	remote->is_followed = true;
 	task_spawn(fs, feed_run, remote);

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LISTING_TRIES  3 /* a name that changes while we ask */
-#define LISTING_SINGLE 3 /* names asked for one by one before the directory is listed */
+#define LISTING_TRIES   3 /* a name that changes while we ask */
+#define LISTING_OURS_MS 30000 /* at most: a list is not behind for longer */
+#define LISTING_SINGLE  3 /* names asked for one by one before the directory is listed */
 
 struct listed {
 	struct entry entry;
@@ -29,6 +30,8 @@ struct listing {
 	uint64_t told; /* counts what was folded in or expired: an answer that was asked for before
 			  may be older */
 	uint64_t expired; /* `told` when all of it was */
+	uint64_t folded_at; /* the last of our changes; 0: none */
+	bool changed; /* it was told so since */
 	unsigned singles;
 	uint64_t singles_at;
 };
@@ -78,6 +81,8 @@ listing_of(struct node *dir)
 		table_init(&dir->listing->late);
 		TAILQ_INIT(&dir->listing->waiting);
 	}
+	if (dir->listing->changed)
+		listing_changed(dir);
 	return dir->listing;
 }
 
@@ -114,8 +119,10 @@ listing_tell(struct listing *listing, const char *name, const struct entry *entr
 void
 listing_fold(struct node *dir, const char *name, const struct entry *entry)
 {
-	if (dir->listing != NULL)
-		listing_tell(dir->listing, name, entry, false);
+	if (dir->listing == NULL)
+		return;
+	dir->listing->folded_at = clock_mono_ms();
+	listing_tell(dir->listing, name, entry, false);
 }
 
 void
@@ -147,8 +154,22 @@ listing_expire(struct node *dir)
 		return;
 	dir->listing->complete_at = 0;
 	dir->listing->expired = ++dir->listing->told;
+	dir->listing->changed = false;
 	while (table_next(&dir->listing->names, &walk, NULL, &value))
 		((struct listed *)value)->at = 0;
+}
+
+void
+listing_changed(struct node *dir)
+{
+	uint64_t quiet = MIN(dir->fs->changes_ms, (uint64_t)LISTING_OURS_MS);
+
+	if (dir->listing == NULL)
+		return;
+	dir->listing->changed =
+	    dir->listing->folded_at != 0 && clock_mono_ms() - dir->listing->folded_at < quiet;
+	if (!dir->listing->changed)
+		listing_expire(dir);
 }
 
 static void

@@ -365,7 +365,9 @@ function unseen({ where, recursive, seen }) {
 
 /** What has changed since the list ended: entries as they are, or that they are gone. */
 function follow(at, list) {
-	const all = unseen(list), some = all.slice(0, list.limit), more = some.length < all.length;
+	// A folder that is gone is told without what was in it.
+	const { nodes } = list.where.space, gone = (key) => key !== list.where.key && (!nodes.has(key) || gone(parent(key)));
+	const all = unseen(list).filter(({ key }) => !gone(parent(key))), some = all.slice(0, list.limit), more = some.length < all.length;
 	const entries = some.map(({ key, path }) => {
 		const node = list.where.space.nodes.get(key);
 		return node ? metadata(at, node) : { '.tag': 'deleted', name: nameOf(path), path_lower: key, path_display: path };

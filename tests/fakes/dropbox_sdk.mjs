@@ -72,7 +72,7 @@ const tests = {
 		assert.deepEqual((await dbx.filesListFolderLongpoll({ cursor: result.cursor })).result, { changes: true, backoff: 2 });
 		await control('backoff', { seconds: 0 });
 		({ result } = await dbx.filesListFolderContinue({ cursor: result.cursor }));
-		assert.deepEqual(result.entries.map((e) => [e['.tag'], e.path_lower]).sort(), [['deleted', '/follow/d'], ['deleted', '/follow/d/f']]);
+		assert.deepEqual(result.entries.map((e) => [e['.tag'], e.path_lower]), [['deleted', '/follow/d']]);
 		assert.deepEqual((await dbx.filesListFolderContinue({ cursor: result.cursor })).result.entries, []);
 		const list = (await dbx.filesListFolder({ path: '/follow' })).result; // its cursor follows too
 		await dbx.filesUpload({ path: '/Follow/g', contents: 'g' });

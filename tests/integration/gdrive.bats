@@ -360,9 +360,6 @@ followed()
 	return 1
 }
 
-# followed_again: all that was changed before now has been told to the mount.
-followed_again() { followed changes $(($(told '.requests["GET /drive/v3/changes"] // 0') + 1)); }
-
 # until_so COMMAND...: within a minute, where a listing lives an hour.
 until_so()
 {
@@ -375,6 +372,7 @@ until_so()
 }
 
 shows() { [ "$(cat "$1")" = "$2" ]; }
+has_not() { ! grep -qx "$2" "$1"; }
 lists() { [ "$(ls "$1" | tr '\n' ' ')" = "$2" ]; }
 
 # logs COUNT LINE: the mount has said so as often.
@@ -416,27 +414,35 @@ logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }
 }
 
 @test "changes whose token is lost, or that cannot be asked for: what is missed is not missed for long" {
-	local dir
+	local dir asked
 	dir=$(folder dir)
 	make one "$dir" 2001-01-01T00:00:00Z >/dev/null
 	mount_here --set mount.entry_timeout=1h --set mount.changes=100ms
 	lists "$mounts/drive/dir" 'one '
 	followed changes 1
-	# Everything is listed anew.
-	make two "$dir" 2001-01-01T00:00:00Z >/dev/null
+	[ "$(cat "$mounts/drive/dir/one")" = one ]
+	# What happens before there is a new token is seen, since everything is listed anew.
+	control faults '[{"match": "startPageToken", "do": ["/-/change", {"path": "dir/one"}]}]' >/dev/null
 	control lose >/dev/null
+	until_so has_not "$mounts/drive/dir/one" one
+	make two "$dir" 2001-01-01T00:00:00Z >/dev/null
 	until_so lists "$mounts/drive/dir" 'one two '
 	# The mount works as ever while they are refused, and what was missed is told afterwards.
+	asked=$(told '.requests["GET /drive/v3/changes"]')
+	followed changes $((asked + 2)) # all is told
+	lists "$mounts/drive/dir" 'one two '
+	asked=$(told '.requests["GET /drive/v3/changes"]')
 	refused 'GET /drive/v3/changes' 503 backendError '{"times": -1}'
 	make three "$dir" 2001-01-01T00:00:00Z >/dev/null
-	followed_again
+	followed changes $((asked + 2)) # one of them may have been before
 	lists "$mounts/drive/dir" 'one two '
 	control faults '[]' >/dev/null
 	until_so lists "$mounts/drive/dir" 'one three two '
 	# Refused for good: they begin anew.
+	asked=$(told '.requests["GET /drive/v3/changes/startPageToken"]')
 	refused 'GET /drive/v3/changes' 403 forbidden '{"times": -1}'
 	make four "$dir" 2001-01-01T00:00:00Z >/dev/null
-	followed_again
+	followed changes/startPageToken $((asked + 1))
 	control faults '[]' >/dev/null
 	until_so lists "$mounts/drive/dir" 'four one three two '
 	mount_stop

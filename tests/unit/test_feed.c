@@ -182,6 +182,27 @@ test_list_meanwhile(void **state)
 	assert_false(asks(a));
 }
 
+/* It is known what we have done; what others did in the same directory is seen a little later. */
+static void
+test_ours(void **state)
+{
+	struct entry entry;
+
+	fs.changes_ms = 3600000;
+	entry_init(&entry);
+	listing_fold(a, "ours", &entry);
+	changed("a", false);
+	assert_false(asks(a));
+	assert_int_equal(listing_lookup(NULL, a, "ours", &entry, NULL), 0);
+	fs.changes_ms = 1;
+	while (!asks(a))
+		continue;
+	assert_false(asks(a));
+	changed("a", false);
+	assert_true(asks(a)); /* we are quiet */
+	entry_fini(&entry);
+}
+
 static void
 test_bounds(void **state)
 {
@@ -212,6 +233,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_tree, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_meanwhile, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_list_meanwhile, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_ours, setup, teardown),
 	    cmocka_unit_test(test_bounds),
 	};
 
