@@ -22,7 +22,9 @@ print_entry(const json_t *entry, bool details)
 	char time[FORMAT_MAX];
 	bool directory = entry_is_directory(entry);
 
-	if (details && directory)
+	if (details && !directory && json_is_true(json_object_get(entry, "unsized")))
+		printf("- %15s  %-19s  ", "?", format_time(time, json_str(entry, "mtime")));
+	else if (details && directory)
 		printf("d %15s  %-19s  ", "-", format_time(time, json_str(entry, "mtime")));
 	else if (details)
 		printf("- %15" PRIu64 "  %-19s  ", json_num(entry, "size"),
@@ -146,7 +148,9 @@ print_stat(const char *arg, const json_t *entry)
 	printf("%-10s ", "Path");
 	cli_puts(arg);
 	printf("\n%-10s %s\n", "Kind", json_str(entry, "kind"));
-	if (!entry_is_directory(entry))
+	if (json_is_true(json_object_get(entry, "unsized")))
+		printf("%-10s not known before it is read\n", "Size");
+	else if (!entry_is_directory(entry))
 		printf("%-10s %" PRIu64 " (%s)\n", "Size", json_num(entry, "size"),
 		    format_bytes(size, json_num(entry, "size")));
 	printf("%-10s %s\n", "Modified", format_time(time, json_str(entry, "mtime")));

@@ -242,7 +242,7 @@ child_new(const struct change *tree, const struct walk_entry *e)
 	if (c->kind == CHANGE_MKDIR)
 		return c;
 	c->move = tree->move;
-	c->bytes_total = is_dir ? UINT64_MAX : e->size;
+	c->bytes_total = is_dir || e->unsized ? UINT64_MAX : e->size;
 	s = change_add_segment(c, SEGMENT_ENTRY);
 	s->account_id = xstrdup(tree->segments[0].account_id);
 	s->path = child_path(tree->segments[0].path, e->path, len);

@@ -223,7 +223,10 @@ view_entry(const struct entry *e)
 	field_set_str(out, "name", path_name(e->path));
 	field_set_str(out, "path", e->path);
 	field_set_str(out, "kind", e->kind == ENTRY_DIRECTORY ? "directory" : "file");
-	field_set_int(out, "size", (int64_t)e->size);
+	if (e->unsized)
+		field_set_bool(out, "unsized", true);
+	else
+		field_set_int(out, "size", (int64_t)e->size);
 	if (e->mtime_ns != ENTRY_NO_TIME && e->mtime_ns > 0)
 		field_set(out, "mtime", view_time((uint64_t)(e->mtime_ns / 1000000)));
 	field_set_str(out, "version", e->version);

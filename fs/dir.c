@@ -203,7 +203,8 @@ dir_emit_plus(struct task *task, struct node *dir, const struct dir_name *item, 
 	if (node != NULL) {
 		node_stat(node, &entry.attr);
 		entry.ino = node->ino;
-		entry.attr_timeout = entry.entry_timeout = FS_KERNEL_MS / 1000.0;
+		entry.entry_timeout = FS_KERNEL_MS / 1000.0;
+		entry.attr_timeout = node_attr_timeout(node);
 	} else {
 		entry.attr.st_mode = item->kind == NODE_FILE ? S_IFREG : S_IFDIR;
 		entry.attr.st_ino = node_guess_ino(dir, item->name);

@@ -48,7 +48,7 @@ file_set_base(struct file *file)
 	struct view *writer;
 
 	extents_fini(&file->extents);
-	if (entry->size == 0)
+	if (entry->size == 0 || entry->unsized)
 		return;
 	source = source_entry(account_id, path, entry->version, entry->size);
 	extents_put(&file->extents, 0, entry->size, source, 0);

@@ -244,3 +244,19 @@ file_copy(struct task *task, struct file *to, uint64_t offset, struct node *src,
 	file_changed(to);
 	return 0;
 }
+
+int
+file_copy_source(struct task *task, struct file *to, uint64_t offset, struct source *src,
+    uint64_t start, uint64_t length, struct err *err)
+{
+	CLEANUP(extents_fini) struct extents ranges = {0};
+	int code;
+
+	extents_put(&ranges, 0, length, src, start);
+	code = extents_clone_spools(task, &ranges, &to->extents);
+	if (code != 0)
+		return err_sys(err, code, "the spool directory %s", task->fs->spool_dir);
+	extents_copy(&to->extents, offset, &ranges, 0, length);
+	file_changed(to);
+	return 0;
+}

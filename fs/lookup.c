@@ -325,7 +325,7 @@ getattr_run(struct task *task)
 		code = 0; /* open, and its name is gone */
 	if (code == 0) {
 		node_stat(node, &st);
-		task_reply_attr(task, &st);
+		task_reply_attr(task, &st, node_attr_timeout(node));
 	} else {
 		task_fail(task, node->name, code, &err);
 	}

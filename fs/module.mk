@@ -5,6 +5,7 @@ libmount_skyferry_a_SOURCES = \
 	fs/change.c \
 	fs/daemon.c fs/daemon.h \
 	fs/dir.c \
+	fs/export.c fs/export.h \
 	fs/extent.c fs/extent.h \
 	fs/feed.c fs/feed.h \
 	fs/fiber.c fs/fiber.h \

@@ -1,4 +1,5 @@
 #include "fs/node.h"
+#include "fs/export.h"
 #include "fs/file.h"
 #include "fs/listing.h"
 #include "fs/remote.h"
@@ -331,12 +332,15 @@ node_set_entry(struct node *node, const struct entry *entry)
 {
 	const char *old = node->entry.version, *new = entry->version;
 	bool same = old != NULL && new != NULL &&strcmp(old, new) == 0;
+	uint64_t size =
+	    entry->unsized && node->entry.unsized && same ? node->entry.size : entry->size;
 
 	if (!same)
 		node->content++;
 	entry_fini(&node->entry);
 	entry_init(&node->entry);
 	entry_copy(&node->entry, entry);
+	node->entry.size = size; /* of an export: what the last one had */
 	free(TAKE(node->entry.path));
 }
 
@@ -354,6 +358,12 @@ node_is_beneath(const struct node *node, const struct node *dir)
 			return true;
 	}
 	return false;
+}
+
+bool
+node_is_document(const struct node *node)
+{
+	return node->file == NULL && node->entry.unsized;
 }
 
 bool
@@ -387,8 +397,11 @@ node_stat(const struct node *node, struct stat *out)
 	out->st_blksize = 4096;
 	if (node->kind == NODE_FILE) {
 		out->st_mode = S_IFREG | (mode != 0 ? mode & 0777 : 0666 & ~options->umask);
-		out->st_size =
-		    (off_t)(node->file != NULL ? file_size(node->file) : node->entry.size);
+		out->st_size = (off_t)(node->file != NULL ? file_size(node->file)
+			: node->export != NULL            ? node->export->size
+							  : node->entry.size);
+		if (node_is_document(node))
+			out->st_mode &= ~0222u;
 		/* Less than the size, and cp would look for holes and read instead of copying
 		 * ranges. */
 		out->st_blocks = (blkcnt_t)(((uint64_t)out->st_size + 511) / 512);
@@ -410,6 +423,15 @@ node_entry_param(struct node *node, struct fuse_entry_param *out)
 {
 	*out = (struct fuse_entry_param){.ino = node->ino};
 	node_stat(node, &out->attr);
-	out->attr_timeout = out->entry_timeout = FS_KERNEL_MS / 1000.0;
+	out->entry_timeout = FS_KERNEL_MS / 1000.0;
+	out->attr_timeout = node_attr_timeout(node);
 	node->lookups++;
+}
+
+/* A document gets its size when it is opened: whoever asks then must not be told what was before.
+ */
+double
+node_attr_timeout(const struct node *node)
+{
+	return node_is_document(node) ? 0 : FS_KERNEL_MS / 1000.0;
 }

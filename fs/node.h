@@ -31,6 +31,8 @@ struct node {
 	uint64_t opened; /* `content` when it was last opened: are the kernel's pages good? */
 	bool was_opened;
 	struct file *file; /* being written, or pending: then this is what is shown */
+	struct export *export; /* what an unsized entry was last exported as; not held: those who
+				  have it open hold it */
 	struct listing *listing; /* of a directory */
 	unsigned changed; /* feed.c's */
 	LIST_HEAD(, node) written; /* of a directory: children with a file */
@@ -68,7 +70,10 @@ void node_set_entry(struct node *, const struct entry *);
 bool node_is_directory(const struct node *);
 /* Is it the directory, or somewhere in it? */
 bool node_is_beneath(const struct node *, const struct node *dir);
+/* A document: it is read as its cloud exports it, and not written. */
+bool node_is_document(const struct node *);
 /* For removal and so on: a directory that has an account. */
 bool node_is_writable_directory(const struct node *);
 void node_stat(const struct node *, struct stat *out);
+double node_attr_timeout(const struct node *); /* how long the kernel may keep that, in seconds */
 void node_entry_param(struct node *, struct fuse_entry_param *out); /* counts a lookup */

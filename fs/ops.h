@@ -3,6 +3,7 @@
  * other.  Each makes a task of the request and starts it.  session.c has the table.
  */
 #pragma once
+#include "fs/export.h"
 #include "fs/file.h"
 #include "fs/stream.h"
 
@@ -13,6 +14,7 @@ struct handle {
 	struct stream *stream; /* what was last read from; NULL: nothing yet */
 	struct source *source; /* the node's own content when it was last looked at */
 	uint64_t source_size;
+	struct export *export; /* of a document: all that is read of it; else NULL */
 };
 struct handle *handle_of(const struct fuse_file_info *);
 
@@ -51,6 +53,8 @@ void op_open(fuse_req_t, fuse_ino_t, struct fuse_file_info *);
 void op_read(fuse_req_t, fuse_ino_t, size_t, off_t, struct fuse_file_info *);
 struct handle *handle_new(struct node *, bool writing, bool truncate);
 void handle_free(struct handle *);
+/* It is to be written: -EACCES if it is a document. */
+int open_check_document(const struct node *, struct err *);
 
 /* write.c */
 void op_create(fuse_req_t, fuse_ino_t parent, const char *name, mode_t, struct fuse_file_info *);

@@ -18,6 +18,15 @@ change_ask(struct task *task, const char *id, json_t **out, struct err *err)
 	return task_call(task, out, "GET", path, NULL, err);
 }
 
+/* What an export will be, nobody knows before it has come: then look again. */
+static int
+outcome_wait_document(struct task *task, const struct change *change, struct err *err)
+{
+	int code = outcome_wait(task, change->id, NULL, err);
+
+	return code == 0 ? -EALREADY : code;
+}
+
 /* Adds what a segment of the change brings. */
 static int
 outcome_add_segment(struct task *task, const struct change *change, const struct segment *segment,
@@ -29,6 +38,7 @@ outcome_add_segment(struct task *task, const struct change *change, const struct
 	struct remote *remote;
 	struct spool *spool;
 	struct entry entry;
+	bool unsized;
 	int code = 0;
 
 	switch (segment->kind) {
@@ -52,9 +62,12 @@ outcome_add_segment(struct task *task, const struct change *change, const struct
 				length = entry.size;
 			if (code == 0 && *mtime_ns == ENTRY_NO_TIME)
 				*mtime_ns = entry.mtime_ns;
+			unsized = code == 0 && entry.unsized;
 			entry_fini(&entry);
 			if (code != 0 && code != -ENOENT)
 				return code;
+			if (unsized)
+				return outcome_wait_document(task, change, err);
 			if (length == UINT64_MAX)
 				length = 0; /* not there yet: an earlier change makes it */
 		}

@@ -47,6 +47,7 @@ handle_free(struct handle *handle)
 	}
 	stream_unref(handle->stream);
 	source_unref(handle->source);
+	export_unref(handle->node, handle->export);
 	handle->node->fs->handles--;
 	if (handle->node->file != NULL)
 		file_settle(handle->node->file);
@@ -80,6 +81,25 @@ open_truncate(struct task *task, struct handle *handle, struct err *err)
 	return code;
 }
 
+int
+open_check_document(const struct node *node, struct err *err)
+{
+	if (!node_is_document(node))
+		return 0;
+	return err_set(err, -EACCES,
+	    "'%s' is a document, which is read here as it is exported: it can be renamed and "
+	    "removed, and written with its own editor only",
+	    node->name == NULL ? "" : node->name);
+}
+
+/* No pages are kept of a document: the next export is other bytes. */
+static int
+open_export(struct task *task, struct handle *handle, struct err *err)
+{
+	task->fi.direct_io = 1;
+	return export_open(task, handle->node, &handle->export, err);
+}
+
 static void
 open_run(struct task *task)
 {
@@ -104,9 +124,18 @@ open_run(struct task *task)
 	node_ref(node);
 	lookup_refresh(task, node);
 	had_file = node->file != NULL;
+	if (writing || truncate)
+		code = open_check_document(node, &err);
+	if (code != 0) {
+		task_fail(task, "open", code, &err);
+		node_unref(node);
+		return;
+	}
 	handle = handle_new(node, writing || truncate, truncate);
 	if (truncate && had_file)
 		code = open_truncate(task, handle, &err);
+	else if (node_is_document(node))
+		code = open_export(task, handle, &err);
 	if (code != 0) {
 		handle_free(handle);
 		task_fail(task, "open", code, &err);
@@ -244,6 +273,25 @@ read_is_outdated(struct task *task, struct node *node, int code)
 }
 
 static void
+read_export(struct task *task, const struct export *export)
+{
+	struct source *source = source_ref(export->source);
+	uint64_t offset = (uint64_t)task->offset;
+	size_t len =
+	    offset >= export->size ? 0 : (size_t)MIN(export->size - offset, (uint64_t)task->size);
+	struct err err = ERR_INIT;
+	char *buf = xmalloc(MAX(len, (size_t)1));
+	int code = len > 0 ? source_read(task, source, buf, len, offset, &err) : 0;
+
+	if (code == 0)
+		task_reply_buf(task, buf, len);
+	else
+		task_fail(task, "read", code, &err);
+	free(buf);
+	source_unref(source);
+}
+
+static void
 read_run(struct task *task)
 {
 	struct handle *handle = handle_of(&task->fi);
@@ -255,6 +303,14 @@ read_run(struct task *task)
 	size_t len;
 	int code, tries;
 
+	if (handle->export != NULL || node_is_document(node)) {
+		if (handle->export != NULL)
+			read_export(task, handle->export);
+		else /* it was a file when it was opened */
+			task_fail(task, "read", -ESTALE, NULL);
+		node_unref(node);
+		return;
+	}
 	for (tries = 0;; tries++) {
 		handle_look(handle);
 		size = node->file != NULL ? file_size(node->file) : handle->source_size;

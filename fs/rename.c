@@ -1,8 +1,9 @@
 /*
  * Renaming.  A file whose pending write can still be edited gets its new path there; any other file
  * is moved by a change (a rename within the account, a moving transfer between accounts) and shown
- * at its new place at once.  A directory is renamed within its account, and waited for; between
- * accounts the kernel is told EXDEV, so that mv moves what is in it, file by file.
+ * at its new place at once.  A document is renamed within its account, and waited for, and not
+ * moved to another.  A directory is renamed within its account, and waited for; between accounts
+ * the kernel is told EXDEV, so that mv moves what is in it, file by file.
  */
 #include "fs/daemon.h"
 #include "fs/files.h"
@@ -209,6 +210,33 @@ rename_file(struct task *task, struct renaming *r, struct err *err)
 	return code;
 }
 
+/* -- documents: what the file at the new name would be is not known: it is waited for */
+
+static int
+rename_document(struct task *task, struct renaming *r, struct err *err)
+{
+	json_t *body;
+	char id[37];
+	int code;
+
+	code = files_flush_readers(task, r->to_dir->remote->id, r->to, NULL, err);
+	if (code != 0)
+		return code;
+	body = change_body("rename", r->node->remote, r->from);
+	json_object_set_new(body, "newPath", json_string(r->to));
+	code = change_submit(task, "/api/changes", body, id, err);
+	if (code == 0)
+		code = outcome_wait(task, id, NULL, err);
+	if (code != 0)
+		return code;
+	if (r->target != NULL)
+		rename_drop_target(task, r->target);
+	listing_fold(r->from_dir, path_name(r->from), NULL);
+	listing_fold(r->to_dir, r->to_name, &r->node->entry);
+	node_move(r->node, r->to_dir, r->to_name);
+	return 0;
+}
+
 /* -- directories */
 
 /* Its pending writes run before the rename; one that is still written would be waited for by it for
@@ -293,12 +321,31 @@ rename_directory(struct task *task, struct renaming *r, struct err *err)
 
 /* -- both */
 
+/* Two things look alike and are not: a document, and a file in its place that was exported from it.
+ */
+static int
+rename_check_documents(const struct renaming *r, struct err *err)
+{
+	if (r->target != NULL && r->target != r->node && node_is_document(r->target))
+		return err_set(err, -EACCES,
+		    "'%s' is a document: a file takes its place only when it was removed",
+		    r->to_name);
+	if (node_is_document(r->node) && r->node->remote != r->to_dir->remote)
+		return err_set(err, -EPERM,
+		    "'%s' is a document, of which another place can only have an export: copy it, "
+		    "and remove it yourself if you do not need it any more",
+		    r->node->name);
+	return 0;
+}
+
 static int
 rename_check(struct task *task, struct renaming *r, struct err *err)
 {
 	bool directory = node_is_directory(r->node);
-	int code;
+	int code = rename_check_documents(r, err);
 
+	if (code != 0)
+		return code;
 	if (directory && node_is_beneath(r->to_dir, r->node))
 		return -EINVAL;
 	if (r->target == NULL || r->target == r->node)
@@ -345,8 +392,10 @@ rename_nodes(struct task *task, struct renaming *r, struct err *err)
 	to_parent = node_path(r->to_dir);
 	r->to = path_child(to_parent, r->to_name);
 	free(to_parent);
-	return node_is_directory(r->node) ? rename_directory(task, r, err)
-					  : rename_file(task, r, err);
+	if (node_is_directory(r->node))
+		return rename_directory(task, r, err);
+	return node_is_document(r->node) ? rename_document(task, r, err)
+					 : rename_file(task, r, err);
 }
 
 static void

@@ -456,9 +456,9 @@ task_reply_entry(struct task *task, const struct fuse_entry_param *entry)
 }
 
 void
-task_reply_attr(struct task *task, const struct stat *attr)
+task_reply_attr(struct task *task, const struct stat *attr, double timeout)
 {
-	fuse_reply_attr(task_take_req(task), attr, FS_KERNEL_MS / 1000.0);
+	fuse_reply_attr(task_take_req(task), attr, timeout);
 }
 
 void

@@ -85,7 +85,7 @@ uint64_t task_deadline(uint64_t ms); /* so long from now */
 
 void task_reply(struct task *, int code); /* 0 or a negative errno of ours */
 void task_reply_entry(struct task *, const struct fuse_entry_param *);
-void task_reply_attr(struct task *, const struct stat *);
+void task_reply_attr(struct task *, const struct stat *, double timeout); /* in seconds */
 void task_reply_open(struct task *, const struct fuse_file_info *);
 void
 task_reply_create(struct task *, const struct fuse_entry_param *, const struct fuse_file_info *);

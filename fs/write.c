@@ -24,8 +24,12 @@ create_node(struct task *task, struct node *dir, struct node **out, bool *existe
 		return code;
 	code = lookup_node(task, dir, task->name, out, err);
 	*existed = code == 0;
-	if (code == 0 && ((task->fi.flags & O_EXCL) != 0 || (*out)->kind != NODE_FILE)) {
-		code = (*out)->kind != NODE_FILE ? -EISDIR : -EEXIST;
+	if (code == 0 &&
+	    ((task->fi.flags & O_EXCL) != 0 || (*out)->kind != NODE_FILE ||
+		node_is_document(*out))) {
+		code = (*out)->kind != NODE_FILE     ? -EISDIR
+		    : (task->fi.flags & O_EXCL) != 0 ? -EEXIST
+						     : open_check_document(*out, err);
 		node_unref(TAKE(*out));
 		return code;
 	}
@@ -171,6 +175,7 @@ copy_is_over_quota(const struct remote *remote, uint64_t size)
 static int
 copy_locked(struct task *task, struct file *to, struct node *from, size_t *len, struct err *err)
 {
+	const struct export *export = handle_of(&task->fi)->export;
 	uint64_t size, start = (uint64_t)task->offset;
 
 	int code = node_settled(task, from);
@@ -179,7 +184,11 @@ copy_locked(struct task *task, struct file *to, struct node *from, size_t *len, 
 		return code;
 	lookup_refresh(
 	    task, from); /* only now: it may have changed while we waited for the destination */
-	size = from->file != NULL ? file_size(from->file) : from->entry.size;
+	if (export == NULL && node_is_document(from))
+		return err_set(err, -ESTALE, "the source was a file when it was opened");
+	size = export != NULL    ? export->size
+	    : from->file != NULL ? file_size(from->file)
+				 : from->entry.size;
 	*len =
 	    start >= size ? 0 : (size_t)MIN(MIN(size - start, (uint64_t)task->size), FS_COPY_MAX);
 	if (*len == 0)
@@ -187,6 +196,9 @@ copy_locked(struct task *task, struct file *to, struct node *from, size_t *len, 
 	if (copy_is_over_quota(to->node->remote, (uint64_t)task->offset2 + *len))
 		return err_set(
 		    err, -EDQUOT, "the account '%s' has no room for it", to->node->remote->name);
+	if (export != NULL)
+		return file_copy_source(
+		    task, to, (uint64_t)task->offset2, export->source, start, *len, err);
 	return file_copy(task, to, (uint64_t)task->offset2, from, start, *len, err);
 }
 
@@ -433,6 +445,9 @@ setattr_file(struct task *task, struct node *node, struct err *err)
 
 	if (node->file == NULL && (task->flags & FUSE_SET_ATTR_SIZE) == 0)
 		return setattr_submit(task, node, err);
+	code = open_check_document(node, err);
+	if (code != 0)
+		return code;
 	file = file_ref(node->file != NULL ? node->file : file_new(node, false));
 	code = lock_take(task, &file->lock);
 	if (code == 0) {
@@ -473,7 +488,7 @@ setattr_run(struct task *task)
 		code = setattr_submit(task, node, &err);
 	if (code == 0) {
 		node_stat(node, &st);
-		task_reply_attr(task, &st);
+		task_reply_attr(task, &st, node_attr_timeout(node));
 	} else {
 		task_fail(task, node->name == NULL ? "/" : node->name, code, &err);
 	}

@@ -9,8 +9,9 @@
  * The version of an entry is its head revision: it changes with the content and with nothing else,
  * and reading it by its id reads just that content.
  *
- * Documents of Google's editors have no bytes, and their exports no size that is known beforehand:
- * they are not shown, but counted as hidden, so that no copy can be taken for them.
+ * Documents of Google's editors have no bytes: they are shown as what they are exported as
+ * (gdrive_export.h), of a size that is not known.  A copy or a move within Drive is one of the
+ * document; nothing but Google's editors writes one.  What is not exported is counted as hidden.
  */
 #include "providers/gdrive_private.h"
 #include "providers/object.h"
@@ -29,6 +30,23 @@ enum { REMOVE_ACT, REMOVE_LOOK };
 
 /* Requests */
 
+/* What is exported is at least as new as the version: the document may be edited meanwhile, at any
+   time, and that is no reason to have nothing of it. */
+static enum cloud_step
+put_export(struct cloud_op *op, struct http_request *req, struct err *err)
+{
+	const struct gdrive_node *node = &gdrive_walk(op)->node;
+
+	if (op->length == 0)
+		return CLOUD_STEP_DONE;
+	if (op->offset > 0 || op->length != UINT64_MAX || op->streamed > 0)
+		return object_refuse(err, -EOPNOTSUPP, op->path,
+		    "a Google document is exported as a whole: it has no ranges");
+	gdrive_ask(req, op->account->data, "GET", "/drive/v3/files/%s/export", node->id);
+	gdrive_param(req, "mimeType", node->export->type);
+	return CLOUD_STEP_SEND;
+}
+
 static enum cloud_step
 put_read(struct cloud_op *op, struct http_request *req, struct err *err)
 {
@@ -43,6 +61,8 @@ put_read(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
 	if (!gdrive_is_version(op, node))
 		return gdrive_refuse_version(op, op->path, err);
+	if (node->export != NULL)
+		return put_export(op, req, err);
 	if (gdrive->step == READ_CHECK) {
 		gdrive_ask(req, drive, "GET", "/drive/v3/files/%s", node->id);
 		gdrive_param_file(req);
@@ -211,7 +231,9 @@ gdrive_put_request(struct cloud_op *op, struct cloud_request *request, struct er
 		    ? CLOUD_STEP_DONE
 		    : object_refuse(err, -ENOENT, op->path, "no such file or directory");
 	case CLOUD_READ: return put_read_or_look(op, request, err);
-	case CLOUD_COPY: return gdrive_put_copy(op, req, err);
+	case CLOUD_COPY:
+		return gdrive_copy_may_be_there(op) ? gdrive_request(op, request, err)
+						    : gdrive_put_copy(op, req, err);
 	case CLOUD_MOVE: return gdrive_put_move(op, req, err);
 	case CLOUD_REMOVE: return put_remove(op, req, err);
 	case CLOUD_RMDIR: return put_rmdir(op, req, err);
@@ -288,6 +310,22 @@ read_file_instead(const struct cloud_op *op)
 	return true;
 }
 
+/* Its end must be told apart from a connection that broke: by a length, or by chunks. */
+static enum cloud_step
+export_head(const struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	const char *coding = http_header_get(&res->headers, "Transfer-Encoding");
+	uint64_t length;
+
+	if (res->status != 200)
+		return object_refuse(err, -EPROTO, op->path, "a part of an export was sent");
+	if (coding != NULL ? strcasecmp(coding, "chunked") != 0
+			   : object_length(&length, op, res, NULL) != 0)
+		return object_refuse(err, -EPROTO, op->path,
+		    "the export does not say where it ends: it may not be all of it");
+	return CLOUD_STEP_STREAM;
+}
+
 static enum cloud_step
 gdrive_head(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -298,6 +336,8 @@ gdrive_head(struct cloud_op *op, const struct http_response *res, struct err *er
 	if (op->kind != CLOUD_READ || walk_under_way(op) != NULL || gdrive->step != READ_MEDIA ||
 	    (res->status != 200 && res->status != 206))
 		return CLOUD_STEP_COLLECT;
+	if (gdrive_walk(op)->node.export != NULL)
+		return export_head(op, res, err);
 	if (object_check_range(op, res, &size, &why) != 0) {
 		if (read_file_instead(op))
 			return CLOUD_STEP_NEXT;
@@ -318,6 +358,8 @@ read_response(struct cloud_op *op, const struct http_response *res, struct err *
 	const struct gdrive_op *gdrive = op->data;
 	struct gdrive_node node;
 
+	if (walk->node.export != NULL)
+		return CLOUD_STEP_DONE;
 	if (gdrive->step == READ_MEDIA)
 		return walk->node.is_pinned && !gdrive->unpinned ? CLOUD_STEP_DONE
 								 : gdrive_next(op, READ_CHECK);

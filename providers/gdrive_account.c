@@ -32,8 +32,16 @@ const struct cloud_field gdrive_fields[] = {
     {
 	.name = "permanentDelete",
 	.title = "Delete permanently",
-	.help = "yes: files that are removed do not go to the trash; folders always do",
+	.help =
+	    "yes: files that are removed do not go to the trash; folders and documents always do",
 	.value = "no",
+    },
+    {
+	.name = "docsExport",
+	.title = "Google Docs as",
+	.help = "office, opendocument or pdf: what Docs, Sheets, Slides and Drawings are read as; "
+		"none: they are not shown",
+	.value = "office",
     },
     {
 	.name = "endpoint",
@@ -100,7 +108,7 @@ gdrive_open(struct account *account, const json_t *credentials, struct err *err)
 {
 	static const char *const answers[] = {"no", "yes", NULL};
 	struct gdrive_account *drive = account->data;
-	int permanent = 0;
+	int permanent = 0, exports = 0;
 	int code = endpoint_parse(
 	    &drive->endpoint, credential_get(gdrive_fields, credentials, "endpoint"), err);
 
@@ -110,12 +118,16 @@ gdrive_open(struct account *account, const json_t *credentials, struct err *err)
 		code = credential_choose(
 		    &permanent, gdrive_fields, credentials, "permanentDelete", answers, err);
 	if (code == 0)
+		code = credential_choose(
+		    &exports, gdrive_fields, credentials, "docsExport", gdrive_exports_names, err);
+	if (code == 0)
 		code = gdrive_open_id(&drive->drive, credentials, "drive", err);
 	if (code == 0)
 		code = gdrive_open_id(&drive->folder, credentials, "rootFolder", err);
 	if (code == 0)
 		code = credential_ca(&drive->oauth.ca, gdrive_fields, credentials, err);
 	drive->permanent = permanent == 1;
+	drive->exports = (enum gdrive_exports)exports;
 	drive->places = xcalloc(GDRIVE_PLACES_MAX, sizeof *drive->places);
 	if (code != 0)
 		gdrive_close(account);

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "providers/endpoint.h"
+#include "providers/gdrive_export.h"
 #include "providers/oauth.h"
 #include "providers/resumable.h"
 #include "src/cloud.h"
@@ -36,6 +37,7 @@ struct gdrive_account {
 	char *folder; /* id of the folder that is the top; NULL: all of the drive */
 	char *grant; /* names the grant without telling it */
 	bool permanent; /* files that are removed do not go to the trash */
+	enum gdrive_exports exports; /* as what documents are shown */
 	char root[GDRIVE_ID_MAX]; /* of the top, once it is known; else "" */
 	struct gdrive_place *places;
 	uint64_t uses;

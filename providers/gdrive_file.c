@@ -45,7 +45,8 @@ version_read(struct gdrive_node *out, const json_t *file)
 }
 
 int
-gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *err)
+gdrive_node_read(
+    struct gdrive_node *out, const json_t *file, enum gdrive_exports exports, struct err *err)
 {
 	const char *id = file_text(file, "id"), *type = file_text(file, "mimeType");
 	const char *parent = json_string_value(json_array_get(json_object_get(file, "parents"), 0));
@@ -69,6 +70,9 @@ gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *err)
 	    out->size != UINT64_MAX && strncmp(type, GDRIVE_APPS, strlen(GDRIVE_APPS)) != 0;
 	if (!out->has_bytes) {
 		out->size = 0;
+		out->export = gdrive_export_of(exports, type);
+		if (out->export != NULL)
+			version_read(out, file);
 		return 0;
 	}
 	version_read(out, file);
@@ -76,6 +80,12 @@ gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *err)
 	digest_read(&out->digests, HASH_SHA1, file_text(file, "sha1Checksum"));
 	digest_read(&out->digests, HASH_SHA256, file_text(file, "sha256Checksum"));
 	return 0;
+}
+
+bool
+gdrive_node_is_shown(const struct gdrive_node *node)
+{
+	return node->is_directory || node->has_bytes || node->export != NULL;
 }
 
 void
@@ -90,15 +100,17 @@ gdrive_entry_read(
 	if (node->is_directory)
 		return;
 	out->size = node->size;
+	out->unsized = node->export != NULL;
 	out->version = xstrdup(node->version);
-	out->content_type = xstrdup(file_text(file, "mimeType"));
+	out->content_type =
+	    xstrdup(out->unsized ? node->export->type : file_text(file, "mimeType"));
 	out->digests = node->digests;
 }
 
 /* Names */
 
 static char *
-name_show(const char *name)
+name_show(const char *name, const char *suffix)
 {
 	struct buf shown = BUF_INIT(1 << 20);
 
@@ -108,19 +120,20 @@ name_show(const char *name)
 		else
 			buf_putc(&shown, *name);
 	}
+	buf_puts(&shown, suffix);
 	return buf_take(&shown);
 }
 
 char *
-gdrive_name(const json_t *file)
+gdrive_name(const json_t *file, const struct gdrive_node *node)
 {
 	const json_t *name = json_object_get(file, "name");
 	const char *text = json_string_value(name);
 	char *shown;
 
-	if (text == NULL || json_string_length(name) != strlen(text))
+	if (text == NULL || *text == '\0' || json_string_length(name) != strlen(text))
 		return NULL;
-	shown = name_show(text);
+	shown = name_show(text, node->export == NULL ? "" : node->export->suffix);
 	if (shown != NULL && *shown != '\0' && path_is_canonical(shown))
 		return shown;
 	free(shown);
@@ -196,6 +209,8 @@ static const struct {
     {"cannotDownloadAbusiveFile", -EACCES, "Google takes it for malware or spam"},
     {"cyclicParent", -EINVAL, NULL},
     {"dailyLimitExceeded", -EAGAIN, NULL},
+    {"exportSizeLimitExceeded", -EFBIG,
+	"Google exports at most 10 MB: another docsExport may be smaller, or export it in a browser"},
     {"fileNotDownloadable", -EOPNOTSUPP, NULL},
     {"numChildrenInNonRootLimitExceeded", -EDQUOT, "a folder holds at most 500,000 items"},
     {"quotaExceeded", -EAGAIN, NULL},

@@ -4,7 +4,8 @@
  * Drive's names are no names of a file system: several files of a directory may have the same one,
  * and it may contain '/'.  A '/' is shown as U+FF0F.  Of files with one name the oldest (by the
  * time they were made, then by id) has it; the others have the end of their id behind it: "name
- * (d3ZkLk1a).txt".  Such a name leads to that file for ever, whatever becomes of the others.
+ * (d3ZkLk1a).txt".  Such a name leads to that file for ever, whatever becomes of the others.  The
+ * suffix of a document's export is a part of its name in all this.
  */
 #pragma once
 #include "providers/gdrive_account.h"
@@ -26,7 +27,8 @@ struct gdrive_node {
 	char version[GDRIVE_VERSION_MAX]; /* as entries have it; "" of a directory */
 	char upload[RESUMABLE_TOKEN_MAX]; /* that wrote it, or "" */
 	bool is_directory, trashed;
-	bool has_bytes; /* else it is a directory, or a document that only Google's editors open */
+	bool has_bytes; /* else it is a directory, or a document of Google's editors */
+	const struct gdrive_export *export; /* of a document that is shown; else NULL */
 	bool is_pinned; /* its version is a revision that can be read */
 	uint64_t size;
 	int64_t mtime_ns;
@@ -34,12 +36,15 @@ struct gdrive_node {
 };
 
 /* -EPROTO: it is not what a file is. */
-int gdrive_node_read(struct gdrive_node *out, const json_t *file, struct err *);
+int
+gdrive_node_read(struct gdrive_node *out, const json_t *file, enum gdrive_exports, struct err *);
+/* Has it a place among files?  Documents that are not exported, forms, shortcuts have none. */
+bool gdrive_node_is_shown(const struct gdrive_node *);
 /* The entry at a path. */
 void gdrive_entry_read(
     struct entry *out, const char *path, const json_t *file, const struct gdrive_node *);
 /* The name as it is shown; NULL: no path can express it.  Caller frees. */
-char *gdrive_name(const json_t *file);
+char *gdrive_name(const json_t *file, const struct gdrive_node *);
 /* Is a file of this name, with this id, shown as `shown`, alone (1) or with others (2)?  0: never.
  */
 int gdrive_name_is(const char *name, const char *id, const char *shown);

@@ -28,11 +28,11 @@ gdrive_put_list(struct cloud_op *op, struct http_request *req, struct err *err)
 static void
 list_take(struct cloud_op *op, const json_t *file, const struct gdrive_node *node)
 {
-	CLEANUP(cleanup_free) char *name = gdrive_name(file);
+	CLEANUP(cleanup_free) char *name = gdrive_name(file, node);
 	CLEANUP(cleanup_free) char *path = name == NULL ? NULL : path_child(op->path, name);
 	struct entry *entry;
 
-	if (path == NULL || !path_is_canonical(path) || (!node->is_directory && !node->has_bytes)) {
+	if (path == NULL || !path_is_canonical(path) || !gdrive_node_is_shown(node)) {
 		op->list.hidden++;
 		return;
 	}
@@ -109,6 +109,7 @@ list_finish(struct cloud_op *op)
 enum cloud_step
 gdrive_list_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
+	const struct gdrive_account *drive = op->account->data;
 	struct gdrive_op *gdrive = op->data;
 	json_t *answer = gdrive_answer(op, res, err), *file;
 	struct gdrive_node node;
@@ -118,7 +119,7 @@ gdrive_list_response(struct cloud_op *op, const struct http_response *res, struc
 
 	json_array_foreach (json_object_get(answer, "files"), i, file) {
 		if (code == 0)
-			code = gdrive_node_read(&node, file, err);
+			code = gdrive_node_read(&node, file, drive->exports, err);
 		if (code == 0)
 			list_take(op, file, &node);
 	}

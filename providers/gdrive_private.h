@@ -60,6 +60,7 @@ struct gdrive_op {
 	char strayed[GDRIVE_ID_MAX]; /* COMMIT: the directory that it made the file in, if that is
 					not where the path leads by now; or "" */
 	bool queries; /* it asks the session what is there */
+	bool copies; /* COPY of a document: it was asked for */
 	struct err why; /* MOVE: failed so, and ends with it when what was there is back */
 	char next[GDRIVE_NEXT_MAX]; /* of a list */
 };
@@ -108,6 +109,8 @@ gdrive_changes_response(struct cloud_op *, const struct http_response *, struct 
 void gdrive_seen(struct gdrive_account *, const struct gdrive_node *);
 
 /* gdrive_copy.c */
+/* A copy of a document was asked for, and the answer did not come: its path is walked anew. */
+bool gdrive_copy_may_be_there(struct cloud_op *);
 enum cloud_step gdrive_put_copy(struct cloud_op *, struct http_request *, struct err *);
 enum cloud_step gdrive_put_move(struct cloud_op *, struct http_request *, struct err *);
 enum cloud_step gdrive_copy_response(struct cloud_op *, const struct http_response *, struct err *);
@@ -134,6 +137,7 @@ bool gdrive_walk_fits(
     struct cloud_op *, const struct gdrive_walk *, const json_t *file, const struct gdrive_node *);
 /* Is it what the op wants, op->version? */
 bool gdrive_is_version(const struct cloud_op *, const struct gdrive_node *);
+enum cloud_step gdrive_refuse_document(const char *path, struct err *); /* it is to be written */
 enum cloud_step gdrive_refuse_version(const struct cloud_op *, const char *path, struct err *);
 /* The last component of the path that it walks. */
 const char *gdrive_walk_name(const struct cloud_op *, const struct gdrive_walk *);

@@ -110,7 +110,8 @@ gdrive_answer_file(struct gdrive_node *out, json_t **file, const struct cloud_op
     const struct http_response *res, struct err *err)
 {
 	json_t *json = gdrive_answer(op, res, err);
-	int code = json == NULL ? -EPROTO : gdrive_node_read(out, json, err);
+	const struct gdrive_account *drive = op->account->data;
+	int code = json == NULL ? -EPROTO : gdrive_node_read(out, json, drive->exports, err);
 
 	if (code == 0 && file != NULL)
 		*file = json;
@@ -141,7 +142,8 @@ gdrive_ask_change(struct cloud_op *op, struct http_request *req, const char *id,
 	gdrive_body(req, change);
 }
 
-/* A folder may have got something that nobody has looked at: it goes to the trash in any case. */
+/* A folder may have got something that nobody has looked at, and of a document nobody can have more
+   than an export: they go to the trash in any case. */
 void
 gdrive_ask_remove(struct cloud_op *op, struct http_request *req, const struct gdrive_node *node)
 {
@@ -149,7 +151,7 @@ gdrive_ask_remove(struct cloud_op *op, struct http_request *req, const struct gd
 
 	if (node->is_directory)
 		gdrive_places_change(); /* should the answer be lost */
-	if (!drive->permanent || node->is_directory) {
+	if (!drive->permanent || node->is_directory || node->export != NULL) {
 		gdrive_ask_change(op, req, node->id, json_pack("{s:b}", "trashed", 1));
 		return;
 	}

@@ -107,6 +107,8 @@ put_begin(struct cloud_op *op, struct http_request *req, struct err *err)
 		return object_refuse(err, -EISDIR, op->path, "is a directory");
 	if (walk->has && op->put.no_replace)
 		return object_refuse(err, -EEXIST, op->path, "exists already");
+	if (walk->has && walk->node.export != NULL)
+		return gdrive_refuse_document(op->path, err);
 	if (walk->has || gdrive_has_id(op, walk, req))
 		ask_begin(op, req);
 	return CLOUD_STEP_SEND;

@@ -91,6 +91,13 @@ gdrive_refuse_version(const struct cloud_op *op, const char *path, struct err *e
 	return object_refuse(err, -ESTALE, path, "has changed: it is not that version any more");
 }
 
+enum cloud_step
+gdrive_refuse_document(const char *path, struct err *err)
+{
+	return object_refuse(err, -EACCES, path,
+	    "is a document, which only Google's editors write: remove it first, or take another name");
+}
+
 bool
 gdrive_is_version(const struct cloud_op *op, const struct gdrive_node *node)
 {
@@ -280,6 +287,20 @@ put_quoted(struct buf *out, const char *text)
 	buf_putc(out, '\'');
 }
 
+/* A name that a file may have that is shown so, and the name of a document. */
+static void
+put_names(struct buf *out, enum gdrive_exports exports, const char *shown)
+{
+	CLEANUP(cleanup_free) char *document = gdrive_export_guess(exports, shown);
+
+	buf_puts(out, out->len == 0 ? " and (name = " : " or name = ");
+	put_quoted(out, shown);
+	if (document != NULL) {
+		buf_puts(out, " or name = ");
+		put_quoted(out, document);
+	}
+}
+
 /* All whose name may be shown so.  What a stand-in stands for cannot be asked for: then all. */
 static void
 ask_name(struct cloud_op *op, struct gdrive_walk *walk, struct http_request *req)
@@ -287,14 +308,12 @@ ask_name(struct cloud_op *op, struct gdrive_walk *walk, struct http_request *req
 	CLEANUP(buf_free) struct buf terms = BUF_INIT(8192);
 	CLEANUP(cleanup_free) char *name = walk_component(op, walk);
 	CLEANUP(cleanup_free) char *plain = gdrive_name_without_id(name);
+	const struct gdrive_account *drive = walk_account(op, walk);
 
 	if (!gdrive_name_has_stand_in(name)) {
-		buf_puts(&terms, " and (name = ");
-		put_quoted(&terms, name);
-		if (plain != NULL) {
-			buf_puts(&terms, " or name = ");
-			put_quoted(&terms, plain);
-		}
+		put_names(&terms, drive->exports, name);
+		if (plain != NULL)
+			put_names(&terms, drive->exports, plain);
 		buf_putc(&terms, ')');
 	}
 	gdrive_ask_list(
@@ -413,10 +432,10 @@ gdrive_walk_fits(struct cloud_op *op, const struct gdrive_walk *walk, const json
     const struct gdrive_node *node)
 {
 	CLEANUP(cleanup_free) char *name = walk_component(op, walk);
-	CLEANUP(cleanup_free) char *shown = gdrive_name(file);
+	CLEANUP(cleanup_free) char *shown = gdrive_name(file, node);
 
 	return shown != NULL && !node->trashed && strcmp(node->parent, walk->dir) == 0 &&
-	    (node->has_bytes || node->is_directory) && gdrive_name_is(shown, node->id, name) != 0;
+	    gdrive_node_is_shown(node) && gdrive_name_is(shown, node->id, name) != 0;
 }
 
 /* It is not what it was, or not there. */
@@ -452,16 +471,18 @@ static int
 name_page(struct cloud_op *op, struct gdrive_walk *walk, const json_t *answer, struct err *err)
 {
 	CLEANUP(cleanup_free) char *name = walk_component(op, walk);
+	const struct gdrive_account *drive = walk_account(op, walk);
 	const json_t *file;
 	struct gdrive_node node;
 	size_t i;
 
 	json_array_foreach (json_object_get(answer, "files"), i, file) {
-		CLEANUP(cleanup_free) char *shown = gdrive_name(file);
+		CLEANUP(cleanup_free) char *shown = NULL;
 		int how;
 
-		if (gdrive_node_read(&node, file, err) != 0)
+		if (gdrive_node_read(&node, file, drive->exports, err) != 0)
 			return -EPROTO;
+		shown = gdrive_name(file, &node);
 		if (shown == NULL || !gdrive_walk_fits(op, walk, file, &node))
 			continue;
 		how = gdrive_name_is(shown, node.id, name);
@@ -520,12 +541,15 @@ static enum cloud_step
 file_response(
     struct cloud_op *op, struct gdrive_walk *walk, const struct http_response *res, struct err *err)
 {
+	const struct gdrive_account *drive = walk_account(op, walk);
+	json_t *file = gdrive_answer(op, res, err);
 	struct gdrive_node node;
 	enum cloud_step step;
-	json_t *file = NULL;
 
-	if (gdrive_answer_file(&node, &file, op, res, err) != 0)
+	if (file == NULL || gdrive_node_read(&node, file, drive->exports, err) != 0) {
+		json_decref(file);
 		return provider_failed(err);
+	}
 	if (walk->ask == ASK_ROOT) {
 		step = root_response(op, walk, &node, err);
 	} else if (gdrive_walk_fits(op, walk, file, &node)) {

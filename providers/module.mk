@@ -33,6 +33,7 @@ libproviders_a_SOURCES = \
 	providers/gdrive_account.c providers/gdrive_account.h \
 	providers/gdrive_changes.c \
 	providers/gdrive_copy.c \
+	providers/gdrive_export.c providers/gdrive_export.h \
 	providers/gdrive_file.c providers/gdrive_file.h \
 	providers/gdrive_list.c \
 	providers/gdrive_request.c \

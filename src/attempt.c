@@ -370,6 +370,7 @@ attempt_copy_start(struct attempt *a)
 	    .temp_id = c->id,
 	    .overwrite = c->overwrite,
 	    .preserve = c->preserve || !is_transfer,
+	    .move = c->move || !is_transfer,
 	    .repeated = attempt_is_repeated(a),
 	    .mtime_ns = is_transfer ? c->mtime_ns : ENTRY_NO_TIME,
 	    .mtime_set = c->mtime_set,
@@ -413,6 +414,16 @@ attempt_take_copied(struct attempt *a)
 		a->result.bytes_done = a->result.bytes_total = r->size;
 }
 
+/* It may be no copy of a document that stays when the document is removed, but within its account
+   it can be moved itself. */
+static bool
+attempt_moves_document(const struct attempt *a)
+{
+	return a->copied.code == -EPERM && a->copied.unsized &&
+	    a->change->kind == CHANGE_TRANSFER && attempt_source_account(a) == a->account &&
+	    (a->account->driver->features & CLOUD_CAN_MOVE);
+}
+
 static enum attempt_state
 attempt_copy_run(struct attempt *a)
 {
@@ -421,6 +432,10 @@ attempt_copy_run(struct attempt *a)
 	if (!a->copy_ended)
 		return ATTEMPT_COPY;
 	attempt_take_copied(a);
+	if (attempt_moves_document(a)) {
+		xstrset(&a->result.route_reason, NULL);
+		return ATTEMPT_RENAME_STAT;
+	}
 	if (a->copied.code != 0)
 		return attempt_fail(a, a->copied.code, &a->copied.err);
 	return a->change->kind == CHANGE_TRANSFER ? ATTEMPT_VERIFIED : ATTEMPT_REMOVE_SOURCE;
@@ -581,7 +596,7 @@ attempt_rename_move_run(struct attempt *a)
 	if (code ==
 	    -ENOENT) /* it was there a moment ago: the answer to a move of ours may be lost */
 		return ATTEMPT_RENAME_CHECK;
-	if (code == -EOPNOTSUPP || code == -EXDEV)
+	if ((code == -EOPNOTSUPP || code == -EXDEV) && !a->copied.unsized)
 		return a->is_directory ? ATTEMPT_TREE : ATTEMPT_COPY;
 	return attempt_fail(a, code, &a->await.err);
 }

@@ -431,7 +431,8 @@ cloud_is_inside(const struct account *, const char *path, const struct account *
 struct cloud_op *cloud_op_new(struct account *, enum cloud_op_kind, const char *path);
 void cloud_op_free(struct cloud_op *); /* not while under way; NULL is a no-op */
 /* Exactly one done comes, from the loop, never before this returns; the op stays the caller's.
-   READ: transient failures go on inside the runner from offset + streamed.
+   READ: transient failures go on inside the runner from offset + streamed, but of an unsized entry
+   not when bytes have come: then its reader starts again.
    PUT with a ring is sent once: when it fails after bytes were taken, the caller starts again. */
 void cloud_op_start(struct cloud_runner *, struct cloud_op *, cloud_done_fn, void *arg);
 /* Something that may fail in passing and is tried again. */

@@ -458,8 +458,8 @@ op_can_repeat(const struct op_private *p, const struct err *err)
 	if (p->ring_used && err->code != -ECONNREFUSED && err->code != -EHOSTUNREACH)
 		return false;
 	/* The rest must be of the content that the beginning came from. */
-	return op->kind != CLOUD_READ || op->streamed == 0 || op->version != NULL ||
-	    op->entry.version != NULL;
+	return op->kind != CLOUD_READ || op->streamed == 0 ||
+	    (!op->entry.unsized && (op->version != NULL || op->entry.version != NULL));
 }
 
 /* What went wrong before does not count against it any more. */

@@ -96,12 +96,18 @@ copy_check_source(struct copy *c)
 {
 	uint64_t most = copy_size_max(&c->to->limits);
 
+	c->result.unsized = c->source.unsized;
+	if (c->source.unsized && c->move)
+		return err_set(&c->result.err, -EPERM,
+		    "'%s' is a document, of which another place can only have an export: it is not "
+		    "moved there; copy it, or move it within its account",
+		    c->source.segments[0].path);
 	if (c->source.total > most)
 		return err_set(&c->result.err, -EFBIG,
 		    "'%s' has %" PRIu64 " bytes; %s takes at most %" PRIu64, c->path,
 		    c->source.total, c->to->driver->title, most);
 	c->result.size = c->source.total;
-	if (c->source.whole) {
+	if (c->source.whole && !c->source.unsized) {
 		xstrset(&c->result.source_version, c->source.segments[0].version);
 		c->result.source_written_ns = c->source.segments[0].written_ns;
 	}
@@ -156,9 +162,10 @@ copy_mtime_is_optional(const struct copy *c)
 void
 copy_report(struct copy *c, uint64_t bytes)
 {
+	bool is_open = c->source.unsized && c->source.total == 0;
 	const struct copy_progress p = {
-	    .done = MIN(bytes, c->source.total),
-	    .total = c->source.total,
+	    .done = is_open ? bytes : MIN(bytes, c->source.total),
+	    .total = is_open ? UINT64_MAX : c->source.total,
 	    .route = c->result.route,
 	    .route_reason = c->result.route_reason,
 	};
@@ -172,6 +179,8 @@ copy_is_upload(const struct copy *c)
 {
 	uint64_t copy_max = c->to->limits.copy_max;
 
+	if (c->source.unsized)
+		return false;
 	if (c->route == ROUTE_PULL && (c->to->driver->features & CLOUD_PULLS_WHOLE))
 		return true;
 	if (c->route != ROUTE_RELAY)
@@ -283,7 +292,7 @@ copy_stop(struct copy *c)
 	source_stop(&c->source);
 	if (c->relay != NULL)
 		c->begun |= relay_has_begun(c->relay);
-	relay_free(TAKE(c->relay));
+	copy_relay_stop(c);
 	if (c->upload != NULL)
 		c->checkpoint = upload_free(TAKE(c->upload));
 }
@@ -326,6 +335,7 @@ copy_start(struct cloud_runner *runner, const struct copy_spec *spec,
 	c->overwrite = spec->overwrite;
 	c->preserve = spec->preserve;
 	c->repeated = spec->repeated;
+	c->move = spec->move;
 	c->mtime_ns = spec->mtime_ns;
 	c->mtime_set = spec->mtime_set;
 	c->result.mtime_ns = ENTRY_NO_TIME;

@@ -34,13 +34,15 @@ struct copy_spec {
 	const char *path; /* copied, like the strings below */
 	const char *temp_id;
 	bool overwrite, preserve;
+	bool move; /* the source will be removed: it may be none that is only exported */
 	bool repeated; /* an earlier try may have left a temporary, or the whole file */
 	int64_t mtime_ns; /* as in struct change, like mtime_set */
 	bool mtime_set;
 	unsigned mode;
 	const char *content_type;
 	size_t ring;
-	struct budget *memory; /* for more rings than one; borrowed until the end */
+	struct budget *memory; /* for more rings than one, and for what is kept whole; borrowed
+				  until the end */
 	const struct change *change; /* says whether a failure will be followed by a repetition;
 					borrowed until the end; NULL: never */
 	struct checkpoint *checkpoint; /* of an earlier try; taken; or NULL */
@@ -52,6 +54,7 @@ struct copy_result {
 	int code;
 	struct err err;
 	uint64_t size;
+	bool unsized; /* the source is (entry.h) */
 	char *route, *route_reason, *verified;
 	char *version; /* the destination's */
 	int64_t mtime_ns; /* the destination's, as its cloud tells it; ENTRY_NO_TIME: it does not */
@@ -61,7 +64,7 @@ struct copy_result {
 void copy_result_fini(struct copy_result *);
 
 struct copy_progress {
-	uint64_t done, total; /* total is UINT64_MAX until the source was stat'ed */
+	uint64_t done, total; /* total is UINT64_MAX until the source's size is known */
 	const char *route, *route_reason; /* valid during the call */
 	unsigned parts_done, parts, at_once; /* parts 0: not an upload */
 	const char *why; /* of at_once; static */

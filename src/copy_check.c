@@ -25,7 +25,7 @@ copy_is_ours(const struct copy *c, const struct entry *e)
 	bool same_time = false;
 	int type = c->source.whole ? digests_common(&c->source.entry.digests, &e->digests) : -1;
 
-	if (e->kind != ENTRY_FILE || e->size != c->source.total)
+	if (e->kind != ENTRY_FILE || e->unsized || c->source.unsized || e->size != c->source.total)
 		return false;
 	if (type >= 0 && !digests_equal(&c->source.entry.digests, &e->digests, type))
 		return false;
@@ -203,6 +203,15 @@ copy_check(struct copy *c)
 		return COPY_FAIL(c, -EINVAL,
 		    "the source '%s' and the destination '%s' are the same object",
 		    c->source.segments[0].path, c->path);
+	/* A document that its cloud has copied is one: there is nothing to compare.  Its version
+	   would be taken for one that comes with a size. */
+	if (c->dest.unsized && c->source.unsized && c->route == ROUTE_NATIVE) {
+		c->result.mtime_ns = c->dest.mtime_ns;
+		return COPY_END;
+	}
+	if (c->dest.unsized) /* not ours, and nothing to be removed */
+		return COPY_FAIL(
+		    c, -ESTALE, "'%s' was replaced by a document after it was written", c->path);
 	if (c->dest.size != c->source.total)
 		return copy_wrong(c,
 		    err_set(&c->result.err, -EBADMSG,

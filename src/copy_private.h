@@ -40,7 +40,7 @@ struct copy {
 	struct source source;
 	struct account *to;
 	char *path, *temp_id, *content_type;
-	bool overwrite, preserve, repeated;
+	bool overwrite, preserve, repeated, move;
 	int64_t mtime_ns;
 	bool mtime_set;
 	unsigned mode;
@@ -57,6 +57,7 @@ struct copy {
 	int relay_code;
 	struct err relay_err;
 	struct cloud_tries tries; /* of the relay */
+	size_t reserved; /* of memory, for an unsized source */
 	struct event *timer;
 	bool waited;
 
@@ -101,6 +102,7 @@ bool copy_mtime_is_optional(const struct copy *);
 enum copy_state copy_link_run(struct copy *);
 enum copy_state copy_by_cloud_run(struct copy *);
 enum copy_state copy_relay_run(struct copy *);
+void copy_relay_stop(struct copy *);
 enum copy_state copy_wait_run(struct copy *);
 enum copy_state copy_upload_run(struct copy *);
 enum copy_state copy_drop_run(struct copy *);

@@ -203,6 +203,37 @@ copy_on_relay_done(void *arg, int code, const struct err *err)
 	copy_wake(c);
 }
 
+/* An unsized source is kept whole until its end.  False: there is no memory for it now, as if the
+   relay had been refused. */
+static bool
+copy_reserve(struct copy *c)
+{
+	struct budget *memory = c->memory;
+
+	if (!c->source.unsized || c->reserved > 0 || memory == NULL)
+		return true;
+	if (!budget_try(memory, ENTRY_UNSIZED_MAX)) {
+		if (memory->used > 0) {
+			c->relay_ended = true;
+			c->relay_code = err_set(&c->relay_err, -EAGAIN,
+			    "'%s': waits for memory (transfer.memory)", c->path);
+			return false;
+		}
+		budget_take(memory, ENTRY_UNSIZED_MAX); /* there will never be more */
+	}
+	c->reserved = ENTRY_UNSIZED_MAX;
+	return true;
+}
+
+void
+copy_relay_stop(struct copy *c)
+{
+	relay_free(TAKE(c->relay));
+	if (c->reserved > 0)
+		budget_give(c->memory, c->reserved);
+	c->reserved = 0;
+}
+
 /* The source's answer has begun: what it is, and so what is to be written.  NULL if not by one PUT;
    the error, if it is one, is in result. */
 static struct cloud_op *
@@ -214,7 +245,7 @@ copy_on_pinned(void *arg, const struct entry *entry, unsigned *hashes)
 	if (code == 0)
 		code = copy_check_source(c);
 	c->result.code = code;
-	if (code != 0 || copy_is_upload(c)) {
+	if (code != 0 || copy_is_upload(c) || !copy_reserve(c)) {
 		copy_wake(c);
 		return NULL;
 	}
@@ -261,7 +292,7 @@ copy_relay_failed(struct copy *c)
 	int code = c->relay_code;
 	uint64_t wait = CLOUD_ENOUGH;
 
-	if (!relay_is_pinned(c->relay) && code == -ENOENT) {
+	if (c->relay != NULL && !relay_is_pinned(c->relay) && code == -ENOENT) {
 		c->asked = true;
 		return COPY_STAT_SOURCE;
 	}
@@ -299,9 +330,9 @@ copy_relay_run(struct copy *c)
 {
 	enum copy_state next;
 
-	if (c->relay == NULL)
+	if (c->relay == NULL && (!c->source.known || copy_reserve(c)))
 		copy_relay_start(c);
-	c->begun |= relay_has_begun(c->relay);
+	c->begun |= c->relay != NULL && relay_has_begun(c->relay);
 	if (c->result.code != 0) {
 		next = copy_fail(c, c->result.code); /* what came was not what is to be copied */
 	} else if (c->source.known && copy_is_upload(c)) {
@@ -310,11 +341,13 @@ copy_relay_run(struct copy *c)
 		return COPY_RELAY;
 	} else if (c->relay_code == 0) {
 		c->computed = *relay_digests(c->relay);
+		if (c->source.unsized)
+			c->result.size = c->source.total = relay_bytes(c->relay);
 		next = copy_written(c, &relay_op(c->relay)->entry);
 	} else {
 		next = copy_relay_failed(c);
 	}
-	relay_free(TAKE(c->relay));
+	copy_relay_stop(c);
 	return next;
 }
 

@@ -106,7 +106,9 @@ entry_to_json(const struct entry *e)
 	assert(json != NULL);
 	field_set_str(json, "path", e->path != NULL ? e->path : "");
 	field_set_str(json, "kind", e->kind == ENTRY_DIRECTORY ? "directory" : "file");
-	if (e->kind == ENTRY_FILE)
+	if (e->unsized)
+		field_set_bool(json, "unsized", true);
+	else if (e->kind == ENTRY_FILE)
 		field_set_int(json, "size", (int64_t)MIN(e->size, (uint64_t)INT64_MAX));
 	if (e->mtime_ns != ENTRY_NO_TIME)
 		field_set_int(json, "mtimeNs", e->mtime_ns);
@@ -133,6 +135,7 @@ entry_read(struct entry *e, const json_t *json, struct err *err)
 	if ((code = field_str(&path, json, "path", PATH_BYTES_MAX + 2, err)) != 0 ||
 	    (code = field_str(&kind, json, "kind", 16, err)) != 0 ||
 	    (code = field_u64(&e->size, json, "size", INT64_MAX, err)) != 0 ||
+	    (code = field_bool(&e->unsized, json, "unsized", err)) != 0 ||
 	    (code = field_int(&e->mtime_ns, json, "mtimeNs", INT64_MIN + 1, INT64_MAX, err)) != 0 ||
 	    (code = field_int(&mode, json, "mode", 0, 07777, err)) != 0 ||
 	    (code = field_str(&e->version, json, "version", ENTRY_TEXT_MAX, err)) != 0 ||

@@ -10,10 +10,26 @@ enum entry_kind { ENTRY_FILE, ENTRY_DIRECTORY };
 
 #define ENTRY_NO_TIME INT64_MIN
 
+/*
+ * An unsized file is made by its cloud when it is read: the export of a document.  Until it was
+ * read to its end nobody knows how long it is, and each time it may be other bytes, also of one
+ * version.  So for such a file:
+ *  - size is 0 and means nothing; there are no digests;
+ *  - it is read whole (no ranges), and when that breaks off, again from the start;
+ *  - its version names the document, and is older than, or as old as, what is read: it pins no
+ * bytes;
+ *  - it is at most ENTRY_UNSIZED_MAX bytes: whoever must know the length beforehand keeps all of
+ * it;
+ *  - it is not what it was made from: it is neither written nor replaced, and no move to another
+ *    place than its own account removes it.
+ */
+#define ENTRY_UNSIZED_MAX ((uint64_t)12 << 20) /* Google exports 10 MB, of whichever kind */
+
 struct entry {
 	char *path; /* canonical, from the account's root */
 	enum entry_kind kind;
 	uint64_t size; /* bytes; 0 for directories */
+	bool unsized; /* a file whose size is not known: see above */
 	int64_t mtime_ns; /* since 1970 UTC, or ENTRY_NO_TIME */
 	unsigned mode; /* permission bits the cloud keeps; 0: none */
 	char *version; /* pins the content (an etag, a generation); opaque; NULL if unknown */
@@ -43,7 +59,7 @@ void entry_list_fini(struct entry_list *);
 void entry_list_move(struct entry_list *into, struct entry_list *from); /* all; from is empty */
 struct entry *entry_list_add(struct entry_list *); /* init'ed; valid until the next add */
 
-/* {"path","kind":"file|directory","size","mtimeNs","mode","version","contentType","hashes":{"md5":"hex"}}
+/* {"path","kind":"file|directory","size"|"unsized","mtimeNs","mode","version","contentType","hashes":{"md5":"hex"}}
  */
 json_t *entry_to_json(const struct entry *);
 int entry_from_json(struct entry *out, const json_t *, struct err *);

@@ -19,6 +19,7 @@ struct relay {
 	size_t part; /* being read */
 	uint64_t part_start; /* bytes_in when it began */
 	uint64_t bytes_in, total;
+	bool unsized; /* total is the most that it may be, until the end */
 	bool pinned, overflowed, source_ended, put_started, finished;
 	struct await read, put;
 	struct cloud_op *put_op; /* until it is started */
@@ -37,7 +38,8 @@ struct relay {
 static bool
 relay_may_begin(const struct relay *r)
 {
-	return r->source_ended || ring_held(r->ring) >= RELAY_BEGIN || !ring_wants_input(r->ring);
+	return r->source_ended ||
+	    (!r->unsized && (ring_held(r->ring) >= RELAY_BEGIN || !ring_wants_input(r->ring)));
 }
 
 static void
@@ -167,7 +169,7 @@ relay_part_ended(struct relay *r, const struct relay_part *p)
 	if (!r->pinned)
 		return err_set(&r->err, -EPROTO, "the source '%s' came without a word of its size",
 		    relay_part_name(p));
-	if (got != p->segment->length)
+	if (!r->unsized && got != p->segment->length)
 		return err_set(&r->err, -ESTALE,
 		    "the source '%s' changed while it was copied: %llu bytes came instead of %llu",
 		    relay_part_name(p), (unsigned long long)got,
@@ -185,7 +187,13 @@ relay_take_put(struct relay *r, struct cloud_op *put, unsigned hashes)
 
 	assert(put->kind == CLOUD_PUT || put->kind == CLOUD_UPLOAD_PART);
 	r->hash = hash_new(hashes);
-	for (i = 0; i < r->spec.parts_len; i++)
+	r->unsized = r->spec.parts[0].segment->length == SEGMENT_TO_END;
+	if (r->unsized) {
+		assert(r->spec.parts_len == 1);
+		r->total = ENTRY_UNSIZED_MAX;
+		ring_widen(r->ring, ENTRY_UNSIZED_MAX + r->spec.ring);
+	}
+	for (i = 0; i < r->spec.parts_len && !r->unsized; i++)
 		r->total += r->spec.parts[i].segment->length;
 	r->put_account = put->account;
 	put->length = r->total;
@@ -312,6 +320,8 @@ relay_end_source(struct relay *r)
 			    hash_name(type), relay_part_name(&r->spec.parts[0]));
 	}
 	r->source_ended = true;
+	if (r->unsized)
+		r->put_op->length = r->total = r->bytes_in;
 	ring_end(r->ring);
 	return 0;
 }
@@ -371,7 +381,12 @@ relay_run(evutil_socket_t fd, short what, void *arg)
 
 	if (r->finished)
 		return;
-	if (r->overflowed)
+	if (r->overflowed && r->unsized)
+		code = err_set(&r->err, -EFBIG,
+		    "the source '%s' is exported with more than %" PRIu64
+		    " MiB: so much is not kept until its end",
+		    relay_part_name(&r->spec.parts[0]), ENTRY_UNSIZED_MAX >> 20);
+	else if (r->overflowed)
 		code = err_set(&r->err, -ESTALE,
 		    "the source changed while it was copied: more came than the %" PRIu64
 		    " bytes it should have",
@@ -424,6 +439,12 @@ const struct digests *
 relay_digests(const struct relay *r)
 {
 	return &r->digests;
+}
+
+uint64_t
+relay_bytes(const struct relay *r)
+{
+	return r->bytes_in;
 }
 
 bool

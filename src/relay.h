@@ -12,6 +12,9 @@
  * A source that is one whole entry need not be known beforehand: its GET tells what it is
  * (`pinned`), and saves the question.
  *
+ * How long an unsized entry is (entry.h) its end tells: all of it is kept in the ring, and the PUT
+ * begins then.
+ *
  * Bandwidth limits hold the reader back: the ring is shut until what has passed is paid for.
  *
  * Belongs to the loop of its runner.
@@ -26,7 +29,8 @@ struct relay;
 
 struct relay_part {
 	const struct segment
-	    *segment; /* borrowed; with length (not SEGMENT_TO_END) and version filled in */
+	    *segment; /* borrowed; with version and length filled in; SEGMENT_TO_END: an unsized
+			 entry, which is the only part */
 	struct account *account; /* ENTRY; borrowed */
 };
 
@@ -60,6 +64,7 @@ struct relay *relay_start(struct cloud_runner *, const struct relay_spec *, stru
     relay_progress_fn, relay_done_fn, void *arg);
 const struct cloud_op *relay_op(const struct relay *); /* after done(0): `put`, with its results */
 const struct digests *relay_digests(const struct relay *);
+uint64_t relay_bytes(const struct relay *); /* read so far; after done(0): all of the source's */
 bool relay_is_pinned(const struct relay *); /* is it known what the source is? */
 bool relay_has_begun(const struct relay *); /* was anything sent to the destination? */
 void relay_free(struct relay *); /* stops it if it runs, without a callback; NULL is a no-op */

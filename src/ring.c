@@ -99,6 +99,15 @@ ring_tell_room(const struct ring *r)
 }
 
 void
+ring_widen(struct ring *r, size_t size)
+{
+	assert(size >= r->size && size < SIZE_MAX / 2);
+	r->size = size;
+	if (r->on_output != NULL && ring_wants_input(r))
+		r->on_output(r->output_arg);
+}
+
+void
 ring_shut(struct ring *r, bool shut)
 {
 	r->shut = shut;

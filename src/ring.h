@@ -23,9 +23,11 @@ bool ring_wants_input(const struct ring *); /* room for one more chunk, and not 
 size_t ring_room(const struct ring *);
 size_t ring_held(const struct ring *);
 bool ring_put(struct ring *, const void *buf, size_t len); /* all of it, or false */
+/* It may hold so many bytes from now on; not fewer than before. */
+void ring_widen(struct ring *, size_t size);
 /* While it is shut it wants no input and has no room; what it holds can be taken. */
 void ring_shut(struct ring *, bool shut);
-size_t ring_size(const struct ring *); /* as it was made */
+size_t ring_size(const struct ring *); /* as it was made, or widened */
 size_t ring_get(struct ring *, void *buf, size_t max);
 /* Looks at bytes in front without taking them: *out is valid until the next call; returns how many,
    which may be less than it holds. */

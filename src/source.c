@@ -62,7 +62,13 @@ source_take_part(struct source *src, struct segment *s, const struct entry *e, s
 	if (s->version != NULL && e->version != NULL && strcmp(s->version, e->version) != 0)
 		return err_set(
 		    err, -ESTALE, "the source '%s' changed after the copy was asked for", s->path);
-	if (s->version == NULL)
+	if (e->unsized && !src->whole)
+		return err_set(err, -EOPNOTSUPP,
+		    "the source '%s' is exported when it is read: it has no ranges, and can only be "
+		    "copied as a whole",
+		    s->path);
+	src->unsized = e->unsized;
+	if (s->version == NULL && !e->unsized)
 		s->version = xstrdup_null(e->version);
 	if (s->written_ns == 0) /* an earlier attempt's look is the one that counts */
 		s->written_ns = e->written_ns;
@@ -71,7 +77,7 @@ source_take_part(struct source *src, struct segment *s, const struct entry *e, s
 		entry_init(&src->entry);
 		entry_copy(&src->entry, e);
 	}
-	return source_fit(s, e->size, err);
+	return e->unsized ? 0 : source_fit(s, e->size, err);
 }
 
 static void
@@ -141,7 +147,7 @@ source_ask_entry(struct source *src, struct segment *s, struct err *err)
 static int
 source_add(struct source *src, const struct segment *s, struct err *err)
 {
-	if (!__builtin_add_overflow(src->total, s->length, &src->total))
+	if (src->unsized || !__builtin_add_overflow(src->total, s->length, &src->total))
 		return 0;
 	return err_set(err, -EFBIG, "the parts of the source are more than any file can hold");
 }
@@ -172,7 +178,7 @@ source_take(struct source *src, const struct entry *e, struct err *err)
 {
 	int code = source_take_part(src, &src->segments[0], e, err);
 
-	src->total = src->segments[0].length;
+	src->total = src->unsized ? 0 : src->segments[0].length;
 	src->known = code == 0;
 	return code;
 }

@@ -19,8 +19,10 @@ struct source {
 	struct disk_root *spool; /* of SEGMENT_SPOOL, borrowed; or NULL */
 	bool whole; /* one whole entry: `entry` says what it is */
 	bool known; /* all of it */
+	bool unsized; /* a whole entry that is (entry.h): its segment stays without a length, and
+			 without a version, which would pin nothing */
 	struct entry entry;
-	uint64_t total; /* bytes, when known */
+	uint64_t total; /* bytes, when known; of an unsized entry when it was read, before that 0 */
 	/* private */
 	struct cloud_runner *runner;
 	size_t part; /* being asked for */

@@ -211,6 +211,7 @@ tree_item_start(struct tree *t, struct tree_item *item, const struct entry *e)
 	    .temp_id = temp_id,
 	    .overwrite = true,
 	    .preserve = true,
+	    .move = true,
 	    .repeated = t->repeated,
 	    .mtime_ns = ENTRY_NO_TIME,
 	    .ring = t->ring,

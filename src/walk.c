@@ -184,13 +184,18 @@ walk_fail(struct walk *w, int code, const struct err *err)
 }
 
 static void
-walk_emit(struct walk *w, const struct walk_dir *d, const char *name, uint64_t size, int code)
+walk_emit(
+    struct walk *w, const struct walk_dir *d, const char *name, const struct entry *file, int code)
 {
 	CLEANUP(cleanup_free)
 	char *path =
 	    xasprintf("%s%s%s", d->path, *d->path != '\0' && *name != '/' ? "/" : "", name);
-	struct walk_entry e = {.path = path, .size = size, .code = code};
+	struct walk_entry e = {.path = path, .code = code};
 
+	if (file != NULL) {
+		e.size = file->size;
+		e.unsized = file->unsized;
+	}
 	if (code != 0)
 		e.error = (char *)err_text(&w->await.err);
 	walk_batch_add(w->batch, &e);
@@ -223,7 +228,7 @@ walk_list_failed(struct walk *w, struct walk_dir *d, int code)
 		return walk_fail(w, code, &w->await.err);
 	d->found = d->kept = d->listed = true;
 	if (!w->prune)
-		walk_emit(w, d, "/", 0, code);
+		walk_emit(w, d, "/", NULL, code);
 	return WALK_TAKE;
 }
 
@@ -305,7 +310,7 @@ walk_take_run(struct walk *w)
 		if (w->prune)
 			d->kept = true;
 		else
-			walk_emit(w, d, path_name(e->path), e->size, 0);
+			walk_emit(w, d, path_name(e->path), e, 0);
 	}
 	if (!d->more)
 		return WALK_LEAVE;
@@ -328,7 +333,7 @@ walk_leave_run(struct walk *w)
 	if (!d->found && w->batch->len >= w->max)
 		return WALK_DELIVER;
 	if (!d->found)
-		walk_emit(w, d, "/", 0, 0);
+		walk_emit(w, d, "/", NULL, 0);
 	walk_pop(w);
 	return SLIST_EMPTY(&w->stack) ? WALK_DELIVER : WALK_TAKE;
 }

@@ -23,6 +23,7 @@
 struct walk_entry {
 	char *path; /* from the walk's root, with a '/' behind a directory's */
 	uint64_t size;
+	bool unsized;
 	int code; /* a directory that cannot be listed: why */
 	char *error;
 };
