@@ -306,13 +306,73 @@ rename_tree(struct task *task, struct renaming *r, struct err *err)
 	return 0;
 }
 
+/* What is to be looked through, and what was found. */
+struct finding {
+	struct node *dir; /* that is looked through */
+	struct node **dirs; /* that will be; referenced */
+	size_t len, cap;
+	char *document; /* a path, or NULL */
+};
+
+static void
+rename_on_listed(void *arg, const char *name, const struct entry *entry)
+{
+	struct finding *f = arg;
+	CLEANUP(cleanup_free) char *path = NULL;
+
+	if (entry->kind == ENTRY_DIRECTORY) {
+		if (f->len == f->cap) {
+			f->cap = MAX(2 * f->cap, (size_t)16);
+			f->dirs = xrealloc(f->dirs, f->cap, sizeof *f->dirs);
+		}
+		f->dirs[f->len++] = lookup_known(f->dir, name, NODE_DIRECTORY, NULL);
+	} else if (entry->unsized && f->document == NULL) {
+		path = node_path(f->dir);
+		f->document = path_child(path, name);
+	}
+}
+
+/* Told EXDEV, mv would copy what is in it, exports too, and then remove it, documents too.  It
+   lists all of it as well, right behind this: that costs it nothing then. */
+static int
+rename_find_document(struct task *task, struct node *dir, struct err *err)
+{
+	struct finding f = {0};
+	int code = 0;
+
+	f.dir = node_ref(dir);
+	while (f.dir != NULL && code == 0 && f.document == NULL) {
+		code = listing_load(task, f.dir, err);
+		if (code == 0)
+			listing_each(f.dir, rename_on_listed, &f);
+		node_unref(f.dir);
+		f.dir = f.len > 0 ? f.dirs[--f.len] : NULL;
+	}
+	node_unref(f.dir);
+	while (f.len > 0)
+		node_unref(f.dirs[--f.len]);
+	free(f.dirs);
+	if (code == 0 && f.document != NULL)
+		code = err_set(err, -EPERM,
+		    "in it is the document '%s', of which another place can only have an export: "
+		    "copy it, or move what else is in it",
+		    f.document);
+	free(f.document);
+	return code;
+}
+
 static int
 rename_directory(struct task *task, struct renaming *r, struct err *err)
 {
-	int code;
+	int code = 0;
 
-	if (r->node->remote != r->to_dir->remote)
-		return err_set(err, -EXDEV, "a directory goes between accounts file by file");
+	if (r->node->remote != r->to_dir->remote) {
+		if (remote_has(r->node->remote, CLOUD_HAS_UNSIZED))
+			code = rename_find_document(task, r->node, err);
+		return code != 0
+		    ? code
+		    : err_set(err, -EXDEV, "a directory goes between accounts file by file");
+	}
 	code = rename_tree(task, r, err);
 	r->node->renaming = NULL;
 	waitq_wake(&task->fs->renamed);

@@ -92,6 +92,7 @@ enum cloud_feature {
 		       */
 	CLOUD_VERSIONS_UNIQUE = 1 << 12, /* no two objects ever have one version */
 	CLOUD_KEEPS_METADATA = 1 << 13, /* put.metadata, as far as it has room for it */
+	CLOUD_HAS_UNSIZED = 1 << 18, /* entries may be unsized (entry.h) */
 	CLOUD_HAS_KEYS = 1 << 14, /* a path is the beginning of keys: op->hidden, and the path of a
 				     STAT, READ, REMOVE or LINK, and path2 of a copy, may be any key
 				     (path_is_key()) */

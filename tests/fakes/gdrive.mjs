@@ -1,6 +1,6 @@
 // A fake of Google Drive, API v3, in memory, by its published reference ("Google Drive API v3", "Upload file data",
-// "Search for files and folders", "Resolve errors"): files, folders, Google Docs (empty), shared drives, revisions,
-// resumable uploads, exports, and the token endpoint of OAuth 2.0.
+// "Search for files and folders", "Resolve errors", "Export MIME types for Google Workspace documents"): files, folders,
+// documents, shared drives, revisions, resumable uploads, exports, and the token endpoint of OAuth 2.0.
 //
 // It prints {"endpoint","pid","tokenPath","clientId","clientSecret","refreshToken","token"}; `token` never expires.
 //
@@ -10,9 +10,11 @@
 //   POST /-/lag {"names":["N"]}  lists do not show files of these names yet: the index is behind
 //   POST /-/lose          page tokens of changes are refused from now on, but those that are given from now on
 //   POST /-/viewer {"names":["N"]}  revisions of these files cannot be read, as with files that others share
+//   POST /-/edit {"name":"N","text":"T","size":BYTES}  somebody writes the document; its exports have at least so many bytes
 //
 // As the real one: names are compared without regard to case, lists are at most 1,000 files, ids of new files must come
-// from generateIds, chunks are multiples of 256 KiB, of a chunk that breaks off whole ones are kept.  Stricter: a chunk
+// from generateIds, chunks are multiples of 256 KiB, of a chunk that breaks off whole ones are kept; exports are sent in
+// chunks without a length, know no ranges, have at most 10 MB, and no two of a document are the same bytes.  Stricter: a chunk
 // must begin where the session is, and generated ids are not taken twice.
 // It does not do: permissions and other users, shortcuts' targets, labels, comments, thumbnails, watching, batches,
 // quotas of requests (see /-/faults), the user's bandwidth, search in contents, revisions that are dropped with time.  Of
@@ -22,12 +24,23 @@ import crypto from 'node:crypto';
 import { body, json, range, serve, arg } from './lib.mjs';
 
 const CHUNK = 256 * 1024;
-const FOLDER = 'application/vnd.google-apps.folder';
+const APPS = 'application/vnd.google-apps.';
+const FOLDER = `${APPS}folder`;
+const EXPORT_MAX = 10 * 2 ** 20;
+const [ooxml, oasis] = ['application/vnd.openxmlformats-officedocument.', 'application/vnd.oasis.opendocument.'];
+const pictures = ['image/jpeg', 'image/png', 'image/svg+xml'];
+const EXPORTS = {
+	document: [`${ooxml}wordprocessingml.document`, `${oasis}text`, 'application/rtf', 'application/pdf', 'text/plain', 'text/html', 'application/zip', 'application/epub+zip', 'text/markdown'],
+	spreadsheet: [`${ooxml}spreadsheetml.sheet`, `${oasis}spreadsheet`, 'application/pdf', 'application/zip', 'text/csv', 'text/tab-separated-values'],
+	presentation: [`${ooxml}presentationml.presentation`, `${oasis}presentation`, 'application/pdf', 'text/plain', ...pictures],
+	drawing: ['application/pdf', ...pictures],
+	script: ['application/vnd.google-apps.script+json'],
+};
 const QUOTA = Number(arg('--quota') ?? 15 * 2 ** 30);
 const client = { id: 'fake-client', secret: 'fake-secret', refresh: '1//fake-refresh' };
 const forever = 'ya29.forever';
 
-let files, drives, sessions, generated, tokens, revoked, received, serial, lagging, viewed, changes, lost;
+let files, drives, sessions, generated, tokens, revoked, received, serial, lagging, viewed, changes, lost, exported;
 
 function reset() {
 	files = new Map();
@@ -39,7 +52,7 @@ function reset() {
 	changes = [];
 	lost = 0;
 	revoked = false;
-	received = serial = 0;
+	received = serial = exported = 0;
 	files.set('0AFakeRoot', folder('0AFakeRoot', 'My Drive', []));
 }
 
@@ -75,6 +88,7 @@ function resource(f) {
 		createdTime: f.createdTime, modifiedTime: f.modifiedTime, version: String(f.version), spaces: ['drive'], ownedByMe: f.driveId === undefined,
 		starred: false, description: f.description, properties: f.properties, appProperties: f.appProperties, driveId: f.driveId,
 		capabilities: { canEdit: true, canDownload: true, canReadRevisions: !viewed.includes(f.name) },
+		...(EXPORTS[f.mimeType.slice(APPS.length)] && { size: '1024' }), // what it takes of the quota, not of any export
 		...(last && {
 			size: String(last.content.length), md5Checksum: hash('md5', last.content), sha1Checksum: hash('sha1', last.content),
 			sha256Checksum: hash('sha256', last.content), headRevisionId: last.id, originalFilename: f.name,
@@ -224,12 +238,13 @@ function create(meta, content, params, copied) {
 	if (parents.length !== 1) throw new Fault(403, 'multipleParentsNotSupported', 'A file has exactly one parent.');
 	const parent = find(parents[0], params);
 	if (parent.mimeType !== FOLDER) throw new Fault(403, 'parentNotAFolder', 'The specified parent is not a folder.');
-	if (meta.id !== undefined && meta.mimeType?.startsWith('application/vnd.google-apps.') && meta.mimeType !== FOLDER)
+	const type = copied?.mimeType ?? meta.mimeType;
+	if (meta.id !== undefined && type?.startsWith(APPS) && type !== FOLDER)
 		throw new Fault(400, 'invalid', 'Generated ids are not for documents of Google.');
 	const f = { ...folder(claim(meta.id), meta.name ?? 'Untitled', [parent.id], parent.driveId), mimeType: 'application/octet-stream', ...copied };
 	if (meta.createdTime) f.createdTime = stamp(meta.createdTime);
 	apply(f, meta);
-	if (content === undefined && !f.mimeType.startsWith('application/vnd.google-apps.')) content = Buffer.alloc(0);
+	if (content === undefined && !f.mimeType.startsWith(APPS)) content = Buffer.alloc(0);
 	if (content !== undefined) write(f, content);
 	files.set(f.id, f);
 	touch(f);
@@ -237,7 +252,7 @@ function create(meta, content, params, copied) {
 }
 
 function write(f, content) {
-	if (f.mimeType.startsWith('application/vnd.google-apps.')) throw new Fault(403, 'fileNotDownloadable', 'Only files with binary content have one.');
+	if (f.mimeType.startsWith(APPS)) throw new Fault(403, 'fileNotDownloadable', 'Only files with binary content have one.');
 	if (used() + content.length > QUOTA) throw new Fault(403, 'storageQuotaExceeded', "The user's Drive storage quota has been exceeded.");
 	f.revisions.push({ id: `0B${crypto.randomBytes(18).toString('base64url')}`, content, modifiedTime: now() });
 }
@@ -383,17 +398,28 @@ function media(req, res, content, type) {
 	res.end();
 }
 
+/** files.export: knows no parameter for shared drives, and needs none. */
+function send(res, params, id) {
+	const f = find(id, new URLSearchParams('supportsAllDrives=true')), type = params.get('mimeType');
+	if (!type) throw new Fault(400, 'required', 'Required parameter: mimeType', { location: 'mimeType', locationType: 'parameter' });
+	if (f.mimeType === FOLDER || !f.mimeType.startsWith(APPS)) throw new Fault(403, 'fileNotExportable', 'Export only supports Docs Editors files.');
+	if (!EXPORTS[f.mimeType.slice(APPS.length)]?.includes(type)) throw new Fault(400, 'badRequest', 'The requested conversion is not supported.', { location: 'convertTo', locationType: 'parameter' });
+	const text = `${f.name} as ${type}: ${f.text ?? ''}\nexport ${++exported}${'!'.repeat(exported % 5)}\n`;
+	const bytes = Buffer.from(text.padEnd(f.exportSize ?? 0, '.'));
+	if (bytes.length > EXPORT_MAX) throw new Fault(403, 'exportSizeLimitExceeded', 'This file is too large to be exported.');
+	res.writeHead(200, { 'Content-Type': type });
+	for (let at = 0; at < bytes.length; at += 65536) res.write(bytes.subarray(at, at + 65536));
+	res.end();
+}
+
 async function one(req, res, params, id, what, revision) {
+	if (what === 'export' && req.method === 'GET') return send(res, params, id);
 	const f = find(id, params), last = f.revisions.at(-1);
 	if (what === 'copy' && req.method === 'POST') {
 		if (f.mimeType === FOLDER) throw new Fault(403, 'cannotCopyFile', 'This file cannot be copied by the user.');
 		const meta = metadata(await body(req));
-		const made = create({ name: `Copy of ${f.name}`, parents: f.parents, ...meta }, last?.content, params, { mimeType: f.mimeType, modifiedTime: now(), properties: f.properties, appProperties: f.appProperties });
+		const made = create({ name: `Copy of ${f.name}`, parents: f.parents, ...meta }, last?.content, params, { mimeType: f.mimeType, text: f.text, exportSize: f.exportSize, modifiedTime: now(), properties: f.properties, appProperties: f.appProperties });
 		return json(res, 200, shown(resource(made), params, FILE_FIELDS));
-	}
-	if (what === 'export' && req.method === 'GET') {
-		if (last || f.mimeType === FOLDER) throw new Fault(403, 'fileNotExportable', 'Export only supports Docs Editors files.');
-		return media(req, res, Buffer.from(`${f.name} as ${params.get('mimeType')}`), params.get('mimeType'));
 	}
 	if (what === 'revisions' && req.method === 'GET') {
 		if (viewed.includes(f.name)) throw new Fault(403, 'insufficientFilePermissions', 'The user does not have sufficient permissions for this file.');
@@ -535,6 +561,12 @@ const control = {
 		lost = changes.length;
 	},
 	'/-/viewer': ({ names }) => { viewed = names; },
+	'/-/edit': ({ name, text, size }) => {
+		for (const f of [...files.values()].filter((one) => one.name === name)) {
+			Object.assign(f, { ...(text !== undefined && { text }), ...(size !== undefined && { exportSize: size }), modifiedTime: now() });
+			touch(f);
+		}
+	},
 };
 
 const pathOf = (f) => (files.get(f.parents[0])?.parents.length > 0 ? `${pathOf(files.get(f.parents[0]))}/${f.name}` : f.name);
@@ -552,7 +584,7 @@ serve(handle, {
 	},
 	forget: () => sessions.clear(),
 	state: () => ({
-		received, sessions: [...sessions.values()].filter((s) => s.made === undefined).length,
+		received, exported, sessions: [...sessions.values()].filter((s) => s.made === undefined).length,
 		files: [...files.values()].map((f) => ({ id: f.id, name: f.name, parents: f.parents, trashed: f.trashed, mimeType: f.mimeType, revisions: f.revisions.length,
 			...(f.revisions.length > 0 && { size: f.revisions.at(-1).content.length, sha256: hash('sha256', f.revisions.at(-1).content) }) })),
 	}),

@@ -92,9 +92,12 @@ await fails(404, 'notFound', drive.files.get({ fileId: other }));
 
 // Docs, shared drives, changes, quota
 const doc = (await drive.files.create({ requestBody: { name: 'doc', parents: [top], mimeType: 'application/vnd.google-apps.document' }, fields: 'id,size' })).data;
-assert.equal(doc.size, undefined);
+assert.equal(doc.size, '1024');
 await fails(403, 'fileNotDownloadable', drive.files.get({ fileId: doc.id, alt: 'media' }));
 assert.match(String((await drive.files.export({ fileId: doc.id, mimeType: 'application/pdf' }, { responseType: 'text' })).data), /pdf/);
+await fails(400, 'badRequest', drive.files.export({ fileId: doc.id, mimeType: 'image/png' }));
+await fails(403, 'fileNotExportable', drive.files.export({ fileId: dir, mimeType: 'application/pdf' }));
+await fails(400, 'invalid', drive.files.copy({ fileId: doc.id, requestBody: { id: (await drive.files.generateIds({ count: 1 })).data.ids[0] } }));
 const token = (await drive.changes.getStartPageToken()).data.startPageToken;
 const team = (await drive.drives.create({ requestId: 'one', requestBody: { name: 'team' } })).data.id;
 const inner = (await drive.files.create({ supportsAllDrives: true, requestBody: { name: 'inner', parents: [team], mimeType: 'text/plain' } })).data.id;

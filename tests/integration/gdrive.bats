@@ -64,6 +64,18 @@ make()
 
 folder() { drive POST files "$(jq -nc --arg n "$1" --arg p "${2:-root}" '{name: $n, parents: [$p], mimeType: "application/vnd.google-apps.folder"}')" | jq -r .id; }
 
+# document NAME TYPE [PARENT]: of Google's editors; its id.
+document() { drive POST files "$(jq -nc --arg n "$1" --arg t "$2" --arg p "${3:-root}" '{name: $n, parents: [$p], mimeType: ("application/vnd.google-apps." + $t)}')" | jq -r .id; }
+
+# edit NAME TEXT [SIZE]: somebody writes the document.
+edit() { control edit "$(jq -nc --arg n "$1" --arg t "$2" --argjson s "${3:-0}" '{name: $n, text: $t, size: $s}')" >/dev/null; }
+
+# exported FILE NAME TEXT: it is a whole export of the document.
+exported()
+{
+	[ "$(wc -l <"$1")" = 2 ] && head -n 1 "$1" | grep -q "^$2 as application/.*: $3\$" && tail -n 1 "$1" | grep -q '^export [0-9]*!*$'
+}
+
 # refused MATCH STATUS REASON [MORE]: requests are refused as Drive would.
 refused()
 {
@@ -241,16 +253,20 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	make 'a/b' "$d" 2001-01-01T00:00:00Z slash >/dev/null
 	make "it's \\ odd" "$d" 2001-01-01T00:00:00Z quotes >/dev/null
 	make '..' "$d" 2001-01-01T00:00:00Z dots >/dev/null
-	drive POST files "{\"name\":\"doc\",\"parents\":[\"$d\"],\"mimeType\":\"application/vnd.google-apps.document\"}" >/dev/null
+	document doc document "$d" >/dev/null
 	skyferry cp -q 'drive:d/a／b' "drive:d/it's \\ odd" back:
 	[ "$(cat "$home/back/a／b")" = slash ]
 	[ "$(cat "$home/back/it's \\ odd")" = quotes ]
-	# The document and ".." are not shown, but told of.
+	# The document, if it is not exported, and ".." are not shown, but told of.
+	add plain docsExport=none
 	run skyferry ls drive:d
-	[[ $output == *2* ]]
-	run ! skyferry mv -q -r drive:d back:all
+	[[ $output == *doc.docx* && $output == *1* ]]
+	run skyferry ls plain:d
+	[[ $output == *2* && $output != *doc* ]]
+	run ! skyferry cp -q plain:d/doc.docx back:
+	run ! skyferry mv -q -r plain:d back:all
 	[ "$(files doc length)" = 1 ]
-	run ! skyferry rm -r drive:d
+	run ! skyferry rm -r plain:d
 	[ "$(files doc length) $(files .. length)" = "1 1" ]
 }
 
@@ -467,4 +483,222 @@ logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }
 	ls "$mounts/drive" >/dev/null
 	mount_stop
 	[ "$(told '[.requests | keys[] | select(contains("changes"))] | length')" = 0 ]
+
+@test "documents are listed as what they are exported as, and copied whole by every way" {
+	local n
+	document doc document >/dev/null
+	document sheet spreadsheet >/dev/null
+	document slides presentation >/dev/null
+	document picture drawing >/dev/null
+	document questions form >/dev/null
+	edit doc words
+	run skyferry ls drive:
+	echo "$output"
+	[[ $output == *$'doc.docx\npicture.svg\nsheet.xlsx\nslides.pptx'* && $output == *1* ]]
+	skyferry ls -l drive: | grep -q '^- *? .*doc\.docx$'
+	skyferry stat drive:doc.docx | grep -q 'not known'
+	skyferry cp -q drive:doc.docx back:one
+	exported "$home/back/one" doc words
+	last '.verified == "size" and .bytesTotal == '"$(stat -c %s "$home/back/one")"
+	mount_start
+	[ "$(stat -c %s "$mounts/drive/doc.docx")" = 0 ]
+	cat "$mounts/drive/doc.docx" >"$home/cat"
+	exported "$home/cat" doc words
+	cp "$mounts/drive/doc.docx" "$home/out"
+	exported "$home/out" doc words
+	# Between accounts it is the same export: the daemon makes no other.
+	n=$(told .exported)
+	cp "$mounts/drive/doc.docx" "$mounts/back/two"
+	exported "$mounts/back/two" doc words
+	settled
+	exported "$home/back/two" doc words
+	tail -n 1 "$home/back/two" | grep -q "^export $((n + 1))!*\$"
+	[ "$(told .exported)" = $((n + 1)) ]
+	# And to a cloud that tells a hash.
+	cp "$mounts/drive/doc.docx" "$mounts/drive/copy"
+	settled
+	[ "$(files copy '.[0].mimeType')" = application/octet-stream ]
+	last '.verified | test("md5")'
+	mount_stop
+	skyferry cp -q drive:doc.docx drive:other # it has not the suffix: a file
+	last '.route == "relay" and (.verified | test("md5"))'
+	[ "$(files other '.[0].revisions')" = 1 ]
+}
+
+@test "a document that is open has a size and stays as it was opened" {
+	local size
+	document doc document >/dev/null
+	edit doc words 300000
+	mount_start
+	exec {doc}<"$mounts/drive/doc.docx"
+	size=$(stat -L -c %s "/proc/self/fd/$doc")
+	[ "$size" = 300000 ]
+	[ "$(stat -c '%s %A' "$mounts/drive/doc.docx")" = "$size -r--r--r--" ]
+	edit doc others 100
+	head -c 5 <&"$doc" >"$home/head"
+	# Who opens it too shares it; who does so later does not.
+	cp "$mounts/drive/doc.docx" "$home/shared"
+	cat <&"$doc" | cat "$home/head" - >"$home/all"
+	exec {doc}<&-
+	[ "$(stat -c %s "$home/all")" = "$size" ]
+	grep -q words "$home/all"
+	cmp "$home/all" "$home/shared"
+	cp "$mounts/drive/doc.docx" "$mounts/back/new"
+	# Through memory, with what is read at random, and in the middle.
+	python3 -c '
+import mmap, os, sys
+with open(sys.argv[1], "rb") as f:
+    size = os.fstat(f.fileno()).st_size
+    whole = f.read()
+    assert len(whole) == size, (len(whole), size)
+    assert os.pread(f.fileno(), 10, 3) == whole[3:13] and os.pread(f.fileno(), 10, size) == b""
+    with mmap.mmap(f.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as m:
+        assert m[:] == whole
+' "$mounts/drive/doc.docx"
+	settled
+	grep -q others "$home/back/new"
+	mount_stop
+}
+
+@test "a tree with documents is copied with their exports, and a move leaves the documents" {
+	local d
+	d=$(folder d)
+	document doc document "$d" >/dev/null
+	make f "$d" 2001-01-01T00:00:00Z file >/dev/null
+	edit doc words
+	skyferry cp -q -r drive:d back:
+	exported "$home/back/d/doc.docx" doc words
+	[ "$(cat "$home/back/d/f")" = file ]
+	mount_start
+	cp -r "$mounts/drive/d" "$mounts/back/again"
+	settled
+	exported "$home/back/again/doc.docx" doc words
+	run ! mv "$mounts/drive/d/doc.docx" "$mounts/back/moved"
+	[[ $output == *"not permitted"* ]]
+	[ ! -e "$mounts/back/moved" ]
+	run ! mv "$mounts/drive/d" "$mounts/back/moved"
+	[[ $output == *"not permitted"* ]]
+	mkdir "$mounts/drive/above"
+	mv "$mounts/drive/d" "$mounts/drive/above/d"
+	run ! mv "$mounts/drive/above" "$mounts/back/moved"
+	mv "$mounts/drive/above/d" "$mounts/drive/d"
+	mv "$mounts/drive/above" "$mounts/back/moved"
+	settled
+	mount_stop
+	[ "$(files doc length)" = 1 ]
+	run ! skyferry mv -q drive:d/doc.docx back:moved.docx
+	[[ $output == *"is a document"*"copy it"* ]]
+	[ ! -e "$home/back/moved.docx" ]
+	run ! skyferry mv -q -r drive:d back:tree
+	[[ $output == *doc.docx*"is a document"* ]]
+	[ "$(files doc length)" = 1 ]
+}
+
+@test "a document that is copied or moved within Drive stays one" {
+	local id
+	id=$(document doc document)
+	folder d >/dev/null
+	edit doc words
+	skyferry mv -q drive:doc.docx drive:d/moved.docx
+	[ "$(files moved '.[] | "\(.id) \(.mimeType)"')" = "$id application/vnd.google-apps.document" ]
+	# The answer is lost, and then the daemon: it is made once.
+	control faults '[{"match":"POST .*/copy","lost":true}]' >/dev/null
+	skyferry cp -q drive:d/moved.docx drive:copy.docx
+	last '.route == "native"'
+	[ "$(told '.unplayed | length')" = 0 ]
+	[ "$(files copy '.[] | .mimeType')" = application/vnd.google-apps.document ]
+	mount_start
+	mv "$mounts/drive/copy.docx" "$mounts/drive/d/again.docx"
+	[ ! -e "$mounts/drive/copy.docx" ]
+	exported "$mounts/drive/d/again.docx" again words
+	[ "$(files again '.[] | .mimeType')" = application/vnd.google-apps.document ]
+	run ! mv "$mounts/drive/d/again.docx" "$mounts/drive/d/again.txt"
+	exported "$mounts/drive/d/again.docx" again words
+	rm "$mounts/drive/d/again.docx"
+	settled
+	mount_stop
+	[ "$(told '[.files[] | select(.name == "again")][0].trashed')" = true ]
+	add short permanentDelete=yes
+	skyferry rm short:d/moved.docx
+	[ "$(told "[.files[] | select(.id == \"$id\")][0].trashed")" = true ]
+}
+
+@test "a document is not written, and nothing takes its place" {
+	document doc document >/dev/null
+	edit doc words
+	echo new >"$home/from/new"
+	run ! skyferry cp -q from:new drive:doc.docx
+	[[ $output == *"Google's editors"* ]]
+	run ! skyferry mv -q from:new drive:doc.docx
+	cat "$home/from/new"
+	mount_start
+	run ! dd "if=$home/from/new" "of=$mounts/drive/doc.docx" conv=notrunc
+	[[ $output == *denied* ]]
+	run ! cp "$home/from/new" "$mounts/drive/doc.docx"
+	run ! truncate -s 0 "$mounts/drive/doc.docx"
+	cp "$home/from/new" "$mounts/drive/new"
+	run ! mv -f "$mounts/drive/new" "$mounts/drive/doc.docx"
+	[[ $output == *denied* ]]
+	cat "$mounts/drive/doc.docx" >"$home/cat"
+	exported "$home/cat" doc words
+	settled
+	mount_stop
+	[ "$(files doc length) $(files doc.docx length)" = "1 0" ]
+}
+
+@test "an export that is too large, or breaks off, is an error and no shorter file" {
+	document large document >/dev/null
+	document doc document >/dev/null
+	edit large words 11000000
+	edit doc words
+	run ! skyferry cp -q drive:large.docx back:
+	[[ $output == *exportSizeLimitExceeded*docsExport* ]]
+	mount_start
+	run ! cat "$mounts/drive/large.docx"
+	[[ $output == *"too large"* ]]
+	run ! cp "$mounts/drive/large.docx" "$mounts/back/large.docx"
+	[ ! -e "$home/back/large.docx" ]
+	# The largest that there is.
+	edit large words 10485760
+	cp "$mounts/drive/large.docx" "$home/out"
+	[ "$(stat -c %s "$home/out")" = 10485760 ]
+	skyferry cp -q drive:large.docx drive:large
+	[ "$(files large '[.[].size] | max')" = 10485760 ]
+	# It breaks off once, and then always.
+	control faults '[{"match":"GET .*/export","cut":20}]' >/dev/null
+	cat "$mounts/drive/doc.docx" >"$home/cat"
+	exported "$home/cat" doc words
+	control faults '[{"match":"GET .*/export","cut":20}]' >/dev/null
+	skyferry cp -q drive:doc.docx back:
+	exported "$home/back/doc.docx" doc words
+	[ "$(told '.unplayed | length')" = 0 ]
+	control faults '[{"match":"GET .*/export","cut":20,"times":-1}]' >/dev/null
+	run ! cat "$mounts/drive/doc.docx"
+	daemon_stop
+	start --set transfer.retries=1
+	run ! skyferry cp -q drive:doc.docx back:none
+	[ ! -e "$home/back/none" ]
+	control faults '[]' >/dev/null
+	mount_stop
+}
+
+@test "the format of documents is a setting, and names that clash are told apart" {
+	local id
+	id=$(document doc document)
+	document sheet spreadsheet >/dev/null
+	document picture drawing >/dev/null
+	make doc.docx root 2001-01-01T00:00:00Z file >/dev/null
+	edit doc words
+	[ "$(skyferry ls drive:)" = "$(printf '%s\n' "doc (${id: -8}).docx" doc.docx picture.svg sheet.xlsx)" ]
+	skyferry cp -q drive:doc.docx "drive:doc (${id: -8}).docx" back:
+	[ "$(cat "$home/back/doc.docx")" = file ]
+	exported "$home/back/doc (${id: -8}).docx" doc words
+	add open docsExport=opendocument
+	[ "$(skyferry ls open:)" = "$(printf '%s\n' doc.docx doc.odt picture.svg sheet.ods)" ]
+	add pdf docsExport=pdf
+	[ "$(skyferry ls pdf:)" = "$(printf '%s\n' doc.docx doc.pdf picture.pdf sheet.pdf)" ]
+	skyferry cp -q pdf:doc.pdf back:
+	grep -q '^doc as application/pdf: words$' "$home/back/doc.pdf"
+	run ! add wrong docsExport=word
+	[[ $output == *docsExport*opendocument* ]]
 }
