@@ -208,18 +208,13 @@ copy_on_relay_done(void *arg, int code, const struct err *err)
 static bool
 copy_reserve(struct copy *c)
 {
-	struct budget *memory = c->memory;
-
-	if (!c->source.unsized || c->reserved > 0 || memory == NULL)
+	if (!c->source.unsized || c->reserved > 0 || c->memory == NULL)
 		return true;
-	if (!budget_try(memory, ENTRY_UNSIZED_MAX)) {
-		if (memory->used > 0) {
-			c->relay_ended = true;
-			c->relay_code = err_set(&c->relay_err, -EAGAIN,
-			    "'%s': waits for memory (transfer.memory)", c->path);
-			return false;
-		}
-		budget_take(memory, ENTRY_UNSIZED_MAX); /* there will never be more */
+	if (!budget_try_large(c->memory, ENTRY_UNSIZED_MAX)) {
+		c->relay_ended = true;
+		c->relay_code = err_set(
+		    &c->relay_err, -EAGAIN, "'%s': waits for memory (transfer.memory)", c->path);
+		return false;
 	}
 	c->reserved = ENTRY_UNSIZED_MAX;
 	return true;
@@ -230,7 +225,7 @@ copy_relay_stop(struct copy *c)
 {
 	relay_free(TAKE(c->relay));
 	if (c->reserved > 0)
-		budget_give(c->memory, c->reserved);
+		budget_give_large(c->memory, c->reserved);
 	c->reserved = 0;
 }
 

@@ -483,6 +483,7 @@ logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }
 	ls "$mounts/drive" >/dev/null
 	mount_stop
 	[ "$(told '[.requests | keys[] | select(contains("changes"))] | length')" = 0 ]
+}
 
 @test "documents are listed as what they are exported as, and copied whole by every way" {
 	local n
@@ -664,6 +665,17 @@ with open(sys.argv[1], "rb") as f:
 	[ "$(stat -c %s "$home/out")" = 10485760 ]
 	skyferry cp -q drive:large.docx drive:large
 	[ "$(files large '[.[].size] | max')" = 10485760 ]
+	# More than Google exports, and an end that cannot be told from a connection that broke.
+	control faults '[{"match":"GET .*/export","grow":13000000,"times":2}]' >/dev/null
+	run ! skyferry cp -q drive:doc.docx back:
+	[[ $output == *"more than 12 MiB"* ]]
+	run ! cat "$mounts/drive/doc.docx"
+	[[ $output == *"too large"* ]]
+	control faults '[{"match":"GET .*/export","endless":"body","times":-1}]' >/dev/null
+	run ! cat "$mounts/drive/doc.docx"
+	run ! skyferry cp -q drive:doc.docx back:
+	[[ $output == *"where it ends"* ]]
+	[ -z "$(ls "$home/back")" ]
 	# It breaks off once, and then always.
 	control faults '[{"match":"GET .*/export","cut":20}]' >/dev/null
 	cat "$mounts/drive/doc.docx" >"$home/cat"
@@ -701,4 +713,27 @@ with open(sys.argv[1], "rb") as f:
 	grep -q '^doc as application/pdf: words$' "$home/back/doc.pdf"
 	run ! add wrong docsExport=word
 	[[ $output == *docsExport*opendocument* ]]
+}
+
+@test "many documents at once share the memory; a copy that is under way is waited for" {
+	local i
+	for i in {1..12}; do
+		document "doc$i" document >/dev/null
+		edit "doc$i" "words$i" 1000000
+	done
+	daemon_stop
+	start --set transfer.memory=16M # of one export and a bit
+	mount_start
+	id=$(api POST /api/transfers '{"sourceAccountId":"drive","sourcePath":"","destinationAccountId":"back","destinationPath":"all","recursive":true}' | jq -r .id)
+	# What it will be is not known before it has come: then it is whole.
+	refused 'GET .*/export' 503 backendError '{"times":3}'
+	api POST /api/transfers '{"sourceAccountId":"drive","sourcePath":"doc1.docx","destinationAccountId":"back","destinationPath":"one"}' >/dev/null
+	[ "$(stat -c %s "$mounts/back/one")" = 1000000 ]
+	grep -q words1 "$mounts/back/one"
+	skyferry transfer wait "$id" --timeout 60
+	for i in {1..12}; do
+		[ "$(stat -c %s "$home/back/all/doc$i.docx")" = 1000000 ]
+		grep -q "words$i\$" "$home/back/all/doc$i.docx"
+	done
+	mount_stop
 }

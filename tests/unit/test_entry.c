@@ -43,6 +43,13 @@ test_little_is_said_of_little(void **state)
 
 	entry_init(&e);
 	e.path = xstrdup("d");
+	e.unsized = true; /* a size would be taken for one */
+	json = entry_to_json(&e);
+	text = json_dumps(json, JSON_COMPACT);
+	assert_string_equal(text, "{\"path\":\"d\",\"kind\":\"file\",\"unsized\":true}");
+	free(text);
+	json_decref(json);
+	e.unsized = false;
 	e.kind = ENTRY_DIRECTORY;
 	json = entry_to_json(&e);
 	text = json_dumps(json, JSON_COMPACT);

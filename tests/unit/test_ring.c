@@ -30,7 +30,11 @@ test_bounds(void **state)
 	assert_int_equal(ring_room(r), 0);
 	assert_true(ring_put(r, buf, 0));
 	assert_false(ring_put(r, buf, 1));
-	assert_int_equal(ring_get(r, buf, 200), 100);
+	ring_widen(r, 140);
+	assert_true(ring_wants_input(r));
+	assert_true(ring_put(r, buf, 40));
+	assert_int_equal(ring_room(r), 0);
+	assert_int_equal(ring_get(r, buf, 200), 140);
 	assert_int_equal(ring_held(r), 0);
 	ring_free(r);
 	ring_free(NULL);
