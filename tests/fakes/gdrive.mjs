@@ -21,6 +21,7 @@
 // changes: those of shared drives themselves, files that leave a shared drive (includeCorpusRemovals), spaces; a change is
 // told at once.
 import crypto from 'node:crypto';
+import { once } from 'node:events';
 import { body, json, range, serve, arg } from './lib.mjs';
 
 const CHUNK = 256 * 1024;
@@ -399,7 +400,7 @@ function media(req, res, content, type) {
 }
 
 /** files.export: knows no parameter for shared drives, and needs none. */
-function send(res, params, id) {
+async function send(res, params, id) {
 	const f = find(id, new URLSearchParams('supportsAllDrives=true')), type = params.get('mimeType');
 	if (!type) throw new Fault(400, 'required', 'Required parameter: mimeType', { location: 'mimeType', locationType: 'parameter' });
 	if (f.mimeType === FOLDER || !f.mimeType.startsWith(APPS)) throw new Fault(403, 'fileNotExportable', 'Export only supports Docs Editors files.');
@@ -408,7 +409,10 @@ function send(res, params, id) {
 	const bytes = Buffer.from(text.padEnd(f.exportSize ?? 0, '.'));
 	if (bytes.length > EXPORT_MAX) throw new Fault(403, 'exportSizeLimitExceeded', 'This file is too large to be exported.');
 	res.writeHead(200, { 'Content-Type': type });
-	for (let at = 0; at < bytes.length; at += 65536) res.write(bytes.subarray(at, at + 65536));
+	for (let at = 0; at < bytes.length && !res.destroyed; at += 65536) {
+		if (!res.write(bytes.subarray(at, at + 65536))) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+		if (at % 2 ** 20 === 0) await new Promise((on) => setTimeout(on, 5)); // it comes as it is made, not in one go
+	}
 	res.end();
 }
 

@@ -680,9 +680,9 @@ with open(sys.argv[1], "rb") as f:
 	control faults '[{"match":"GET .*/export","cut":20}]' >/dev/null
 	cat "$mounts/drive/doc.docx" >"$home/cat"
 	exported "$home/cat" doc words
-	control faults '[{"match":"GET .*/export","cut":20}]' >/dev/null
+	control faults '[{"match":"GET .*/export","cut":20,"do":["/-/edit",{"name":"doc","text":"later"}]}]' >/dev/null
 	skyferry cp -q drive:doc.docx back:
-	exported "$home/back/doc.docx" doc words
+	exported "$home/back/doc.docx" doc later
 	[ "$(told '.unplayed | length')" = 0 ]
 	control faults '[{"match":"GET .*/export","cut":20,"times":-1}]' >/dev/null
 	run ! cat "$mounts/drive/doc.docx"
