@@ -383,6 +383,18 @@ node_time(struct timespec *out, int64_t ns)
 	}
 }
 
+/* Of a document that nobody has opened: the most that it may be.  Who takes that for its size reads
+   to the end; of an empty file many would read nothing, and some remove it. */
+static uint64_t
+node_size(const struct node *node)
+{
+	if (node->file != NULL)
+		return file_size(node->file);
+	if (node->export != NULL)
+		return node->export->size;
+	return node->entry.unsized && node->entry.size == 0 ? ENTRY_UNSIZED_MAX : node->entry.size;
+}
+
 void
 node_stat(const struct node *node, struct stat *out)
 {
@@ -397,9 +409,7 @@ node_stat(const struct node *node, struct stat *out)
 	out->st_blksize = 4096;
 	if (node->kind == NODE_FILE) {
 		out->st_mode = S_IFREG | (mode != 0 ? mode & 0777 : 0666 & ~options->umask);
-		out->st_size = (off_t)(node->file != NULL ? file_size(node->file)
-			: node->export != NULL            ? node->export->size
-							  : node->entry.size);
+		out->st_size = (off_t)node_size(node);
 		if (node_is_document(node))
 			out->st_mode &= ~0222u;
 		/* Less than the size, and cp would look for holes and read instead of copying

@@ -502,7 +502,8 @@ logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }
 	exported "$home/back/one" doc words
 	last '.verified == "size" and .bytesTotal == '"$(stat -c %s "$home/back/one")"
 	mount_start
-	[ "$(stat -c %s "$mounts/drive/doc.docx")" = 0 ]
+	[ "$(stat -c %s "$mounts/drive/doc.docx")" = 12582912 ]
+	[ -z "$(find "$mounts/drive" -type f -empty)" ]
 	cat "$mounts/drive/doc.docx" >"$home/cat"
 	exported "$home/cat" doc words
 	cp "$mounts/drive/doc.docx" "$home/out"
@@ -535,7 +536,7 @@ logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }
 	size=$(stat -L -c %s "/proc/self/fd/$doc")
 	[ "$size" = 300000 ]
 	[ "$(stat -c '%s %A' "$mounts/drive/doc.docx")" = "$size -r--r--r--" ]
-	edit doc others 100
+	edit doc others
 	head -c 5 <&"$doc" >"$home/head"
 	# Who opens it too shares it; who does so later does not.
 	cp "$mounts/drive/doc.docx" "$home/shared"
@@ -558,6 +559,11 @@ with open(sys.argv[1], "rb") as f:
 ' "$mounts/drive/doc.docx"
 	settled
 	grep -q others "$home/back/new"
+	mount_stop
+	# Programs that look at the size before they open it.
+	mount_start
+	tar -C "$mounts/drive" -cf - doc.docx | tar -xOf - >"$home/tar"
+	exported "$home/tar" doc others || { wc -lc "$home/tar" && false; }
 	mount_stop
 }
 
