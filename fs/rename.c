@@ -384,9 +384,11 @@ rename_directory(struct task *task, struct renaming *r, struct err *err)
 /* Two things look alike and are not: a document, and a file in its place that was exported from it.
  */
 static int
-rename_check_documents(const struct renaming *r, struct err *err)
+rename_check_documents(const struct task *task, const struct renaming *r, struct err *err)
 {
-	if (r->target != NULL && r->target != r->node && node_is_document(r->target))
+	bool replaces = (task->flags & RENAME_NOREPLACE) == 0;
+
+	if (replaces && r->target != NULL && r->target != r->node && node_is_document(r->target))
 		return err_set(err, -EACCES,
 		    "'%s' is a document: a file takes its place only when it was removed",
 		    r->to_name);
@@ -402,7 +404,7 @@ static int
 rename_check(struct task *task, struct renaming *r, struct err *err)
 {
 	bool directory = node_is_directory(r->node);
-	int code = rename_check_documents(r, err);
+	int code = rename_check_documents(task, r, err);
 
 	if (code != 0)
 		return code;

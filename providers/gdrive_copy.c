@@ -125,7 +125,7 @@ put_copy_document(struct cloud_op *op, struct http_request *req, struct err *err
 	return CLOUD_STEP_SEND;
 }
 
-/* -- */
+/* -- all of them: what is asked */
 
 static void
 ask_copy(struct cloud_op *op, struct http_request *req)
