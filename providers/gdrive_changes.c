@@ -197,13 +197,13 @@ take_change(struct gdrive_account *drive, const json_t *change, struct err *err)
 	}
 	if (id == NULL || !gdrive_is_id(id))
 		return err_set(err, -EPROTO, "the answer tells no changes");
-	if (json_is_object(file) && gdrive_node_read(&node, file, err) != 0)
+	if (json_is_object(file) && gdrive_node_read(&node, file, drive->exports, err) != 0)
 		return -EPROTO;
 	if (node.parent[0] != '\0')
 		is = id_hash(node.parent);
 	was = seen_in(drive, id);
 	if (!node.trashed && was == is)
-		name = gdrive_name(file);
+		name = gdrive_name(file, &node);
 	if (node.trashed && strcmp(id, drive->root) == 0)
 		forget_all(drive);
 	directory_changed(drive, was);

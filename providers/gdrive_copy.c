@@ -56,9 +56,9 @@ document_name(const struct gdrive_walk *from, const char *to_path)
 /* An id cannot be given to a document beforehand ("Generated ids"): it is known by a name of the
    change instead, whichever try made it. */
 static void
-document_token(char out[GDRIVE_TOKEN_MAX], const struct cloud_op *op)
+document_token(char out[RESUMABLE_TOKEN_MAX], const struct cloud_op *op)
 {
-	struct buf hex = BUF_INIT(GDRIVE_TOKEN_MAX);
+	struct buf hex = BUF_INIT(RESUMABLE_TOKEN_MAX);
 	unsigned char sum[32];
 
 	if (op->put.temp_id != NULL)
@@ -66,7 +66,7 @@ document_token(char out[GDRIVE_TOKEN_MAX], const struct cloud_op *op)
 	else
 		memcpy(sum, op->random, sizeof op->random);
 	buf_put_hex(&hex, sum, sizeof op->random);
-	snprintf(out, GDRIVE_TOKEN_MAX, "%s", buf_str(&hex));
+	snprintf(out, RESUMABLE_TOKEN_MAX, "%s", buf_str(&hex));
 	buf_free(&hex);
 }
 
