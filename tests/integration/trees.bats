@@ -251,11 +251,13 @@ line"
 	files_make "$home/a/tree" 160
 	mkdir -p "$home/a/tree/d0/empty/inner"
 	cp -r "$home/a/tree" "$home/original"
-	# One at a time: while the others go, there is time for one to appear where the listing has been.
+	# So slow that there is time for one to appear where the listing has been.
 	start --set account.concurrency=1
+	api PUT /api/accounts/a '{"requestRate":50}' >/dev/null
 	id=$(tree tree tree '"move":true')
-	until_true '.children.done > 60' "$id"
+	until_true '.children.done > 20' "$id"
 	echo late >"$home/a/tree/d0/late"
+	api PUT /api/accounts/a '{"requestRate":0}' >/dev/null
 	run -1 skyferry transfer wait "$id"
 	[[ $output == *"got new entries while it was moved"* ]]
 	[ "$(find "$home/a/tree" | sort | tr '\n' ' ')" = "$home/a/tree $home/a/tree/d0 $home/a/tree/d0/late " ]
