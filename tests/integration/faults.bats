@@ -201,8 +201,8 @@ small_state() # a file system of its own below the state directory
 	echo "$output"
 	[ "$status" -ne 0 ]
 	grep -qi 'no space left' <<<"$output"
-	rm -f "$mounts/to/large"
-	# The kernel gives a closed file back behind close(2), and its space is free only then.
+	# The kernel gives a closed file back behind close(2), and its space is free only then: until then nothing is taken on.
+	timeout 60 bash -c 'until rm -f "$1"; do :; done' _ "$mounts/to/large" 2>/dev/null
 	timeout 60 bash -c 'until echo after >"$1"; do :; done' _ "$mounts/to/after" 2>/dev/null
 	skyferry transfer wait --all --timeout 120 || true
 	[ "$(cat "$home/to/kept")" = kept ]
