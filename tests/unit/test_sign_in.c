@@ -11,6 +11,7 @@
 #include <jwt.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct grants {
 	atomic_uint asked; /* for tokens */
 	atomic_uint served, refused; /* ops with the right token, with another one */
 	unsigned good; /* only the token of this number is right: "token-N"; 0: the newest */
+	pthread_mutex_t lock; /* for form: each connection has a thread */
 	char form[4096]; /* of the last request for a token */
 };
 
@@ -52,7 +54,9 @@ answer_token(struct grants *g, int fd, const struct request *req)
 	const char *answer, *body;
 	char made[128];
 
+	pthread_mutex_lock(&g->lock);
 	snprintf(g->form, sizeof g->form, "%.*s", (int)req->body_len, req->body);
+	pthread_mutex_unlock(&g->lock);
 	while (i < at && g->answers[i + 1] != NULL)
 		i++;
 	answer = g->answers[i];
@@ -306,7 +310,7 @@ run(struct probe *probes, unsigned n, int code)
 
 #define GRANTS(...)                                                                                \
 	{                                                                                          \
-		.answers = (const char *const[])                                                   \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .answers = (const char *const[])                \
 		{                                                                                  \
 			__VA_ARGS__, NULL                                                          \
 		}                                                                                  \
