@@ -515,20 +515,6 @@ dbx()
 # write PATH CONTENT: somebody else's.
 write() { curl -sS --fail-with-body "$(field endpoint)/-/write?path=$1" -d "$2" >/dev/null; }
 
-# until_so COMMAND...: within a minute, where a listing lives an hour.
-until_so()
-{
-	for _ in {1..600}; do
-		"$@" 2>/dev/null && return 0
-		read -r -t 0.1 <> <(:) || true
-	done
-	echo "never: $*"
-	return 1
-}
-
-shows() { [ "$(cat "$1")" = "$2" ]; }
-has_not() { ! grep -qx "$2" "$1"; }
-lists() { [ "$(ls "$1" | tr '\n' ' ')" = "$2" ]; }
 tells() { [ "$(told "$1")" = "$2" ]; }
 asked() { told "[.requests | to_entries[] | select(.key | endswith(\"$1\")) | .value] | add // 0"; }
 asked_more() { [ "$(asked "$1")" -gt "$2" ]; }

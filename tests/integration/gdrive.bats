@@ -376,21 +376,6 @@ followed()
 	return 1
 }
 
-# until_so COMMAND...: within a minute, where a listing lives an hour.
-until_so()
-{
-	for _ in {1..600}; do
-		"$@" 2>/dev/null && return 0
-		read -r -t 0.1 <> <(:) || true
-	done
-	echo "never: $*"
-	return 1
-}
-
-shows() { [ "$(cat "$1")" = "$2" ]; }
-has_not() { ! grep -qx "$2" "$1"; }
-lists() { [ "$(ls "$1" | tr '\n' ' ')" = "$2" ]; }
-
 # logs COUNT LINE: the mount has said so as often.
 logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }
 

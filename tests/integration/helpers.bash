@@ -11,6 +11,7 @@
 #   mount_here [ARG…]    mounts it with a child of the test, which can be stopped and killed: $mounter; its log: mount.log
 #   mount_kill           kill -9
 #   requests_held N      root: waits until the mount has N requests that it has not answered, and somebody waits for each
+#   until_so COMMAND…    waits until it succeeds, a minute at most; of these: shows FILE TEXT, lists DIR NAMES, has_not FILE LINE
 #   settled              waits until all that is queued has been carried out
 #   home_remove          ends what is left and removes the home; fails if a temporary was left behind
 
@@ -154,3 +155,18 @@ sums()
 {
 	(cd "$1" && find . -type f -print0 | sort -z | xargs -0 -r sha256sum)
 }
+
+until_so()
+{
+	for _ in {1..600}; do
+		"$@" 2>/dev/null && return 0
+		read -r -t 0.1 <> <(:) || true
+	done
+	echo "never: $*"
+	return 1
+}
+
+shows() { [ "$(cat "$1")" = "$2" ]; }
+has_not() { ! grep -qx "$2" "$1"; }
+# shellcheck disable=SC2012 # these names are harmless, and in order
+lists() { [ "$(ls "$1" | tr '\n' ' ')" = "$2" ]; }
