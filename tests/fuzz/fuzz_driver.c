@@ -241,14 +241,17 @@ converse(struct account *account, size_t which, const char *text, size_t len)
 	const char *at = text, *end = text + len;
 	char *name = take_line(&at, end);
 	bool pulls = strncmp(name, pull, sizeof pull - 1) == 0;
+	unsigned features = account->driver->features;
 	const char *kind_name = pulls ? name + sizeof pull - 1 : name;
 	struct err err = ERR_INIT;
 	struct cloud_op *op = NULL;
 	enum cloud_step step = CLOUD_STEP_NEXT;
 
 	for (int kind = 0; kind < CLOUD_OP_KINDS; kind++) {
-		if (kind == CLOUD_CHANGES && !(account->driver->features & CLOUD_HAS_CHANGES))
-			continue; /* never asked of it */
+		/* What is never asked of it. */
+		if ((kind == CLOUD_CHANGES && !(features & CLOUD_HAS_CHANGES)) ||
+		    (pulls && (kind == CLOUD_LINK || !(features & CLOUD_CAN_PULL))))
+			continue;
 		if (ops[kind] != NULL && strcmp(kind_name, ops[kind]) == 0)
 			op = op_new(account, kind, which, pulls);
 	}
