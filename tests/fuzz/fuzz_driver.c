@@ -182,7 +182,8 @@ check_end(const struct cloud_op *op, enum cloud_step step, const struct err *err
 {
 	if (step == CLOUD_STEP_FAIL || step == CLOUD_STEP_RETRY || step == CLOUD_STEP_REFRESH)
 		demand(err->code < 0 && err->msg[0] != '\0', "an error has a code and words");
-	for (size_t i = 0; i < op->list.len; i++) {
+	/* One that is not at its end is nobody's yet. */
+	for (size_t i = 0; step == CLOUD_STEP_DONE && i < op->list.len; i++) {
 		const char *path = op->list.items[i].path;
 
 		demand(path_is_inside(path, "dir") && strcmp(path, "dir") != 0,
