@@ -103,8 +103,7 @@ ring_widen(struct ring *r, size_t size)
 {
 	assert(size >= r->size && size < SIZE_MAX / 2);
 	r->size = size;
-	if (r->on_output != NULL && ring_wants_input(r))
-		r->on_output(r->output_arg);
+	ring_tell_room(r);
 }
 
 void
