@@ -190,7 +190,8 @@ export function serve(handle, fake) {
 	}
 
 	function hold(req, most) {
-		const pieces = req[Symbol.asyncIterator].bind(req), closed = once(req.socket, 'close');
+		// Not events.once(): that one fails with the connection, and here nobody may be waiting for it by then.
+		const pieces = req[Symbol.asyncIterator].bind(req), closed = new Promise((ended) => req.socket.once('close', ended));
 		req[Symbol.asyncIterator] = async function* held() {
 			let left = most;
 			for await (const piece of pieces()) {
