@@ -51,6 +51,7 @@ libproviders_a_SOURCES = \
 	providers/s3_answer.c providers/s3_answer.h \
 	providers/s3_copy.c \
 	providers/s3_multipart.c providers/s3_multipart.h \
+	providers/s3_remove.c \
 	providers/s3_request.c providers/s3_request.h \
 	providers/s3_service.c providers/s3_service.h \
 	providers/s3_stage.c \

@@ -105,15 +105,6 @@ s3_put_write(struct cloud_op *op, struct http_request *req)
 	s3_put_body(req, op);
 }
 
-/* DELETE succeeds for what is not there, and is conditional at few services. */
-static bool
-s3_remove_looks(const struct cloud_op *op)
-{
-	const struct s3_op *s3 = op->data;
-
-	return s3->step == S3_FIRST && (op->version != NULL || !op->gone_is_fine);
-}
-
 /* What is about a file, and cannot be about a bucket or the top. */
 static enum cloud_step
 s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_place *place,
@@ -352,34 +343,6 @@ s3_put_response(struct cloud_op *op, const struct http_response *res, struct err
 	return s3_stage_acted(op);
 }
 
-/* An ETag tells contents apart, and not who wrote the same once more: a move by another way to this
-   very object did.  Last-Modified counts seconds, that is as near as it gets. */
-static bool
-s3_was_written_again(const struct cloud_op *op)
-{
-	const struct entry *there = &op->entry;
-
-	if (op->version == NULL)
-		return false;
-	return there->version == NULL || strcmp(op->version, there->version) != 0 ||
-	    (op->written_ns != 0 && there->written_ns != op->written_ns);
-}
-
-static enum cloud_step
-s3_remove_response(struct cloud_op *op, const struct http_response *res, struct err *err)
-{
-	struct s3_op *s3 = op->data;
-
-	if (!s3_remove_looks(op))
-		return CLOUD_STEP_DONE;
-	if (s3_take_head(op, res, err) != 0)
-		return CLOUD_STEP_FAIL;
-	if (s3_was_written_again(op))
-		return object_refuse(err, -ESTALE, op->path, "has changed, and is not removed");
-	s3->step = S3_SECOND;
-	return CLOUD_STEP_NEXT;
-}
-
 static enum cloud_step
 s3_rmdir_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
@@ -441,6 +404,8 @@ s3_forgive(struct cloud_op *op, const struct http_response *res, const struct er
 		s3->step = S3_SECOND;
 		return CLOUD_STEP_NEXT;
 	case CLOUD_MKDIR: return s3_forgive_mkdir(op, &place, res, err->code);
+	case CLOUD_REMOVE:
+		return s3_remove_goes_alone(op, res, err) ? CLOUD_STEP_NEXT : CLOUD_STEP_FAIL;
 	default: return CLOUD_STEP_FAIL;
 	}
 }
@@ -554,4 +519,5 @@ const struct cloud_driver s3_driver = {
     .response = s3_response,
     .copies_from = s3_copies_from,
     .identity = s3_identity,
+    .batch = &s3_removals,
 };

@@ -35,6 +35,7 @@ struct s3_account {
 	enum s3_checksum checksum;
 	char *storage_class; /* or NULL */
 	bool requester_pays;
+	bool removes_alone; /* the service knows no removal of many; learned */
 	enum s3_encryption encryption;
 	char *kms_key; /* or NULL */
 	char *customer_key, *customer_md5; /* base64; or NULL */

@@ -1,6 +1,7 @@
 /*
  * s3_private: what the files of the s3 driver share: s3.c (paths and directories), s3_stage.c
- * (writes that are made safe by looking first), s3_copy.c, s3_upload.c.  Nobody else includes it.
+ * (writes that are made safe by looking first), s3_copy.c, s3_remove.c, s3_upload.c.  Nobody else
+ * includes it.
  */
 #pragma once
 #include "providers/object.h"
@@ -42,6 +43,7 @@ struct s3_op {
 	bool doubt; /* COMMIT: whether there is an upload */
 	int failed; /* COMMIT: so, unless S3_PROVE finds better */
 	bool redirected; /* the region was learned by it */
+	bool batched, alone; /* REMOVE: it went with others; it does so no more */
 	union {
 		char token[S3_TOKEN_MAX]; /* LIST: of the page to ask for */
 		struct s3_find find; /* UPLOAD_FIND */
@@ -73,6 +75,13 @@ bool s3_put_copy(struct cloud_op *, struct http_request *);
 enum cloud_step s3_copy_response(struct cloud_op *, const struct http_response *, struct err *);
 /* Was it the pinned version, by the etag of the copy?  0, or -ESTALE. */
 int s3_copy_compare(struct cloud_op *, const char *etag, struct err *);
+
+/* s3_remove.c */
+bool s3_remove_looks(const struct cloud_op *); /* the request that is due only looks */
+enum cloud_step s3_remove_response(struct cloud_op *, const struct http_response *, struct err *);
+/* It failed so: was that in company, and is it better asked for alone? */
+bool s3_remove_goes_alone(struct cloud_op *, const struct http_response *, const struct err *);
+extern const struct cloud_batch s3_removals;
 
 /* s3_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND; "place" is that of the path. */
 enum cloud_step s3_put_upload(struct cloud_op *, struct http_request *, const struct s3_place *,

@@ -192,6 +192,7 @@ cloud_account_open(struct account **out, const struct cloud_driver *driver, cons
 		TAILQ_INIT(&a->queued[lane]);
 	TAILQ_INIT(&a->ready);
 	TAILQ_INIT(&a->asking);
+	TAILQ_INIT(&a->items);
 	code = driver->open(&a->account, all, err);
 	json_decref(all);
 	if (code != 0) {
@@ -253,7 +254,7 @@ cloud_account_unref(struct account *account)
 		cloud_account_unref(TAKE(a->retired));
 	if (account->refs > 0)
 		return;
-	assert(account->running == 0 && TAILQ_EMPTY(&a->ready));
+	assert(account->running == 0 && TAILQ_EMPTY(&a->ready) && a->batches == 0);
 	if (account->driver->close != NULL)
 		account->driver->close(account);
 	account_free(a);
@@ -479,6 +480,7 @@ account_admit(struct account_private *a)
 			TAILQ_REMOVE(&a->queued[lane], p, next);
 			TAILQ_INSERT_TAIL(&a->ready, p, next);
 			p->state = OP_READY;
+			p->in_lane = true;
 			p->ready_ns = now;
 			a->account.running++;
 		}

@@ -190,6 +190,28 @@ struct cloud_sign_in {
 	bool (*rotated)(struct account *, char **was, char **now);
 };
 
+/*
+ * One request that does what several ops of an account want (S3's DeleteObjects).  The part of an
+ * op that can go so is an item.  None is held back in the hope of more: the first one goes at once,
+ * in its own request, and what comes while as many requests are under way as may be goes in the
+ * next. Each op keeps its own outcome, retries and cancel.  Items hold no lane of their account.
+ */
+struct cloud_batch {
+	unsigned items; /* in a request, at most */
+	unsigned at_once; /* requests */
+	bool (*takes)(const struct cloud_op *); /* is what it does next an item? */
+	/* May the two be in one?  NULL: any. */
+	bool (*together)(const struct cloud_op *, const struct cloud_op *);
+	/* Of two items or more; one alone goes by driver->request.  SEND, or err is of each. */
+	enum cloud_step (*request)(
+	    struct cloud_op *const *items, size_t len, struct cloud_request *, struct err *);
+	/* A good answer (2xx) to that: what each item would have been answered with alone, into
+	   parts, which are init'ed; the runner asks driver->response what that means.  NULL among
+	   the items: it was cancelled.  0, or it makes no sense, and err is of each. */
+	int (*response)(struct cloud_op *const *items, size_t len, const struct http_response *,
+	    struct http_response *parts, struct err *);
+};
+
 struct cloud_driver {
 	const char *name; /* "s3" */
 	const char *title; /* "Amazon S3 and compatible" */
@@ -210,6 +232,7 @@ struct cloud_driver {
 	   before: http answers that never came do not reach the driver. */
 	enum cloud_step (*response)(struct cloud_op *, const struct http_response *, struct err *);
 	enum cloud_step (*disk_response)(struct cloud_op *, struct disk_response *, struct err *);
+	const struct cloud_batch *batch; /* HTTP only; NULL: each op has its own requests */
 	const struct cloud_sign_in *sign_in; /* HTTP only; NULL: requests need no token */
 	const struct oauth_service *oauth; /* where people sign in (providers/oauth.h); or NULL */
 	/* Can `to` copy natively from `from` (both of this driver)?  NULL: only if they are the
@@ -305,7 +328,8 @@ struct cloud_op {
 	struct ring *ring; /* READ: sink, ended by the runner on success; PUT, UPLOAD_PART: source;
 			      borrowed */
 	bool keep_open; /* READ: the sink is not ended: more will follow from elsewhere */
-	bool goes_on; /* READ: for a PUT that holds a lane already: it does not wait for one */
+	bool goes_on; /* it does not wait for a lane: READ for a PUT that holds one already; the
+			 runner's batches */
 	char *upload; /* the upload's id; BEGIN's result; owned */
 	struct upload_part part; /* UPLOAD_PART, COPY_PART: its number; the rest is the result */
 	struct upload_parts parts; /* COMMIT: all of them; STATUS: the result; owned */

@@ -12,14 +12,6 @@
 /* Asked to wait longer than this, the op fails: its caller has a queue to wait in. */
 #define CLOUD_WAIT_MAX_MS 600000
 
-static void op_step(struct op_private *, enum cloud_step, struct err *);
-
-static struct op_private *
-op_private(struct cloud_op *op)
-{
-	return (struct op_private *)op;
-}
-
 struct cloud_op *
 cloud_op_new(struct account *account, enum cloud_op_kind kind, const char *path)
 {
@@ -96,7 +88,7 @@ op_on_head(void *arg, struct http_response *res, struct ring **sink, size_t *col
 	const struct cloud_driver *driver = p->op.account->driver;
 	enum cloud_step step = CLOUD_STEP_COLLECT;
 
-	if (driver->head != NULL)
+	if (driver->head != NULL && p->batch == NULL)
 		step = driver->head(&p->op, res, &p->aborted_err);
 	switch (step) {
 	case CLOUD_STEP_STREAM:
@@ -165,7 +157,10 @@ op_on_http(void *arg, int code, struct http_response *res, const struct err *err
 	enum cloud_step step;
 
 	op_answered(p, res->streamed);
-	if (p->aborted) {
+	if (p->batch != NULL) {
+		step = CLOUD_STEP_DONE;
+		cloud_batch_response(p, code, res, err, &mine);
+	} else if (p->aborted) {
 		step = p->aborted_step;
 		mine = p->aborted_err;
 	} else if (code != 0) {
@@ -186,7 +181,7 @@ op_on_http(void *arg, int code, struct http_response *res, const struct err *err
 		cloud_account_accepted(p);
 	else
 		cloud_account_lost(p);
-	op_step(p, step, &mine);
+	cloud_op_step(p, step, &mine);
 }
 
 static void
@@ -197,7 +192,7 @@ op_on_disk(void *arg, struct disk_response *res)
 
 	op_answered(p, res->streamed);
 	cloud_account_accepted(p);
-	op_step(p, p->op.account->driver->disk_response(&p->op, res, &err), &err);
+	cloud_op_step(p, p->op.account->driver->disk_response(&p->op, res, &err), &err);
 }
 
 /* sending */
@@ -282,7 +277,7 @@ op_on_taken(evutil_socket_t fd, short what, void *arg)
 	}
 	cloud_account_lost(p);
 	op_request_fini(p);
-	op_step(p, CLOUD_STEP_FAIL, &err);
+	cloud_op_step(p, CLOUD_STEP_FAIL, &err);
 }
 
 static void
@@ -332,11 +327,12 @@ cloud_op_send(struct op_private *p)
 	disk_request_init(&p->request.disk);
 	p->request.take = 0;
 	p->request_used = true;
-	step = p->op.account->driver->request(&p->op, &p->request, &err);
+	step = p->batch != NULL ? cloud_batch_request(p)
+				: p->op.account->driver->request(&p->op, &p->request, &err);
 	if (step != CLOUD_STEP_SEND) {
 		cloud_account_lost(p);
 		op_request_fini(p);
-		op_step(p, step, &err);
+		cloud_op_step(p, step, &err);
 		return;
 	}
 	if (op_alters(&p->op))
@@ -346,59 +342,55 @@ cloud_op_send(struct op_private *p)
 
 /* what comes next */
 
+static void
+op_leave_lane(struct op_private *p)
+{
+	struct account_private *a = account_private(p->op.account);
+
+	if (!p->in_lane)
+		return;
+	p->in_lane = false;
+	throttle_leave(&a->member, cloud_op_lane(&p->op), clock_mono_ns());
+	a->account.running--;
+	cloud_account_wake(a);
+}
+
 /* In front: an op that has begun goes before those that have not. */
 static void
 op_ready(struct op_private *p)
 {
 	struct account_private *a = account_private(p->op.account);
 
-	p->state = OP_READY;
+	if (cloud_batch_takes(p)) {
+		op_leave_lane(p);
+		cloud_batch_join(p);
+		return;
+	}
+	p->state = p->in_lane ? OP_READY : OP_QUEUED;
 	p->ready_ns = clock_mono_ns();
-	TAILQ_INSERT_HEAD(&a->ready, p, next);
-	cloud_account_wake(a);
-}
-
-/* In front, as above. */
-static void
-op_queue_again(struct op_private *p)
-{
-	struct account_private *a = account_private(p->op.account);
-
-	p->state = OP_QUEUED;
-	TAILQ_INSERT_HEAD(&a->queued[cloud_op_lane(&p->op)], p, next);
+	if (p->in_lane)
+		TAILQ_INSERT_HEAD(&a->ready, p, next);
+	else
+		TAILQ_INSERT_HEAD(&a->queued[cloud_op_lane(&p->op)], p, next);
 	cloud_account_wake(a);
 }
 
 static void
 op_on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct op_private *p = arg;
-
-	if (p->state == OP_WAITING)
-		op_queue_again(p);
-	else
-		op_ready(p);
+	op_ready(arg);
 }
 
 static void
-op_sleep(struct op_private *p, enum op_state state, uint64_t wait_ms)
+op_sleep(struct op_private *p, uint64_t wait_ms)
 {
 	const struct timeval tv = {
 	    .tv_sec = (time_t)(wait_ms / 1000), .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
 
 	if (p->timer == NULL)
 		p->timer = evtimer_new(loop_base(p->runner->loop), op_on_timer, p);
-	p->state = state;
+	p->state = OP_BACKOFF;
 	event_add(p->timer, &tv);
-}
-
-static void
-op_leave_lane(struct op_private *p)
-{
-	struct account_private *a = account_private(p->op.account);
-
-	throttle_leave(&a->member, cloud_op_lane(&p->op), clock_mono_ns());
-	a->account.running--;
 }
 
 /* Others may use the lane meanwhile: it can take a quarter of an hour. */
@@ -406,8 +398,7 @@ static void
 op_wait(struct op_private *p)
 {
 	op_leave_lane(p);
-	op_sleep(p, OP_WAITING, MIN(p->op.wait_ms, (uint64_t)CLOUD_WAIT_MAX_MS));
-	cloud_account_wake(account_private(p->op.account));
+	op_sleep(p, MIN(p->op.wait_ms, (uint64_t)CLOUD_WAIT_MAX_MS));
 }
 
 /* Full jitter: between 0 and base * 2^(failures - 1).  Those who were asked to wait do not come
@@ -493,7 +484,7 @@ op_retry(struct op_private *p, struct err *err)
 	}
 	log_debug("%s: '%s': failed, again in %llu ms: %s", op->account->name, op->path,
 	    (unsigned long long)wait, err_text(err));
-	op_sleep(p, OP_BACKOFF, wait);
+	op_sleep(p, wait);
 }
 
 static void
@@ -520,8 +511,8 @@ op_refresh(struct op_private *p, struct err *err)
 	cloud_account_refresh(a, err);
 }
 
-static void
-op_step(struct op_private *p, enum cloud_step step, struct err *err)
+void
+cloud_op_step(struct op_private *p, enum cloud_step step, struct err *err)
 {
 	if (err->code == 0 && step != CLOUD_STEP_NEXT && step != CLOUD_STEP_WAIT &&
 	    step != CLOUD_STEP_DONE)
@@ -529,6 +520,7 @@ op_step(struct op_private *p, enum cloud_step step, struct err *err)
 	switch (step) {
 	case CLOUD_STEP_NEXT:
 		op_came_further(p);
+		p->ring_used = false; /* what was taken has been answered for */
 		op_ready(p);
 		break;
 	case CLOUD_STEP_WAIT:
@@ -568,7 +560,9 @@ cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn d
 		cloud_account_ref(op->from);
 	runner->ops++;
 	p->state = OP_QUEUED;
-	if (op->goes_on)
+	if (cloud_batch_takes(p))
+		cloud_batch_join(p);
+	else if (op->goes_on)
 		TAILQ_INSERT_HEAD(&a->queued[cloud_op_lane(op)], p, next);
 	else
 		TAILQ_INSERT_TAIL(&a->queued[cloud_op_lane(op)], p, next);
@@ -596,14 +590,14 @@ op_release(struct op_private *p)
 {
 	struct account_private *a = account_private(p->op.account);
 
-	if (p->state == OP_QUEUED) {
+	if (p->state == OP_QUEUED)
 		TAILQ_REMOVE(&a->queued[cloud_op_lane(&p->op)], p, next);
-	} else if (p->state != OP_WAITING) {
-		if (p->state == OP_READY)
-			TAILQ_REMOVE(&a->ready, p, next);
-		cloud_account_lost(p);
-		op_leave_lane(p);
-	}
+	else if (p->state == OP_READY)
+		TAILQ_REMOVE(&a->ready, p, next);
+	else if (p->state == OP_ITEM)
+		cloud_batch_leave(p);
+	cloud_account_lost(p);
+	op_leave_lane(p);
 	op_take_end(p);
 	op_stop_transport(p);
 	if (p->timer != NULL)

@@ -1,6 +1,7 @@
 /*
- * cloud_private: what cloud.c (runners, accounts, who may send when) and cloud_op.c (one op,
- * request after request) share.  Nobody else includes it.
+ * cloud_private: what cloud.c (runners, accounts, who may send when), cloud_op.c (one op, request
+ * after request), cloud_batch.c (several ops in one request) and cloud_sign_in.c share.  Nobody
+ * else includes it.
  *
  * An op waits for a lane of its account, then sends request after request.  There are four lanes
  * (gates of its throttle), each with the account's concurrency: readers, writers, the rest, and who
@@ -21,15 +22,17 @@ enum op_state {
 	OP_QUEUED, /* in account->queued: waits for a lane */
 	OP_READY, /* in account->ready: waits for its turn to send */
 	OP_BACKOFF, /* its timer runs */
-	OP_WAITING, /* the same, without a lane: the cloud works, and is asked later */
 	OP_SENT, /* a transport has it */
+	OP_ITEM, /* in account->items: waits for a batch, or is in one; has no lane */
 };
 
 struct op_private {
 	struct cloud_op op; /* first: the two are the same pointer */
 	struct cloud_runner *runner;
 	enum op_state state;
+	bool in_lane;
 	TAILQ_ENTRY(op_private) next; /* of the queue it is in */
+	struct batch *batch; /* the batch whose op it is; of an ITEM: that it is in; or NULL */
 	cloud_done_fn done;
 	void *arg;
 	struct cloud_request request;
@@ -64,6 +67,9 @@ struct account_private {
 	struct throttle_member member;
 	struct op_queue queued[CLOUD_LANES], ready;
 	struct op_queue asking; /* sent, and not known to be accepted; the oldest first */
+	struct op_queue items; /* that are in no batch yet */
+	struct batch *next_batch; /* it takes them when its turn comes; NULL: there is none */
+	unsigned batches; /* the next one, and those that are sent */
 	struct event *wake; /* active or timed: account_on_wake() runs what can */
 	char refused[37]; /* the account that copies were last refused from */
 	uint64_t refused_until_ms; /* monotonic */
@@ -118,7 +124,25 @@ bool cloud_sign_out(struct account_private *, const struct op_private *p);
 void
 cloud_sign_in_sufficed(struct account_private *, const struct op_private *); /* it ended well */
 
+/* cloud_batch.c */
+bool cloud_batch_takes(const struct op_private *); /* is what the op does next an item? */
+void cloud_batch_join(struct op_private *); /* it becomes one; it has no lane */
+void cloud_batch_leave(struct op_private *); /* an ITEM is none any more */
+/* As driver->request and driver->response of a batch's op.  code: the transport's; RETRY and DONE
+   are about the request, *err about whether the account was refused; items have their own. */
+enum cloud_step cloud_batch_request(struct op_private *);
+void cloud_batch_response(struct op_private *, int code, const struct http_response *,
+    const struct err *why, struct err *);
+
 /* cloud_op.c */
+static inline struct op_private *
+op_private(struct cloud_op *op)
+{
+	return (struct op_private *)op;
+}
+
+/* The answer to its request means that. */
+void cloud_op_step(struct op_private *, enum cloud_step, struct err *);
 /* Exponential with full jitter, and what was asked for. */
 uint64_t cloud_backoff(const struct cloud_runner *, unsigned failures, uint64_t asked_ms);
 void cloud_op_send(struct op_private *); /* READY, and its turn */

@@ -11,7 +11,7 @@ libskyferry_a_SOURCES = \
 	src/checkpoint.c src/checkpoint.h \
 	src/client.c src/client.h \
 	src/clock.c src/clock.h \
-	src/cloud.c src/cloud.h \
+	src/cloud.c src/cloud_batch.c src/cloud.h \
 	src/cloud_op.c src/cloud_private.h \
 	src/cloud_sign_in.c \
 	src/copy.c src/copy.h src/copy_check.c src/copy_private.h src/copy_write.c \
