@@ -1,7 +1,8 @@
 # The base library: everything that knows no cloud and no program.
 noinst_LIBRARIES += libskyferry.a
 libskyferry_a_SOURCES = \
-	src/attempt.c src/attempt.h \
+	src/attempt.c src/attempt.h src/attempt_copy.c src/attempt_private.h src/attempt_rename.c \
+	src/attempt_single.c src/attempt_sweep.c src/attempt_tree.c \
 	src/await.c src/await.h \
 	src/bucket.c src/bucket.h \
 	src/budget.h \
