@@ -10,6 +10,9 @@ unit_programs += \
 	tests/unit/test_dropbox_move \
 	tests/unit/test_dropbox_pull \
 	tests/unit/test_gdrive \
+	tests/unit/test_gdrive_changes \
+	tests/unit/test_gdrive_documents \
+	tests/unit/test_gdrive_upload \
 	tests/unit/test_local \
 	tests/unit/test_memory \
 	tests/unit/test_providers \
@@ -71,8 +74,24 @@ tests_unit_test_dropbox_pull_SOURCES = \
 tests_unit_test_dropbox_pull_LDADD = $(UNIT_LIBS)
 tests_unit_test_gdrive_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/gdrive_bench.c tests/unit/gdrive_bench.h \
 	tests/unit/test_gdrive.c
 tests_unit_test_gdrive_LDADD = $(UNIT_LIBS)
+tests_unit_test_gdrive_changes_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/gdrive_bench.c tests/unit/gdrive_bench.h \
+	tests/unit/test_gdrive_changes.c
+tests_unit_test_gdrive_changes_LDADD = $(UNIT_LIBS)
+tests_unit_test_gdrive_documents_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/gdrive_bench.c tests/unit/gdrive_bench.h \
+	tests/unit/test_gdrive_documents.c
+tests_unit_test_gdrive_documents_LDADD = $(UNIT_LIBS)
+tests_unit_test_gdrive_upload_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/gdrive_bench.c tests/unit/gdrive_bench.h \
+	tests/unit/test_gdrive_upload.c
+tests_unit_test_gdrive_upload_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = \
 	tests/unit/conformance.h \
 	tests/unit/conformance_ops.c \
