@@ -114,6 +114,7 @@ tests_unit_test_s3_upload_LDADD = $(UNIT_LIBS)
 tests_unit_test_sharedkey_SOURCES = tests/unit/test_sharedkey.c
 tests_unit_test_sharedkey_LDADD = $(UNIT_LIBS)
 tests_unit_test_sign_in_SOURCES = tests/unit/test_sign_in.c \
+	tests/unit/runner_fixture.c tests/unit/runner_fixture.h \
 	tests/unit/server.c tests/unit/server.h
 tests_unit_test_sign_in_LDADD = $(UNIT_LIBS)
 tests_unit_test_sigv4_SOURCES = tests/unit/test_sigv4.c

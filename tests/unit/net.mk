@@ -5,6 +5,7 @@ tests_unit_test_client_SOURCES = tests/unit/test_client.c tests/unit/check.h tes
 tests_unit_test_client_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_cloud
 tests_unit_test_cloud_SOURCES = tests/unit/test_cloud.c tests/unit/check.h \
+	tests/unit/runner_fixture.c tests/unit/runner_fixture.h \
 	tests/unit/server.c tests/unit/server.h
 tests_unit_test_cloud_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_disk

@@ -1,8 +1,5 @@
-#include "tests/unit/check.h"
-
 #include "src/clock.h"
-#include "src/cloud.h"
-#include "tests/unit/server.h"
+#include "tests/unit/runner_fixture.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -29,9 +26,9 @@ static const struct cloud_field tiny_fields[] = {
 static unsigned closed;
 
 static int
-tiny_open(struct account *account, const json_t *credentials, struct err *err)
+tiny_open(struct account *a, const json_t *credentials, struct err *err)
 {
-	struct tiny *tiny = account->data;
+	struct tiny *tiny = a->data;
 	const char *port = json_string_value(json_object_get(credentials, "port"));
 
 	if (strcmp(port, "bad") == 0)
@@ -42,7 +39,7 @@ tiny_open(struct account *account, const json_t *credentials, struct err *err)
 }
 
 static void
-tiny_close(struct account *account)
+tiny_close(struct account *a)
 {
 	closed++;
 }
@@ -121,12 +118,7 @@ static const struct cloud_driver tiny_driver = {
 
 /* the scaffold */
 
-static struct loop *loop;
-static struct pool *pool;
-static struct cloud_runner *runner;
-static struct server *server;
-static struct account *account;
-static unsigned refreshes, left;
+static unsigned refreshes;
 static int refresh_code;
 static bool refresh_later;
 
@@ -155,30 +147,12 @@ setup(void **state)
 	    .backoff_max_ms = 10,
 	    .refresh = on_refresh,
 	};
-	struct err err = ERR_INIT;
 
-	loop = loop_new("cloud", &err);
-	pool = pool_new(1, &err);
-	runner = cloud_runner_new(loop, pool, &config, &err);
-	assert_non_null(runner);
+	fixture_setup(&config);
 	refreshes = 0;
 	refresh_code = 0;
 	refresh_later = false;
 	closed = 0;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	cloud_account_unref(account);
-	account = NULL;
-	cloud_runner_free(runner);
-	pool_free(pool);
-	loop_free(loop);
-	if (server != NULL)
-		server_stop(server);
-	server = NULL;
 	return 0;
 }
 
@@ -192,103 +166,6 @@ open_account(const struct cloud_driver *driver)
 	assert_int_equal(
 	    cloud_account_open(&account, driver, "id", "an account", credentials, &err), 0);
 	json_decref(credentials);
-}
-
-struct probe {
-	struct cloud_op *op;
-	struct ring *ring;
-	unsigned dones;
-	int code;
-	struct err err;
-	uint64_t ms; /* it took */
-	char got[65536];
-	size_t got_len;
-	struct event *drain;
-};
-
-static void
-probe_done(void *arg, struct cloud_op *op, int code, const struct err *err)
-{
-	struct probe *p = arg;
-
-	assert_ptr_equal(op, p->op);
-	p->dones++;
-	p->code = code;
-	p->err = *err;
-	p->ms = clock_mono_ms() - p->ms;
-	if (--left == 0)
-		loop_stop(loop);
-}
-
-static void
-probe_init(struct probe *p, enum cloud_op_kind kind)
-{
-	*p = (struct probe){.op = cloud_op_new(account, kind, "thing")};
-}
-
-static void
-probe_on_drain(evutil_socket_t fd, short what, void *arg)
-{
-	struct probe *p = arg;
-
-	p->got_len += ring_get(p->ring, p->got + p->got_len, sizeof p->got - p->got_len);
-}
-
-static void
-probe_on_input(void *arg)
-{
-	struct probe *p = arg;
-
-	event_active(p->drain, EV_TIMEOUT, 0);
-}
-
-static void
-probe_sink(struct probe *p)
-{
-	p->op->ring = p->ring = ring_new(32768, 16384);
-	p->drain = event_new(loop_base(loop), -1, 0, probe_on_drain, p);
-	ring_on_input(p->ring, probe_on_input, p);
-}
-
-static void
-probe_source(struct probe *p, size_t len)
-{
-	char byte = 'x';
-
-	p->op->ring = p->ring = ring_new(65536, 16384);
-	p->op->length = len;
-	for (size_t i = 0; i < len; i++)
-		ring_put(p->ring, &byte, 1);
-	ring_end(p->ring);
-}
-
-static void
-probe_start(struct probe *p)
-{
-	p->ms = clock_mono_ms();
-	left++;
-	cloud_op_start(runner, p->op, probe_done, p);
-	assert_int_equal(p->dones, 0);
-}
-
-static int
-probe_run(struct probe *p)
-{
-	probe_start(p);
-	loop_run(loop);
-	assert_int_equal(p->dones, 1);
-	if (p->drain != NULL)
-		probe_on_drain(-1, 0, p);
-	return p->code;
-}
-
-static void
-probe_fini(struct probe *p)
-{
-	cloud_op_free(p->op);
-	if (p->drain != NULL)
-		event_free(p->drain);
-	ring_free(p->ring);
 }
 
 /* A server that answers requests one after the other from a list. */
@@ -499,11 +376,9 @@ refusals_are_borne_with_patience(void **state)
 	    .backoff_max_ms = 4,
 	    .patience_ms = 60000,
 	};
-	struct err err = ERR_INIT;
 	struct probe p;
 
-	cloud_runner_free(runner);
-	runner = cloud_runner_new(loop, pool, &config, &err);
+	fixture_set_runner(&config);
 	serve(&script);
 	probe_init(&p, CLOUD_STAT);
 	assert_int_equal(probe_run(&p), 0);
@@ -530,11 +405,9 @@ patience_has_an_end(void **state)
 	    .backoff_max_ms = 20,
 	    .patience_ms = 200,
 	};
-	struct err err = ERR_INIT;
 	struct probe p[8];
 
-	cloud_runner_free(runner);
-	runner = cloud_runner_new(loop, pool, &config, &err);
+	fixture_set_runner(&config);
 	serve(&script);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
 		probe_init(&p[i], CLOUD_STAT);
@@ -1071,7 +944,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, fixture_teardown)
 	    TEST(credentials_are_checked),
 	    TEST(a_transient_failure_is_tried_again),
 	    TEST(retries_have_an_end),

@@ -1,12 +1,8 @@
 /* Access tokens: the runner's part (src/cloud_sign_in.c) and OAuth's (providers/oauth.c), with a
    server that grants them and one that wants them. */
-#include "tests/unit/check.h"
-
 #include "providers/oauth.h"
 #include "src/clock.h"
-#include "src/cloud.h"
-#include "src/ring.h"
-#include "tests/unit/server.h"
+#include "tests/unit/runner_fixture.h"
 #include <errno.h>
 #include <jwt.h>
 #include <openssl/evp.h>
@@ -26,18 +22,7 @@ struct grants {
 	char form[4096]; /* of the last request for a token */
 };
 
-struct probe {
-	struct cloud_op *op;
-	int code;
-	struct err err;
-};
-
-static struct loop *loop;
-static struct pool *pool;
-static struct cloud_runner *runner;
-static struct server *server;
-static struct account *account;
-static unsigned left, refreshes;
+static unsigned refreshes;
 static char *service_key; /* PEM */
 static EVP_PKEY *rsa;
 static bool renews; /* refresh() gives the account other credentials */
@@ -198,8 +183,6 @@ credentials_new(const char *refresh_token)
 	    "refreshToken", refresh_token);
 }
 
-static void probe_done(void *, struct cloud_op *, int, const struct err *);
-
 static void
 on_later(evutil_socket_t fd, short what, void *arg)
 {
@@ -220,7 +203,7 @@ on_refresh(void *arg, struct account *a, const struct err *why)
 		static const struct timeval soon = {0, 50 * 1000};
 
 		if (meanwhile != NULL)
-			cloud_op_start(runner, meanwhile->op, probe_done, meanwhile);
+			probe_start(meanwhile);
 		event_base_once(loop_base(loop), -1, EV_TIMEOUT, on_later, a, &soon);
 		json_decref(other);
 		return;
@@ -233,38 +216,20 @@ on_refresh(void *arg, struct account *a, const struct err *why)
 	cloud_account_refreshed(runner, a, renews ? 0 : why->code, &err);
 }
 
+static const struct cloud_runner_config config = {
+    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 5000},
+    .backoff_base_ms = 2,
+    .backoff_max_ms = 10,
+    .refresh = on_refresh,
+};
+
 static int
 setup(void **state)
 {
-	const struct cloud_runner_config config = {
-	    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 5000},
-	    .backoff_base_ms = 2,
-	    .backoff_max_ms = 10,
-	    .refresh = on_refresh,
-	};
-	struct err err = ERR_INIT;
-
-	loop = loop_new("sign-in", &err);
-	pool = pool_new(1, &err);
-	runner = cloud_runner_new(loop, pool, &config, &err);
-	assert_non_null(runner);
-	refreshes = left = 0;
+	fixture_setup(&config);
+	refreshes = 0;
 	renews = as_service = asks_later = false;
 	meanwhile = NULL;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	cloud_account_unref(account);
-	account = NULL;
-	cloud_runner_free(runner);
-	pool_free(pool);
-	loop_free(loop);
-	if (server != NULL)
-		server_stop(server);
-	server = NULL;
 	return 0;
 }
 
@@ -281,30 +246,18 @@ start(struct grants *g)
 	json_decref(credentials);
 }
 
-static void
-probe_done(void *arg, struct cloud_op *op, int code, const struct err *err)
-{
-	struct probe *p = arg;
-
-	p->code = code;
-	p->err = *err;
-	if (--left == 0)
-		loop_stop(loop);
-}
-
 /* So many at once; all end with code. */
 static void
 run(struct probe *probes, unsigned n, int code)
 {
 	for (unsigned i = 0; i < n; i++) {
-		probes[i] = (struct probe){.op = cloud_op_new(account, CLOUD_STAT, "thing")};
-		left++;
-		cloud_op_start(runner, probes[i].op, probe_done, &probes[i]);
+		probe_init(&probes[i], CLOUD_STAT);
+		probe_start(&probes[i]);
 	}
 	loop_run(loop);
 	for (unsigned i = 0; i < n; i++) {
 		assert_int_equal(probes[i].code, code);
-		cloud_op_free(probes[i].op);
+		probe_fini(&probes[i]);
 	}
 }
 
@@ -446,17 +399,11 @@ on_sign_in(void *arg, struct account *a, unsigned ticket, const char *not_this)
 static int
 setup_elsewhere(void **state)
 {
-	const struct cloud_runner_config config = {
-	    .http = {.connect_timeout_ms = 5000, .stall_timeout_ms = 5000},
-	    .backoff_base_ms = 2,
-	    .backoff_max_ms = 10,
-	    .refresh = on_refresh,
-	    .sign_in = on_sign_in};
-	struct err err = ERR_INIT;
+	struct cloud_runner_config with_tokens = config;
 
 	setup(state);
-	cloud_runner_free(runner);
-	runner = cloud_runner_new(loop, pool, &config, &err);
+	with_tokens.sign_in = on_sign_in;
+	fixture_set_runner(&with_tokens);
 	memset(&elsewhere, 0, sizeof elsewhere);
 	return 0;
 }
@@ -485,8 +432,7 @@ what_was_asked_for_other_credentials_is_not_taken(void **state)
 {
 	static const struct err none = ERR_INIT;
 	struct grants g = GRANTS("500 nobody asks here");
-	struct cloud_op *op;
-	struct probe probe = {.op = NULL};
+	struct probe probe;
 	struct err err = ERR_INIT;
 	json_t *other;
 	unsigned first;
@@ -494,9 +440,8 @@ what_was_asked_for_other_credentials_is_not_taken(void **state)
 	start(&g);
 	g.good = 2;
 	elsewhere.keeps_silent = true;
-	op = cloud_op_new(account, CLOUD_STAT, "thing");
-	left++;
-	cloud_op_start(runner, op, probe_done, &probe);
+	probe_init(&probe, CLOUD_STAT);
+	probe_start(&probe);
 	while (elsewhere.asked == 0)
 		event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
 	first = elsewhere.ticket;
@@ -513,7 +458,7 @@ what_was_asked_for_other_credentials_is_not_taken(void **state)
 	assert_int_equal(probe.code, 0);
 	assert_int_equal(g.served, 1);
 	assert_int_equal(g.refused, 0);
-	cloud_op_free(op);
+	probe_fini(&probe);
 	/* Nobody waits. */
 	cloud_account_signed_in(account, 0, -ENOENT, NULL, 0, &none);
 }
@@ -542,19 +487,12 @@ tokens_that_are_refused_at_once_are_no_storm(void **state)
 static void
 put(int code)
 {
-	struct ring *ring = ring_new(64, 16);
-	struct probe probe = {.op = cloud_op_new(account, CLOUD_PUT, "thing")};
+	struct probe probe;
 
-	ring_put(ring, "content", 7);
-	ring_end(ring);
-	probe.op->ring = ring;
-	probe.op->length = 7;
-	left++;
-	cloud_op_start(runner, probe.op, probe_done, &probe);
-	loop_run(loop);
-	assert_int_equal(probe.code, code);
-	cloud_op_free(probe.op);
-	ring_free(ring);
+	probe_init(&probe, CLOUD_PUT);
+	probe_source(&probe, 7);
+	assert_int_equal(probe_run(&probe), code);
+	probe_fini(&probe);
 }
 
 /* Each time its caller reads the source again, but not for ever. */
@@ -576,21 +514,19 @@ static void
 one_object_that_is_refused_fails_no_other(void **state)
 {
 	struct grants g = GRANTS("200 life 3600");
-	struct probe never = {.op = NULL}, other = {.op = NULL};
+	struct probe never, other;
 
 	start(&g);
-	never.op = cloud_op_new(account, CLOUD_STAT, "never");
-	other.op = cloud_op_new(account, CLOUD_STAT, "thing");
+	probe_init(&never, CLOUD_STAT);
+	xstrset(&never.op->path, "never");
+	probe_init(&other, CLOUD_STAT);
 	asks_later = true;
 	meanwhile = &other;
-	left = 2;
-	cloud_op_start(runner, never.op, probe_done, &never);
-	loop_run(loop);
-	assert_int_equal(never.code, -EACCES);
+	assert_int_equal(probe_run(&never), -EACCES);
 	assert_int_equal(other.code, 0);
 	assert_int_equal(refreshes, 1);
-	cloud_op_free(never.op);
-	cloud_op_free(other.op);
+	probe_fini(&never);
+	probe_fini(&other);
 }
 
 static void
@@ -669,15 +605,15 @@ static void
 an_account_goes_while_it_signs_in(void **state)
 {
 	struct grants g = GRANTS("hang");
-	struct cloud_op *op;
+	struct probe probe;
 
 	start(&g);
-	op = cloud_op_new(account, CLOUD_STAT, "thing");
-	cloud_op_start(runner, op, probe_done, NULL);
+	probe_init(&probe, CLOUD_STAT);
+	probe_start(&probe);
 	while (g.asked == 0)
 		event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
-	cloud_op_cancel(op);
-	cloud_op_free(op);
+	cloud_op_cancel(probe.op);
+	probe_fini(&probe);
 	cloud_account_unref(account);
 	account = NULL;
 	event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
@@ -767,7 +703,7 @@ free_key(void **state)
 	return 0;
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, fixture_teardown)
 
 int
 main(void)
@@ -781,9 +717,9 @@ main(void)
 	    TEST(one_object_that_is_refused_fails_no_other),
 	    TEST(a_new_refresh_token_takes_the_place_of_the_old_one),
 	    cmocka_unit_test_setup_teardown(
-		a_token_comes_from_elsewhere, setup_elsewhere, teardown),
-	    cmocka_unit_test_setup_teardown(
-		what_was_asked_for_other_credentials_is_not_taken, setup_elsewhere, teardown),
+		a_token_comes_from_elsewhere, setup_elsewhere, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(what_was_asked_for_other_credentials_is_not_taken,
+		setup_elsewhere, fixture_teardown),
 	    TEST(a_token_server_in_trouble_is_asked_again),
 	    TEST(a_token_server_that_stays_in_trouble_fails_them),
 	    TEST(nonsense_is_no_token),
