@@ -1,67 +1,24 @@
 #include "cli/mountinfo.h"
+#include "src/mount_line.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TYPE "fuse.skyferry"
-
-/* proc(5): "\040" and the like stand for blanks, tabs, newlines and backslashes. */
-static void
-unescape(char *s)
-{
-	char *to = s;
-
-	while (*s != '\0') {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
-/* "36 35 98:0 /root /mount/point options... - type source superoptions" */
-static bool
-parse_line(char *line, char **dir)
-{
-	char *rest = strstr(line, " - "), *field = line;
-	size_t len;
-
-	if (rest == NULL)
-		return false;
-	rest += 3;
-	len = strcspn(rest, " \n");
-	if (len != strlen(TYPE) || strncmp(rest, TYPE, len) != 0)
-		return false;
-	for (int i = 0; i < 4; i++) {
-		field = strchr(field, ' ');
-		if (field == NULL)
-			return false;
-		field++;
-	}
-	field[strcspn(field, " ")] = '\0';
-	unescape(field);
-	*dir = field;
-	return true;
-}
 
 json_t *
 mountinfo_read(const char *file)
 {
 	json_t *list = json_array();
 	FILE *in = fopen(file, "re");
-	char *line = NULL, *dir;
+	struct mount_line mount;
+	char *line = NULL;
 	size_t size = 0;
 
 	if (in == NULL)
 		return list;
 	while (getline(&line, &size, in) > 0) {
-		if (parse_line(line, &dir))
-			json_array_append_new(list, json_string(dir));
+		if (mount_line_parse(&mount, line) && mount.is_ours)
+			json_array_append_new(list, json_string(mount.point));
 	}
 	free(line);
 	fclose(in);

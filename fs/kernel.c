@@ -1,60 +1,15 @@
 #include "fs/kernel.h"
+#include "src/mount_line.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define KERNEL_TYPE "fuse.skyferry"
-
-/* mountinfo writes space, tab, newline and backslash as \ooo (proc(5)). */
-static void
-mountinfo_decode(char *s)
-{
-	char *out = s;
-
-	for (; *s != '\0'; s++, out++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*out = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
-		} else {
-			*out = *s;
-		}
-	}
-	*out = '\0';
-}
-
-/* "36 35 0:42 / /mount/point rw,... - fuse.skyferry skyferry rw,..." (proc(5)) */
-enum { MOUNTINFO_DEVICE = 2, MOUNTINFO_POINT = 4 };
-
-static int
-mountinfo_parse(char *line, const char *directory, unsigned *major, unsigned *minor)
-{
-	char *field[MOUNTINFO_POINT + 1], *type = strstr(line, " - "), *rest = line, *end;
-	size_t i;
-
-	if (type == NULL || strncmp(type + 3, KERNEL_TYPE " ", strlen(KERNEL_TYPE) + 1) != 0)
-		return -ENOENT;
-	for (i = 0; i < ARRAY_LEN(field); i++) {
-		field[i] = strsep(&rest, " ");
-		if (rest == NULL)
-			return -ENOENT;
-	}
-	*major = (unsigned)strtoul(field[MOUNTINFO_DEVICE], &end, 10);
-	if (*end != ':')
-		return -ENOENT;
-	*minor = (unsigned)strtoul(end + 1, &end, 10);
-	if (*end != '\0')
-		return -ENOENT;
-	mountinfo_decode(field[MOUNTINFO_POINT]);
-	return strcmp(field[MOUNTINFO_POINT], directory) == 0 ? 0 : -ENOENT;
-}
-
 int
 kernel_mount_device(const char *directory, unsigned *major, unsigned *minor)
 {
-	unsigned found_major, found_minor;
+	struct mount_line mount;
 	int code = -ENOENT;
 	char *line = NULL;
 	size_t size = 0;
@@ -63,10 +18,11 @@ kernel_mount_device(const char *directory, unsigned *major, unsigned *minor)
 	if (f == NULL)
 		return -errno;
 	while (getline(&line, &size, f) > 0) {
-		if (mountinfo_parse(line, directory, &found_major, &found_minor) != 0)
+		if (!mount_line_parse(&mount, line) || !mount.is_ours ||
+		    strcmp(mount.point, directory) != 0)
 			continue;
-		*major = found_major; /* the last one is on top */
-		*minor = found_minor;
+		*major = mount.major; /* the last one is on top */
+		*minor = mount.minor;
 		code = 0;
 	}
 	free(line);

@@ -1,5 +1,6 @@
 /* Roots, and how they are opened: not through our own mount, which would wait for us for ever. */
 #include "src/disk_root.h"
+#include "src/mount_line.h"
 #include "src/path.h"
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -10,58 +11,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define SKYFERRY_FSTYPE "fuse.skyferry"
-
-struct mount {
-	int id;
-	char *point; /* decoded */
-	bool is_ours;
-};
-
-/* "\040" and the like, in place (proc(5)). */
-static void
-mount_decode(char *s)
-{
-	char *out = s;
-
-	while (*s != '\0') {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*out++ = *s++;
-		}
-	}
-	*out = '\0';
-}
-
-/* "36 35 98:0 /mnt1 /mnt/parent rw,noatime master:1 - ext3 /dev/root rw": point lies inside the
- * line. */
-static bool
-mount_parse(struct mount *out, char *line)
-{
-	char *field = NULL, *type = strstr(line, " - ");
-	int n;
-
-	if (type == NULL)
-		return false;
-	*type = '\0';
-	type += strlen(" - ");
-	type[strcspn(type, " \n")] = '\0';
-	for (n = 0; n < 5 && line != NULL; n++) {
-		field = strsep(&line, " ");
-		if (n == 0)
-			out->id = (int)strtol(field, NULL, 10);
-	}
-	if (n < 5)
-		return false;
-	mount_decode(field);
-	out->point = field;
-	out->is_ours = strcmp(type, SKYFERRY_FSTYPE) == 0;
-	return true;
-}
 
 static bool
 is_under(const char *path, const char *dir)
@@ -84,13 +33,13 @@ root_look(char **point, const char *path, int id)
 	enum root_trouble trouble = ROOT_FINE;
 	FILE *file = fopen("/proc/self/mountinfo", "re");
 	size_t size = 0, longest = 0;
-	struct mount mount;
+	struct mount_line mount;
 
 	*point = NULL;
 	while (file != NULL && getline(&line, &size, file) > 0) {
 		bool is_its;
 
-		if (!mount_parse(&mount, line))
+		if (!mount_line_parse(&mount, line))
 			continue;
 		is_its = id >= 0 ? mount.id == id
 				 : is_under(path, mount.point) && strlen(mount.point) >= longest;

@@ -45,6 +45,7 @@ libskyferry_a_SOURCES = \
 	src/memory_private.h \
 	src/memory_server.c src/memory_server.h \
 	src/memory_upload.c \
+	src/mount_line.c src/mount_line.h \
 	src/path.c src/path.h \
 	src/paths.c src/paths.h \
 	src/pool.c src/pool.h \

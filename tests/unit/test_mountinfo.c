@@ -2,8 +2,35 @@
 #include "tests/unit/check.h"
 
 #include "cli/mountinfo.h"
+#include "src/mount_line.h"
 #include "tests/unit/scratch.h"
 #include <limits.h>
+
+static void
+test_line(void **state)
+{
+	static const char *const none[] = {"", "garbage\n", " - fuse.skyferry\n",
+	    "36 35 0:42 / - fuse.skyferry skyferry rw\n",
+	    "36 35 0-42 / /mnt rw - fuse.skyferry skyferry rw\n",
+	    "36 35 0:42x / /mnt rw - fuse.skyferry skyferry rw\n", "36 35 0:42 / /mnt rw\n"};
+	char line[] = "36 35 7:42 / /mnt/a\\040b rw,noatime master:1 - fuse.skyferry skyferry rw\n";
+	char other[] = "37 35 8:1 / / rw - ext4 /dev/root rw\n";
+	struct mount_line mount;
+
+	assert_true(mount_line_parse(&mount, line));
+	assert_int_equal(mount.id, 36);
+	assert_int_equal(mount.major, 7);
+	assert_int_equal(mount.minor, 42);
+	assert_string_equal(mount.point, "/mnt/a b");
+	assert_true(mount.is_ours);
+	assert_true(mount_line_parse(&mount, other));
+	assert_false(mount.is_ours);
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		CLEANUP(cleanup_free) char *copy = xstrdup(none[i]);
+
+		assert_false(mount_line_parse(&mount, copy));
+	}
+}
 
 static void
 test_read(void **state)
@@ -74,6 +101,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_line),
 	    cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_resolve),
 	};
