@@ -3,6 +3,26 @@
 #include <string.h>
 
 void
+bench_credentials(const struct cloud_driver *driver, const char *credentials, const char *why)
+{
+	struct account account = {.driver = driver, .data = xcalloc(1, driver->account_size)};
+	json_t *json = json_loads(credentials, 0, NULL);
+	struct err err = ERR_INIT;
+	int code;
+
+	assert_non_null(json);
+	code = driver->open(&account, json, &err);
+	if (code != (why == NULL ? 0 : -EINVAL) || (why != NULL && strstr(err.msg, why) != err.msg))
+		fail_msg("%s: %d, %s", credentials, code, err.msg);
+	assert_int_equal(err.code, code);
+	assert_null(strstr(err.msg, "hush"));
+	if (code == 0) /* what is refused has nothing to be closed */
+		driver->close(&account);
+	free(account.data);
+	json_decref(json);
+}
+
+void
 bench_open_driver(struct bench *b, const struct cloud_driver *driver, const char *credentials)
 {
 	json_t *json = json_loads(credentials, 0, NULL);

@@ -15,6 +15,9 @@ struct bench {
 	struct err err;
 };
 
+/* Are these credentials accepted?  why: NULL, or what their refusal begins with; secrets in them
+   are "hush", which it does not repeat. */
+void bench_credentials(const struct cloud_driver *, const char *credentials, const char *why);
 void bench_open_driver(struct bench *, const struct cloud_driver *, const char *credentials);
 void bench_close(struct bench *);
 void bench_op(struct bench *, enum cloud_op_kind, const char *path);

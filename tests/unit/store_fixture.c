@@ -152,6 +152,28 @@ fixture_free(struct fixture *f)
 	free(f);
 }
 
+int
+fixture_setup(void **state)
+{
+	*state = fixture_new();
+	return 0;
+}
+
+int
+fixture_teardown(void **state)
+{
+	fixture_free(*state);
+	return 0;
+}
+
+int
+fixture_teardown_checked(void **state)
+{
+	fixture_check(*state);
+	fixture_free(*state);
+	return 0;
+}
+
 struct change *
 fixture_change(struct fixture *f, enum change_kind kind, const char *path)
 {

@@ -33,6 +33,9 @@ struct fixture {
 /* Made and opened, with two users and their accounts. */
 struct fixture *fixture_new(void);
 void fixture_free(struct fixture *);
+int fixture_setup(void **state); /* of each test: a new one is its state */
+int fixture_teardown(void **state);
+int fixture_teardown_checked(void **state); /* after fixture_check() */
 int fixture_open(struct fixture *, struct err *);
 void fixture_close(struct fixture *);
 void fixture_check(struct fixture *); /* closes, walks everything, opens again */

@@ -1,23 +1,6 @@
 /* Checkpoints in the store: how far a transfer came, and what is left when it has ended. */
 #include "tests/unit/store_fixture.h"
 
-static int
-setup(void **state)
-{
-	*state = fixture_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fixture_check(f);
-	fixture_free(f);
-	return 0;
-}
-
 static void
 put_head(struct fixture *f, const char *id, const char *upload, int code)
 {
@@ -174,7 +157,7 @@ a_cancel_between_attempts(void **state)
 	assert_int_equal(left(f), 0);
 }
 
-#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown_checked)
 
 int
 main(void)

@@ -34,26 +34,8 @@ test_open(void **state)
 	    {"{" APP ",\"ca\":\"ca.pem\"}", "ca"},
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct account account = {
-		    .driver = &dropbox_driver, .data = xcalloc(1, dropbox_driver.account_size)};
-		json_t *json = json_loads(cases[i].credentials, 0, NULL);
-		struct err err = ERR_INIT;
-		int code = dropbox_driver.open(&account, json, &err);
-
-		if (cases[i].why == NULL) {
-			if (code != 0)
-				fail_msg("%s: %s", cases[i].credentials, err.msg);
-		} else {
-			assert_int_equal(code, -EINVAL);
-			if (strstr(err.msg, cases[i].why) == NULL)
-				fail_msg("%s: %s", cases[i].credentials, err.msg);
-			assert_null(strstr(err.msg, "hush"));
-		}
-		dropbox_driver.close(&account);
-		json_decref(json);
-		free(account.data);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		bench_credentials(&dropbox_driver, cases[i].credentials, cases[i].why);
 }
 
 static void

@@ -81,26 +81,8 @@ test_open(void **state)
 		"tokenEndpoint"},
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct account account = {
-		    .driver = &gcs_driver, .data = xcalloc(1, gcs_driver.account_size)};
-		json_t *json = json_loads(cases[i].credentials, 0, NULL);
-		struct err err = ERR_INIT;
-		int code = gcs_driver.open(&account, json, &err);
-
-		if (cases[i].why == NULL) {
-			if (code != 0)
-				fail_msg("%s: %s", cases[i].credentials, err.msg);
-		} else {
-			assert_int_equal(code, -EINVAL);
-			if (strstr(err.msg, cases[i].why) != err.msg)
-				fail_msg("%s: %s", cases[i].credentials, err.msg);
-			assert_null(strstr(err.msg, "hush"));
-		}
-		gcs_driver.close(&account);
-		json_decref(json);
-		free(account.data);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		bench_credentials(&gcs_driver, cases[i].credentials, cases[i].why);
 }
 
 /* The key file says whose buckets are listed. */

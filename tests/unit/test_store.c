@@ -8,23 +8,6 @@
 
 #define MOUNT "11111111-2222-4333-8444-555555555555"
 
-static int
-setup(void **state)
-{
-	*state = fixture_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fixture_check(f);
-	fixture_free(f);
-	return 0;
-}
-
 /* -- users and accounts */
 
 static void
@@ -1141,7 +1124,7 @@ test_backup(void **state)
 	assert_int_equal(store_backup("/nonexistent", to, &err), -ENOENT);
 }
 
-#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown_checked)
 
 int
 main(void)

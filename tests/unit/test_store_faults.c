@@ -43,20 +43,6 @@ mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **out)
 	return ENOMEM;
 }
 
-static int
-setup(void **state)
-{
-	*state = fixture_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	fixture_free(*state);
-	return 0;
-}
-
 static void
 assert_says(const struct err *err, const char *text)
 {
@@ -582,7 +568,7 @@ test_panic(void **state)
 	fixture_check(f);
 }
 
-#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown)
 
 int
 main(void)

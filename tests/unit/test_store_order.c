@@ -9,23 +9,6 @@
 
 #define MOUNT "11111111-2222-4333-8444-555555555555"
 
-static int
-setup(void **state)
-{
-	*state = fixture_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fixture_check(f);
-	fixture_free(f);
-	return 0;
-}
-
 /* Adds it, remembers the id, and returns how many it waits for. */
 static unsigned
 add(struct fixture *f, char id[37], struct change *c)
@@ -872,7 +855,7 @@ test_model(void **state)
 	free(m);
 }
 
-#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown_checked)
 
 int
 main(void)

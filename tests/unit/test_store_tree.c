@@ -7,23 +7,6 @@
 #include "tests/unit/store_fixture.h"
 #include <uuid/uuid.h>
 
-static int
-setup(void **state)
-{
-	*state = fixture_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fixture_check(f);
-	fixture_free(f);
-	return 0;
-}
-
 /* a:from -> b:to, accepted; its id. */
 static void
 tree_add(struct fixture *f, char id[37])
@@ -699,7 +682,7 @@ test_history(void **state)
 	/* And the check, at the end, finds no child without its tree. */
 }
 
-#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define test(fn) cmocka_unit_test_setup_teardown(fn, fixture_setup, fixture_teardown_checked)
 
 int
 main(void)

@@ -145,26 +145,12 @@ a_sweep_waits_for_credentials_and_not_for_accounts(void **state)
 	settings_free(settings);
 }
 
-static int
-setup(void **state)
-{
-	*state = fixture_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	fixture_free(*state);
-	return 0;
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(
-		a_sweep_waits_for_credentials_and_not_for_accounts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_sweep_waits_for_credentials_and_not_for_accounts,
+		fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
