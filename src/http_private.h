@@ -15,7 +15,7 @@
 #define HTTP_SPARE_MAX 64 /* easy handles kept for reuse */
 /* Buffers of all calls together: few have large ones, many small ones (limits.buffer at most). */
 #define HTTP_BUFFERS_MAX     ((size_t)8 << 20)
-#define HTTP_BUFFER_ANSWER   ((size_t)4 << 10) /* for the answer to an upload */
+#define HTTP_BUFFER_ANSWER   ((size_t)1 << 10) /* for the answer to an upload */
 #define HTTP_SEND_MIN        ((size_t)8 << 10) /* what a paused upload goes on for */
 #define HTTP_BUFFERS_PART    8
 #define HTTP_BUFFER_MIN      ((size_t)8 << 10)
@@ -78,7 +78,7 @@ struct http_call {
 	bool is_woken, cancelled;
 	bool failed; /* code and err are set: by one of our callbacks, or before it began */
 	int code;
-	struct err err;
+	struct err *err; /* owned; NULL until it failed */
 	char detail[CURL_ERROR_SIZE];
 	/* the stall clock */
 	uint64_t active_ms;

@@ -7,7 +7,7 @@
 #include <sys/queue.h>
 
 /* What is held lies in blocks, so that one who holds little has little, also who is never empty. */
-#define RING_BLOCK ((size_t)8 * 1024)
+#define RING_BLOCK ((size_t)4 * 1024)
 
 struct block {
 	TAILQ_ENTRY(block) next;

@@ -140,7 +140,7 @@ test_memory_follows_use(void **state)
 	}
 	held = mallinfo2();
 	assert_true(held.uordblks + held.hblkhd <=
-	    before.uordblks + before.hblkhd + RINGS * (size_t)(16 << 10));
+	    before.uordblks + before.hblkhd + RINGS * (size_t)(6 << 10));
 	for (i = 0; i < SIZE; i++)
 		buf[i] = (unsigned char)(i * 2654435761u >> 13);
 	assert_int_equal(ring_get(rings[0], back, SIZE), 1000);
@@ -153,7 +153,7 @@ test_memory_follows_use(void **state)
 	assert_int_equal(ring_get(rings[0], back, SIZE), SIZE - 1);
 	held = mallinfo2();
 	assert_true(held.uordblks + held.hblkhd <=
-	    before.uordblks + before.hblkhd + RINGS * (size_t)(16 << 10));
+	    before.uordblks + before.hblkhd + RINGS * (size_t)(6 << 10));
 	for (i = 0; i < RINGS; i++)
 		ring_free(rings[i]);
 	free(buf);
