@@ -123,7 +123,7 @@ attempt_free(struct attempt *a)
 	walk_batch_free(a->found);
 	checkpoint_free(upload_free(a->sweep));
 	checkpoint_free(a->checkpoint);
-	await_drop(&a->await);
+	await_fini(&a->await);
 	event_free(a->wake);
 	copy_result_fini(&a->copied);
 	disk_root_unref(a->spool);

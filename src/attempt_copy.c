@@ -179,7 +179,7 @@ attempt_resume_run(struct attempt *a)
 	code = attempt_take(a);
 	if (code == -ENOENT)
 		return ATTEMPT_END;
-	return code == 0 ? ATTEMPT_COPY : attempt_fail(a, code, &a->await.err);
+	return code == 0 ? ATTEMPT_COPY : attempt_fail(a, code, a->await.err);
 }
 
 void
@@ -246,5 +246,5 @@ attempt_remove_source_run(struct attempt *a)
 	if (code == -ESTALE)
 		return ATTEMPT_FAIL(a, code,
 		    "the source '%s' changed after it was copied; it was not removed", path);
-	return code == 0 || code == -ENOENT ? ATTEMPT_END : attempt_fail(a, code, &a->await.err);
+	return code == 0 || code == -ENOENT ? ATTEMPT_END : attempt_fail(a, code, a->await.err);
 }

@@ -53,7 +53,7 @@ attempt_rename_stat_run(struct attempt *a)
 	if (code == -ENOENT && attempt_is_repeated(a))
 		return ATTEMPT_RENAME_CHECK;
 	if (code != 0)
-		return attempt_fail(a, code, &a->await.err);
+		return attempt_fail(a, code, a->await.err);
 	if (a->change->version != NULL && a->source_version != NULL &&
 	    strcmp(a->change->version, a->source_version) != 0)
 		return ATTEMPT_FAIL(
@@ -74,7 +74,7 @@ attempt_rename_target_run(struct attempt *a)
 	code = attempt_take(a);
 	if (code == 0)
 		return ATTEMPT_FAIL(a, -EEXIST, "'%s' exists already", a->change->path);
-	return code == -ENOENT ? ATTEMPT_TREE : attempt_fail(a, code, &a->await.err);
+	return code == -ENOENT ? ATTEMPT_TREE : attempt_fail(a, code, a->await.err);
 }
 
 enum attempt_state
@@ -104,7 +104,7 @@ attempt_rename_move_run(struct attempt *a)
 		return ATTEMPT_RENAME_CHECK;
 	if ((code == -EOPNOTSUPP || code == -EXDEV) && !a->copied.unsized)
 		return a->is_directory ? ATTEMPT_TREE : ATTEMPT_COPY;
-	return attempt_fail(a, code, &a->await.err);
+	return attempt_fail(a, code, a->await.err);
 }
 
 enum attempt_state
@@ -120,7 +120,7 @@ attempt_rename_check_run(struct attempt *a)
 	code = attempt_take(a);
 	if (code == -ENOENT)
 		return ATTEMPT_FAIL(a, code, "'%s' is not there", a->change->segments[0].path);
-	return code == 0 ? ATTEMPT_END : attempt_fail(a, code, &a->await.err);
+	return code == 0 ? ATTEMPT_END : attempt_fail(a, code, a->await.err);
 }
 
 static void

@@ -47,7 +47,7 @@ attempt_single_run(struct attempt *a)
 		return ATTEMPT_END;
 	if ((code == -EEXIST || code == -ENOTDIR) && c->kind == CHANGE_MKDIR)
 		return ATTEMPT_MKDIR_CHECK;
-	return code == 0 ? ATTEMPT_END : attempt_fail(a, code, &a->await.err);
+	return code == 0 ? ATTEMPT_END : attempt_fail(a, code, a->await.err);
 }
 
 enum attempt_state
@@ -64,7 +64,7 @@ attempt_mkdir_check_run(struct attempt *a)
 	is_directory = a->await.op->entry.kind == ENTRY_DIRECTORY;
 	code = attempt_take(a);
 	if (code != 0)
-		return attempt_fail(a, code, &a->await.err);
+		return attempt_fail(a, code, a->await.err);
 	if (!is_directory)
 		return ATTEMPT_FAIL(
 		    a, -EEXIST, "'%s' exists already and is a file", a->change->path);

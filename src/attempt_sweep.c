@@ -18,7 +18,7 @@ attempt_sweep_run(struct attempt *a)
 	code = attempt_take(a);
 	if (code != 0)
 		log_warning("%s: what an earlier attempt left beside '%s' may still be there: %s",
-		    a->change->id, a->change->path, err_text(&a->await.err));
+		    a->change->id, a->change->path, err_text(a->await.err));
 	return ATTEMPT_SWEEP_UPLOAD;
 }
 

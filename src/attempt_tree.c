@@ -44,7 +44,7 @@ attempt_list_source_run(struct attempt *a)
 	is_directory = a->await.op->entry.kind == ENTRY_DIRECTORY;
 	code = attempt_take(a);
 	if (code != 0)
-		return attempt_fail(a, code, &a->await.err);
+		return attempt_fail(a, code, a->await.err);
 	if (!is_directory)
 		return ATTEMPT_FAIL(a, -ENOTDIR,
 		    "the source '%s' is a file: it is copied without 'recursive'", path);
@@ -67,7 +67,7 @@ attempt_list_target_run(struct attempt *a)
 	if (code == -ENOENT)
 		return ATTEMPT_LIST;
 	if (code != 0)
-		return attempt_fail(a, code, &a->await.err);
+		return attempt_fail(a, code, a->await.err);
 	if (!is_directory)
 		return ATTEMPT_FAIL(
 		    a, -ENOTDIR, "cannot replace the file '%s' with a directory", path);

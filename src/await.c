@@ -1,5 +1,6 @@
 #include "src/await.h"
 #include <assert.h>
+#include <stdlib.h>
 
 void
 await_init(struct await *a, struct event *wake)
@@ -15,8 +16,7 @@ await_on_done(void *arg, struct cloud_op *op, int code, const struct err *err)
 	assert(op == a->op && !a->ended);
 	a->ended = true;
 	a->code = code;
-	if (err != NULL)
-		a->err = *err;
+	err_keep(&a->err, code == 0 ? NULL : err);
 	event_active(a->wake, EV_TIMEOUT, 0);
 }
 
@@ -27,7 +27,7 @@ await_start(struct await *a, struct cloud_runner *runner, struct cloud_op *op)
 	a->op = op;
 	a->ended = false;
 	a->code = 0;
-	err_clear(&a->err);
+	err_keep(&a->err, NULL);
 	cloud_op_start(runner, op, await_on_done, a);
 }
 
@@ -41,4 +41,11 @@ await_drop(struct await *a)
 	cloud_op_free(a->op);
 	a->op = NULL;
 	a->ended = false;
+}
+
+void
+await_fini(struct await *a)
+{
+	await_drop(a);
+	free(TAKE(a->err));
 }

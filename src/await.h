@@ -17,9 +17,12 @@ struct await {
 	struct cloud_op *op; /* owned; NULL: nothing is awaited */
 	bool ended;
 	int code;
-	struct err err;
+	struct err *err; /* owned; NULL unless code says that it failed */
 };
 
 void await_init(struct await *, struct event *wake);
 void await_start(struct await *, struct cloud_runner *, struct cloud_op *op); /* takes the op */
-void await_drop(struct await *); /* frees the op, cancelling it if it is under way */
+/* Frees the op, cancelling it if it is under way.  The error stays until the next one is started.
+ */
+void await_drop(struct await *);
+void await_fini(struct await *); /* drops the op, and the error */

@@ -586,15 +586,17 @@ account_give_up(struct account_private *a)
 {
 	uint64_t since = throttle_refused_since(a->account.throttle);
 	uint64_t patience = a->runner->config.patience_ms * NSEC_PER_MSEC, now = clock_mono_ns();
+	struct err err = ERR_INIT;
 	struct op_private *p;
 
 	if (since == 0 || patience == 0 || now < since + patience)
 		return;
 	TAILQ_FOREACH (p, &a->ready, next) {
-		if (p->refused == 0 && now >= p->ready_ns + patience)
-			p->refused = err_set(&p->refused_err, -EAGAIN,
-			    "'%s': '%s' answers nothing but that it must be asked less", p->op.path,
-			    a->account.name);
+		if (p->refused != NULL || now < p->ready_ns + patience)
+			continue;
+		err_set(&err, -EAGAIN, "'%s': '%s' answers nothing but that it must be asked less",
+		    p->op.path, a->account.name);
+		err_keep(&p->refused, &err);
 	}
 }
 
@@ -602,7 +604,7 @@ account_give_up(struct account_private *a)
 static bool
 account_is_waiting(struct account_private *a, const struct op_private *p)
 {
-	return a->refreshing || (p->refused == 0 && cloud_sign_in_awaited(a));
+	return a->refreshing || (p->refused == NULL && cloud_sign_in_awaited(a));
 }
 
 /* Sends what may be sent.  How long until the rest may be, in ms; 0: there is none. */
@@ -615,7 +617,7 @@ account_send(struct account_private *a)
 	account_admit(a);
 	account_give_up(a);
 	while ((p = TAILQ_FIRST(&a->ready)) != NULL && !account_is_waiting(a, p)) {
-		wait = p->refused != 0 ? 0 : account_take_turn(a, p);
+		wait = p->refused != NULL ? 0 : account_take_turn(a, p);
 		if (wait > 0)
 			break;
 		TAILQ_REMOVE(&a->ready, p, next);
@@ -684,8 +686,7 @@ cloud_account_fail(struct account_private *a, int code, const struct err *err)
 		/* Then it is not the account that is refused, but what they asked for. */
 		if (code == -EACCES && !p->was_refreshed)
 			continue;
-		p->refused = code;
-		p->refused_err = *err;
+		err_keep(&p->refused, code == 0 ? NULL : err);
 	}
 	cloud_account_wake(a);
 }

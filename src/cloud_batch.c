@@ -111,12 +111,12 @@ batch_take_items(struct batch *b)
 	struct op_private *p, *next;
 
 	a->next_batch = NULL;
-	b->items = xcalloc(batch_driver(b->op)->items, sizeof *b->items);
 	for (p = TAILQ_FIRST(&a->items); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, next);
 		if (!batch_has_room(b, p))
 			continue;
 		TAILQ_REMOVE(&a->items, p, next);
+		b->items = xrealloc(b->items, b->len + 1, sizeof *b->items);
 		b->items[b->len++] = (struct item){.op = p, .err = ERR_INIT};
 		p->batch = b;
 		p->generation = b->op->generation;

@@ -52,6 +52,8 @@ cloud_op_free(struct cloud_op *op)
 	free(op->cursor);
 	cloud_changed_fini(&op->changed);
 	free(op->data);
+	free(p->refused);
+	free(p->aborted);
 	entry_fini(&op->entry);
 	entry_list_fini(&op->list);
 	cloud_account_unref(op->account);
@@ -87,9 +89,10 @@ op_on_head(void *arg, struct http_response *res, struct ring **sink, size_t *col
 	struct op_private *p = arg;
 	const struct cloud_driver *driver = p->op.account->driver;
 	enum cloud_step step = CLOUD_STEP_COLLECT;
+	struct err err = ERR_INIT;
 
 	if (driver->head != NULL && p->batch == NULL)
-		step = driver->head(&p->op, res, &p->aborted_err);
+		step = driver->head(&p->op, res, &err);
 	switch (step) {
 	case CLOUD_STEP_STREAM:
 		cloud_account_accepted(p);
@@ -102,9 +105,9 @@ op_on_head(void *arg, struct http_response *res, struct ring **sink, size_t *col
 	case CLOUD_STEP_COLLECT: *collect_max = CLOUD_COLLECT_MAX; return HTTP_COLLECT;
 	default: break;
 	}
-	if (p->aborted_err.wait_ms == 0)
-		p->aborted_err.wait_ms = http_retry_after(res, p->op.now_ms);
-	p->aborted = true;
+	if (err.wait_ms == 0)
+		err.wait_ms = http_retry_after(res, p->op.now_ms);
+	err_keep(&p->aborted, &err);
 	p->aborted_step = step;
 	return HTTP_ABORT;
 }
@@ -160,9 +163,9 @@ op_on_http(void *arg, int code, struct http_response *res, const struct err *err
 	if (p->batch != NULL) {
 		step = CLOUD_STEP_DONE;
 		cloud_batch_response(p, code, res, err, &mine);
-	} else if (p->aborted) {
+	} else if (p->aborted != NULL) {
 		step = p->aborted_step;
-		mine = p->aborted_err;
+		mine = *p->aborted;
 	} else if (code != 0) {
 		/* No answer, or half of one: the driver has nothing to judge. */
 		step = err_is_transient(code) ? CLOUD_STEP_RETRY : CLOUD_STEP_FAIL;
@@ -295,9 +298,11 @@ op_transmit(struct op_private *p)
 static void
 op_send_fails(struct op_private *p)
 {
-	struct err err = p->refused_err;
+	struct err err = ERR_INIT;
 
-	if (p->refused == 0)
+	if (p->refused != NULL)
+		err = *p->refused;
+	else
 		err_set(&err, -EAGAIN,
 		    "the credentials were renewed while '%s' was being written: it must start again",
 		    p->op.path);
@@ -312,13 +317,12 @@ cloud_op_send(struct op_private *p)
 
 	assert(p->state == OP_READY);
 	p->state = OP_SENT;
-	if (p->refused != 0 || p->restart) {
+	if (p->refused != NULL || p->restart) {
 		cloud_account_lost(p);
 		op_send_fails(p);
 		return;
 	}
-	p->aborted = false;
-	err_clear(&p->aborted_err);
+	err_keep(&p->aborted, NULL);
 	p->generation = account_private(p->op.account)->generation;
 	p->streamed_before = p->op.streamed;
 	p->op.now_ms = clock_ms();
@@ -551,7 +555,7 @@ cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn d
 	p->tries = (struct cloud_tries){.failures = 0};
 	p->was_signed_in = p->was_refreshed = false;
 	p->ring_used = p->restart = p->head_told = false;
-	p->refused = 0;
+	err_keep(&p->refused, NULL);
 	buf_free(&op->taken);
 	free(op->data);
 	op->data = xcalloc(1, MAX(op->account->driver->op_size, 1));

@@ -49,14 +49,12 @@ struct op_private {
 	TAILQ_ENTRY(op_private) asking;
 	bool was_signed_in, was_refreshed; /* since it last came further: once each */
 	unsigned generation; /* of the credentials that the request used */
-	int refused; /* the refresh it waited for failed, with refused_err */
-	struct err refused_err;
+	struct err *refused; /* the refresh it waited for failed; owned; NULL: it has not */
 	bool head_told; /* READ: op->head was called */
 	bool ring_used; /* PUT: bytes may have been taken from the ring */
 	bool restart; /* PUT: to be started again by its caller, with the new credentials */
-	bool aborted; /* `head` did not want the body, and said so: */
+	struct err *aborted; /* `head` did not want the body, and said so; owned; NULL: it did */
 	enum cloud_step aborted_step;
-	struct err aborted_err;
 	uint64_t streamed_before; /* op.streamed when the request was sent */
 };
 TAILQ_HEAD(op_queue, op_private);

@@ -258,7 +258,7 @@ copy_sweep_run(struct copy *c)
 	code = c->await.code;
 	if (c->result.code == 0 && code != 0 && code != -ENOENT) {
 		c->result.code = code;
-		c->result.err = c->await.err;
+		c->result.err = *c->await.err;
 	}
 	await_drop(&c->await);
 	return c->result.code != 0 ? copy_leave(c) : COPY_STAT_SOURCE;
@@ -373,6 +373,9 @@ copy_free(struct copy *c)
 	if (c == NULL)
 		return;
 	copy_stop(c);
+	await_fini(&c->await);
+	free(c->relay_err);
+	free(c->upload_err);
 	source_fini(&c->source);
 	checkpoint_free(c->checkpoint);
 	event_free(c->wake);

@@ -90,14 +90,13 @@ copy_stat_target_run(struct copy *c)
 		await_drop(&c->await);
 		return COPY_END;
 	}
-	c->result.err = c->await.err;
 	await_drop(&c->await);
 	if (code == 0)
 		return COPY_FAIL(c, -EEXIST, "'%s' exists already", c->path);
-	if (code != -ENOENT)
-		return copy_fail(c, code);
-	err_clear(&c->result.err);
-	return COPY_ROUTE;
+	if (code == -ENOENT)
+		return COPY_ROUTE;
+	c->result.err = *c->await.err;
+	return copy_fail(c, code);
 }
 
 /* -- what was written */
@@ -156,7 +155,7 @@ copy_stat_source_again_run(struct copy *c)
 	is_same = code == 0 && source->version != NULL && c->await.op->entry.version != NULL &&
 	    strcmp(c->await.op->entry.version, source->version) == 0;
 	if (code != 0)
-		c->result.err = c->await.err;
+		c->result.err = *c->await.err;
 	await_drop(&c->await);
 	if (code != 0 && code != -ENOENT)
 		return copy_fail(c, code);
@@ -185,7 +184,7 @@ copy_remove_wrong_run(struct copy *c)
 	code = c->await.code;
 	if (code != 0 && code != -ENOENT && code != -ESTALE)
 		log_warning("'%s' was written wrong, and may still be there: %s", c->path,
-		    err_text(&c->await.err));
+		    err_text(c->await.err));
 	await_drop(&c->await);
 	return copy_fail(c, c->result.code);
 }
@@ -261,7 +260,7 @@ copy_stat_result_run(struct copy *c)
 		entry_init(&c->dest);
 		entry_copy(&c->dest, &c->await.op->entry);
 	} else {
-		c->result.err = c->await.err;
+		c->result.err = *c->await.err;
 	}
 	await_drop(&c->await);
 	if (code == -ENOENT)

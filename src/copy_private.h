@@ -55,7 +55,7 @@ struct copy {
 	struct relay *relay;
 	bool relay_ended;
 	int relay_code;
-	struct err relay_err;
+	struct err *relay_err; /* owned; NULL unless the code says that it failed */
 	struct cloud_tries tries; /* of the relay */
 	size_t reserved; /* of memory, for an unsized source */
 	struct event *timer;
@@ -69,7 +69,7 @@ struct copy {
 	struct upload *upload;
 	bool upload_ended;
 	int upload_code;
-	struct err upload_err;
+	struct err *upload_err; /* the same */
 	enum route route;
 	char *link; /* PULL: secret; NULL: not asked for yet */
 	bool link_is_pinned, link_has_etag;

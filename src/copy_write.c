@@ -80,8 +80,9 @@ copy_link_run(struct copy *c)
 	if (!c->await.ended)
 		return COPY_LINK;
 	code = c->await.code;
-	err = c->await.err;
-	if (code == 0) {
+	if (code != 0) {
+		err = *c->await.err;
+	} else {
 		c->link = TAKE(c->await.op->link);
 		c->link_is_pinned = c->await.op->is_pinned;
 		c->link_has_etag = c->await.op->is_etag;
@@ -150,13 +151,13 @@ copy_by_cloud_run(struct copy *c)
 		copy_report(c, c->source.total);
 		next = copy_written(c, &c->await.op->entry);
 	} else if (copy_is_refused(c, code)) {
-		copy_refused(c, &c->await.err, c->await.op->only_this);
+		copy_refused(c, c->await.err, c->await.op->only_this);
 		next = copy_is_upload(c) ? COPY_UPLOAD : COPY_RELAY;
 	} else if (code == -ESTALE) {
 		next = COPY_FAIL(c, code, "the source '%s' changed while it was copied",
 		    c->source.segments[0].path);
 	} else {
-		c->result.err = c->await.err;
+		c->result.err = *c->await.err;
 		next = copy_fail(c, code);
 	}
 	await_drop(&c->await);
@@ -199,7 +200,7 @@ copy_on_relay_done(void *arg, int code, const struct err *err)
 
 	c->relay_ended = true;
 	c->relay_code = code;
-	c->relay_err = *err;
+	err_keep(&c->relay_err, code == 0 ? NULL : err);
 	copy_wake(c);
 }
 
@@ -208,12 +209,14 @@ copy_on_relay_done(void *arg, int code, const struct err *err)
 static bool
 copy_reserve(struct copy *c)
 {
+	struct err err = ERR_INIT;
+
 	if (!c->source.unsized || c->reserved > 0 || c->memory == NULL)
 		return true;
 	if (!budget_try_large(c->memory, ENTRY_UNSIZED_MAX)) {
-		c->relay_ended = true;
-		c->relay_code = err_set(
-		    &c->relay_err, -EAGAIN, "'%s': waits for memory (transfer.memory)", c->path);
+		copy_on_relay_done(c,
+		    err_set(&err, -EAGAIN, "'%s': waits for memory (transfer.memory)", c->path),
+		    &err);
 		return false;
 	}
 	c->reserved = ENTRY_UNSIZED_MAX;
@@ -292,14 +295,13 @@ copy_relay_failed(struct copy *c)
 		return COPY_STAT_SOURCE;
 	}
 	if (code == -EAGAIN || code == -ECONNRESET)
-		wait =
-		    cloud_tries_next(&c->tries, c->runner, COPY_RELAY_TRIES, true, &c->relay_err);
+		wait = cloud_tries_next(&c->tries, c->runner, COPY_RELAY_TRIES, true, c->relay_err);
 	if (wait == CLOUD_ENOUGH) {
-		c->result.err = c->relay_err;
+		c->result.err = *c->relay_err;
 		return copy_fail(c, code);
 	}
 	log_debug("'%s': failed, again in %llu ms: %s", c->path, (unsigned long long)wait,
-	    err_text(&c->relay_err));
+	    err_text(c->relay_err));
 	if (c->timer == NULL)
 		c->timer = evtimer_new(loop_base(cloud_runner_loop(c->runner)), copy_on_timer, c);
 	const struct timeval tv = {
@@ -383,7 +385,7 @@ copy_on_upload_done(void *arg, int code, const struct err *err)
 
 	c->upload_ended = true;
 	c->upload_code = code;
-	c->upload_err = *err;
+	err_keep(&c->upload_err, code == 0 ? NULL : err);
 	copy_wake(c);
 }
 
@@ -455,10 +457,10 @@ copy_upload_run(struct copy *c)
 	if (code == 0) {
 		next = copy_after_write(c);
 	} else if (c->route != ROUTE_RELAY && copy_is_refused(c, code)) {
-		copy_refused(c, &c->upload_err, false);
+		copy_refused(c, c->upload_err, false);
 		next = COPY_ROUTE;
 	} else {
-		c->result.err = c->upload_err;
+		c->result.err = *c->upload_err;
 		next = copy_fail(c, code);
 	}
 	return next;
@@ -481,11 +483,11 @@ copy_drop_run(struct copy *c)
 	    0) { /* that is what is told; the checkpoint stays for a later sweep */
 		if (code != 0)
 			log_warning("'%s': the upload that was begun may still be there: %s",
-			    c->path, err_text(&c->upload_err));
+			    c->path, err_text(c->upload_err));
 		return COPY_END;
 	}
 	if (code != 0) {
-		c->result.err = c->upload_err;
+		c->result.err = *c->upload_err;
 		c->result.code = code;
 		return COPY_END;
 	}

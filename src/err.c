@@ -1,6 +1,7 @@
 #include "src/err.h"
 #include "src/buf.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The order is that of the documentation: what the caller did, what the cloud has, what is
@@ -108,6 +109,15 @@ err_clear(struct err *err)
 	err->code = 0;
 	err->wait_ms = 0;
 	err->msg[0] = '\0';
+}
+
+void
+err_keep(struct err **kept, const struct err *err)
+{
+	struct err *was = *kept;
+
+	*kept = err == NULL ? NULL : xmemdup(err, sizeof *err);
+	free(was);
 }
 
 const struct err_info *

@@ -46,6 +46,9 @@ int err_set(struct err *err, int code, const char *fmt, ...) PRINTF(3, 4);
 /* The same, with ": strerror" appended. */
 int err_sys(struct err *err, int code, const char *fmt, ...) PRINTF(3, 4);
 void err_clear(struct err *err);
+/* For what keeps an error until it is asked for, and most often has none: *kept becomes a copy of
+   err, which replaces the one before; NULL: only that goes.  free() it in the end. */
+void err_keep(struct err **kept, const struct err *err);
 /* Never NULL: an unknown code gives the entry of -EIO. */
 const struct err_info *err_info(int code);
 bool err_is_transient(int code); /* retry is ERR_RETRY_BACKOFF or ERR_RETRY_FEW */

@@ -616,6 +616,7 @@ http_call_destroy(struct http_call *call)
 		mem_wipe(line->data, strlen(line->data));
 	curl_slist_free_all(call->headers);
 	http_response_fini(&call->res);
+	free(call->err);
 	free(call);
 }
 
@@ -641,6 +642,7 @@ http_call_was_answered_early(const struct http_call *call, CURLcode curl_code)
 void
 http_call_end(struct http_call *call, CURLcode curl_code)
 {
+	static const struct err none = ERR_INIT;
 	int code;
 
 	if (call->cancelled) {
@@ -663,6 +665,7 @@ http_call_end(struct http_call *call, CURLcode curl_code)
 		http_call_fail(call, -ECONNRESET, "success was claimed %llu bytes early",
 		    (unsigned long long)call->source_left);
 	http_call_detach(call);
-	call->handler.done(call->arg, call->code, &call->res, &call->err);
+	call->handler.done(
+	    call->arg, call->code, &call->res, call->err != NULL ? call->err : &none);
 	http_call_destroy(call);
 }

@@ -29,6 +29,7 @@ int
 http_call_fail(struct http_call *call, int code, const char *fmt, ...)
 {
 	char name[320], text[320];
+	struct err err = ERR_INIT;
 	va_list ap;
 
 	if (call->failed)
@@ -38,7 +39,8 @@ http_call_fail(struct http_call *call, int code, const char *fmt, ...)
 	va_end(ap);
 	http_call_name(call, name, sizeof(name));
 	call->failed = true;
-	call->code = err_set(&call->err, code, "%s: %s", name, text);
+	call->code = err_set(&err, code, "%s: %s", name, text);
+	err_keep(&call->err, &err);
 	return code;
 }
 

@@ -28,7 +28,7 @@ struct relay {
 	struct disk_call *spool_call;
 	bool spool_busy, spool_ended;
 	int spool_code;
-	struct err spool_err, err;
+	struct err *spool_err; /* owned; NULL unless the code says that it failed */
 	relay_progress_fn progress;
 	relay_done_fn done;
 	void *arg;
@@ -149,7 +149,7 @@ relay_on_spool(void *arg, struct disk_response *res)
 	r->spool_call = NULL;
 	r->spool_ended = true;
 	r->spool_code = res->code;
-	r->spool_err = res->err;
+	err_keep(&r->spool_err, res->code == 0 ? NULL : &res->err);
 	relay_wake(r);
 }
 
@@ -161,16 +161,16 @@ relay_part_name(const struct relay_part *p)
 
 /* A part's reader has ended well: did it give what it should? */
 static int
-relay_part_ended(struct relay *r, const struct relay_part *p)
+relay_part_ended(struct relay *r, const struct relay_part *p, struct err *err)
 {
 	uint64_t got = r->bytes_in - r->part_start;
 
 	ring_on_output(r->ring, NULL, NULL);
 	if (!r->pinned)
-		return err_set(&r->err, -EPROTO, "the source '%s' came without a word of its size",
+		return err_set(err, -EPROTO, "the source '%s' came without a word of its size",
 		    relay_part_name(p));
 	if (!r->unsized && got != p->segment->length)
-		return err_set(&r->err, -ESTALE,
+		return err_set(err, -ESTALE,
 		    "the source '%s' changed while it was copied: %llu bytes came instead of %llu",
 		    relay_part_name(p), (unsigned long long)got,
 		    (unsigned long long)p->segment->length);
@@ -217,7 +217,7 @@ relay_on_head(void *arg, const struct cloud_op *op)
 
 /* Each reader: 1 when the part is done (on to the next), 0 to wait, or a negative errno. */
 static int
-relay_read_entry(struct relay *r, const struct relay_part *p)
+relay_read_entry(struct relay *r, const struct relay_part *p, struct err *err)
 {
 	struct cloud_op *op;
 	int code;
@@ -242,18 +242,17 @@ relay_read_entry(struct relay *r, const struct relay_part *p)
 		return 0;
 	code = r->read.code;
 	if (code == -ESTALE)
-		err_set(
-		    &r->err, code, "the source '%s' changed while it was copied", p->segment->path);
+		err_set(err, code, "the source '%s' changed while it was copied", p->segment->path);
 	else if (code != 0)
-		r->err = r->read.err;
+		*err = *r->read.err;
 	await_drop(&r->read);
 	if (code == 0)
-		code = relay_part_ended(r, p);
+		code = relay_part_ended(r, p, err);
 	return code != 0 ? code : 1;
 }
 
 static int
-relay_read_spool(struct relay *r, const struct relay_part *p)
+relay_read_spool(struct relay *r, const struct relay_part *p, struct err *err)
 {
 	struct disk_request *req = &r->spool_request;
 	int code;
@@ -278,14 +277,14 @@ relay_read_spool(struct relay *r, const struct relay_part *p)
 	r->spool_busy = false;
 	code = r->spool_code;
 	if (code != 0)
-		r->err = r->spool_err;
+		*err = *r->spool_err;
 	else
-		code = relay_part_ended(r, p);
+		code = relay_part_ended(r, p, err);
 	return code != 0 ? code : 1;
 }
 
 static int
-relay_read_zeros(struct relay *r, const struct relay_part *p)
+relay_read_zeros(struct relay *r, const struct relay_part *p, struct err *err)
 {
 	static const unsigned char zeros[RELAY_ZEROS];
 	uint64_t left;
@@ -299,15 +298,15 @@ relay_read_zeros(struct relay *r, const struct relay_part *p)
 			return 0;
 		}
 		if (!ring_put(r->ring, zeros, len))
-			return err_set(&r->err, -EIO, "the ring refused bytes it has room for");
+			return err_set(err, -EIO, "the ring refused bytes it has room for");
 	}
-	code = relay_part_ended(r, p);
+	code = relay_part_ended(r, p, err);
 	return code != 0 ? code : 1;
 }
 
 /* All bytes are in: only if they are what the source's cloud says may the last of them go. */
 static int
-relay_end_source(struct relay *r)
+relay_end_source(struct relay *r, struct err *err)
 {
 	enum hash_type type;
 
@@ -315,7 +314,7 @@ relay_end_source(struct relay *r)
 	for (type = 0; type < HASH_TYPES && r->spec.expected != NULL; type++) {
 		if ((r->digests.have & r->spec.expected->have & HASH_BIT(type)) &&
 		    !digests_equal(&r->digests, r->spec.expected, type))
-			return err_set(&r->err, -EBADMSG,
+			return err_set(err, -EBADMSG,
 			    "the %s of the bytes read from '%s' is not what its cloud says it is",
 			    hash_name(type), relay_part_name(&r->spec.parts[0]));
 	}
@@ -327,23 +326,23 @@ relay_end_source(struct relay *r)
 }
 
 static int
-relay_feed(struct relay *r)
+relay_feed(struct relay *r, struct err *err)
 {
 	const struct relay_part *p;
 	int code = 1;
 
 	while (!r->source_ended) {
 		if (r->part == r->spec.parts_len)
-			return relay_end_source(r);
+			return relay_end_source(r, err);
 		p = &r->spec.parts[r->part];
 		if (p->segment->length == 0 && r->read.op == NULL)
-			code = relay_part_ended(r, p) == 0 ? 1 : r->err.code;
+			code = relay_part_ended(r, p, err) == 0 ? 1 : err->code;
 		else if (p->segment->kind == SEGMENT_ENTRY)
-			code = relay_read_entry(r, p);
+			code = relay_read_entry(r, p, err);
 		else if (p->segment->kind == SEGMENT_SPOOL)
-			code = relay_read_spool(r, p);
+			code = relay_read_spool(r, p, err);
 		else
-			code = relay_read_zeros(r, p);
+			code = relay_read_zeros(r, p, err);
 		if (code <= 0)
 			return code;
 	}
@@ -352,7 +351,7 @@ relay_feed(struct relay *r)
 
 /* 1 when the destination has all, 0 to wait, or a negative errno. */
 static int
-relay_drain(struct relay *r)
+relay_drain(struct relay *r, struct err *err)
 {
 	if (!r->put_started) {
 		if (r->put_op == NULL || !relay_may_begin(r))
@@ -364,11 +363,11 @@ relay_drain(struct relay *r)
 		return 0;
 	ring_on_input(r->ring, NULL, NULL);
 	if (r->put.code != 0) {
-		r->err = r->put.err;
+		*err = *r->put.err;
 		return r->put.code;
 	}
 	if (!r->source_ended)
-		return err_set(&r->err, -EPROTO,
+		return err_set(err, -EPROTO,
 		    "'%s' was answered as written before all of it was sent", r->put.op->path);
 	return 1;
 }
@@ -377,28 +376,29 @@ static void
 relay_run(evutil_socket_t fd, short what, void *arg)
 {
 	struct relay *r = arg;
+	struct err err = ERR_INIT;
 	int code;
 
 	if (r->finished)
 		return;
 	if (r->overflowed && r->unsized)
-		code = err_set(&r->err, -EFBIG,
+		code = err_set(&err, -EFBIG,
 		    "the source '%s' is exported with more than %" PRIu64
 		    " MiB: so much is not kept until its end",
 		    relay_part_name(&r->spec.parts[0]), ENTRY_UNSIZED_MAX >> 20);
 	else if (r->overflowed)
-		code = err_set(&r->err, -ESTALE,
+		code = err_set(&err, -ESTALE,
 		    "the source changed while it was copied: more came than the %" PRIu64
 		    " bytes it should have",
 		    r->total);
 	else
-		code = relay_feed(r);
+		code = relay_feed(r, &err);
 	if (code == 0)
-		code = relay_drain(r);
+		code = relay_drain(r, &err);
 	if (code == 0)
 		return;
 	r->finished = true;
-	r->done(r->arg, MIN(code, 0), &r->err);
+	r->done(r->arg, MIN(code, 0), &err);
 }
 
 struct relay *
@@ -464,8 +464,8 @@ relay_free(struct relay *r)
 {
 	if (r == NULL)
 		return;
-	await_drop(&r->read);
-	await_drop(&r->put);
+	await_fini(&r->read);
+	await_fini(&r->put);
 	cloud_op_free(r->put_op);
 	if (r->spool_call != NULL)
 		disk_cancel(r->spool_call);
@@ -475,5 +475,6 @@ relay_free(struct relay *r)
 	event_free(r->pause);
 	ring_free(r->ring);
 	hash_free(r->hash);
+	free(r->spool_err);
 	free(r);
 }

@@ -88,7 +88,7 @@ source_on_spool(void *arg, struct disk_response *res)
 	src->spool_call = NULL;
 	src->spool_ended = true;
 	src->spool_code = res->code;
-	src->spool_err = res->err;
+	err_keep(&src->spool_err, res->code == 0 ? NULL : &res->err);
 	src->spool_size = res->entry.size;
 	event_active(src->await.wake, EV_TIMEOUT, 0);
 }
@@ -116,7 +116,7 @@ source_ask_spool(struct source *src, struct segment *s, struct err *err)
 	src->spool_busy = false;
 	code = src->spool_code;
 	if (code != 0)
-		*err = src->spool_err;
+		*err = *src->spool_err;
 	else
 		code = source_fit(s, src->spool_size, err);
 	return code != 0 ? code : 1;
@@ -137,7 +137,7 @@ source_ask_entry(struct source *src, struct segment *s, struct err *err)
 		return 0;
 	code = src->await.code;
 	if (code != 0)
-		*err = src->await.err;
+		*err = *src->await.err;
 	else
 		code = source_take_part(src, s, &src->await.op->entry, err);
 	await_drop(&src->await);
@@ -246,6 +246,8 @@ source_fini(struct source *src)
 	size_t i;
 
 	source_stop(src);
+	await_fini(&src->await);
+	free(src->spool_err);
 	for (i = 0; i < src->len; i++) {
 		cloud_account_unref(src->parts[i].account);
 		free(src->segments[i].account_id);

@@ -31,7 +31,7 @@ struct source {
 	struct disk_call *spool_call;
 	bool spool_busy, spool_ended;
 	int spool_code;
-	struct err spool_err;
+	struct err *spool_err; /* owned; NULL unless the code says that it failed */
 	uint64_t spool_size;
 };
 

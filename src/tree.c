@@ -95,6 +95,12 @@ tree_fail(struct tree *t, int code, const struct err *err)
 	return TREE_STOP;
 }
 
+#define TREE_FAIL(t, code, ...)                                                                    \
+	({                                                                                         \
+		struct err err_ = ERR_INIT;                                                        \
+		tree_fail(t, err_set(&err_, code, __VA_ARGS__), &err_);                            \
+	})
+
 static enum tree_state
 tree_mkdir_run(struct tree *t)
 {
@@ -108,7 +114,7 @@ tree_mkdir_run(struct tree *t)
 	code = t->await.code;
 	await_drop(&t->await);
 	if (code != 0 && code != -EEXIST)
-		return tree_fail(t, code, &t->await.err);
+		return tree_fail(t, code, t->await.err);
 	return TREE_LIST;
 }
 
@@ -124,17 +130,17 @@ tree_list_run(struct tree *t)
 	if (!t->await.ended)
 		return TREE_LIST;
 	code = t->await.code;
-	if (code == 0 && t->await.op->list.hidden > 0)
-		code = err_set(&t->await.err, -EILSEQ,
-		    "'%s' has %zu names that no path can express, and that would be left behind",
-		    d->from, t->await.op->list.hidden);
 	if (code == 0) {
 		t->list = t->await.op->list;
 		t->await.op->list = (struct entry_list){};
 	}
 	await_drop(&t->await);
 	if (code != 0)
-		return tree_fail(t, code, &t->await.err);
+		return tree_fail(t, code, t->await.err);
+	if (t->list.hidden > 0)
+		return TREE_FAIL(t, -EILSEQ,
+		    "'%s' has %zu names that no path can express, and that would be left behind",
+		    d->from, t->list.hidden);
 
 	d->dirs = xcalloc(t->list.len + 1, sizeof *d->dirs);
 	for (i = 0; i < t->list.len; i++) {
@@ -250,7 +256,7 @@ tree_item_remove(struct tree *t, struct tree_item *item)
 	if (!item->remove.ended)
 		return 0;
 	if (item->remove.code != 0 && item->remove.code != -ENOENT) {
-		tree_fail(t, item->remove.code, &item->remove.err);
+		tree_fail(t, item->remove.code, item->remove.err);
 		return item->remove.code;
 	}
 	t->bytes_done += item->result.size;
@@ -324,13 +330,13 @@ tree_rmdir_run(struct tree *t)
 	if (!t->await.ended)
 		return TREE_RMDIR;
 	code = t->await.code;
+	await_drop(&t->await);
 	if (code == -ENOTEMPTY)
-		err_set(&t->await.err, code,
+		return TREE_FAIL(t, code,
 		    "'%s' got new entries while it was moved; they are still there: repeat the move",
 		    d->from);
-	await_drop(&t->await);
 	if (code != 0 && code != -ENOENT) /* a prefix is gone with its last object */
-		return tree_fail(t, code, &t->await.err);
+		return tree_fail(t, code, t->await.err);
 	tree_pop(t);
 	return SLIST_EMPTY(&t->stack) ? TREE_END : TREE_ENTER;
 }
@@ -430,9 +436,11 @@ tree_free(struct tree *t)
 
 	if (t == NULL)
 		return;
-	for (i = 0; i < TREE_PARALLEL; i++)
+	for (i = 0; i < TREE_PARALLEL; i++) {
 		tree_item_clear(&t->items[i]);
-	await_drop(&t->await);
+		await_fini(&t->items[i].remove);
+	}
+	await_fini(&t->await);
 	while (!SLIST_EMPTY(&t->stack))
 		tree_pop(t);
 	entry_list_fini(&t->list);

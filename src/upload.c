@@ -46,7 +46,7 @@ upload_fail(struct upload *u, int code)
 enum upload_state
 upload_await_failed(struct upload *u)
 {
-	u->err = u->await.err;
+	u->err = *u->await.err;
 	return upload_fail(u, u->await.code);
 }
 
@@ -183,7 +183,7 @@ upload_begin_again(struct upload *u)
 {
 	upload_forget(u);
 	u->next = 0;
-	u->suspect = 0;
+	err_keep(&u->suspect, NULL);
 	if (u->began_again)
 		return upload_fail(u,
 		    err_set(&u->err, -EIO, "the cloud has lost the upload to '%s' twice", u->path));
@@ -242,11 +242,11 @@ upload_status_run(struct upload *u)
 		return upload_begin_again(u);
 	if (code == 0 && u->checkpoint->parts.len < had && !u->asked_again) {
 		u->asked_again = true;
-		u->suspect = 0; /* it missed what it had: the source may be there */
+		err_keep(&u->suspect, NULL); /* it missed what it had: the source may be there */
 	}
-	if (code == 0 && u->suspect != 0) { /* it is there: the source is not */
-		u->err = u->suspect_err;
-		return upload_fail(u, u->suspect);
+	if (code == 0 && u->suspect != NULL) { /* it is there: the source is not */
+		u->err = *u->suspect;
+		return upload_fail(u, u->err.code);
 	}
 	return code == 0 ? UPLOAD_RUN : UPLOAD_END;
 }
@@ -357,12 +357,11 @@ upload_run_begin(struct upload *u)
 
 /* A part is -ENOENT: is it the source that is not there, or the upload? */
 static enum upload_state
-upload_suspect(struct upload *u, int code)
+upload_suspect(struct upload *u)
 {
 	struct upload_job *j;
 
-	u->suspect = code;
-	u->suspect_err = u->err;
+	err_keep(&u->suspect, &u->err);
 	err_clear(&u->err);
 	while ((j = TAILQ_FIRST(&u->jobs)) != NULL)
 		upload_job_free(j);
@@ -384,7 +383,7 @@ upload_run_run(struct upload *u)
 			continue;
 		code = upload_job_run(j);
 		if (code == -ENOENT)
-			return upload_suspect(u, code);
+			return upload_suspect(u);
 		if (code != 0)
 			return upload_fail(u, code);
 	}
@@ -510,7 +509,8 @@ upload_free(struct upload *u)
 	checkpoint = u->checkpoint;
 	while ((j = TAILQ_FIRST(&u->jobs)) != NULL)
 		upload_job_free(j);
-	await_drop(&u->await);
+	await_fini(&u->await);
+	free(u->suspect);
 	hash_free(u->whole);
 	event_free(u->wake);
 	while (u->lost_len > 0)

@@ -21,7 +21,7 @@ upload_job_free(struct upload_job *j)
 	u->jobs_len--;
 	if (j->memory > 0)
 		budget_give(u->spec.memory, j->memory);
-	await_drop(&j->copy);
+	await_fini(&j->copy);
 	relay_free(j->relay);
 	hash_free(j->whole);
 	if (j->timer != NULL)
@@ -319,8 +319,8 @@ upload_job_run(struct upload_job *j)
 	int code = j->relay != NULL ? j->code : j->copy.code;
 	uint64_t wait = CLOUD_ENOUGH;
 
-	if (j->relay == NULL)
-		j->err = j->copy.err;
+	if (j->relay == NULL && code != 0)
+		j->err = *j->copy.err;
 	if (code == 0)
 		code = job_finish(j);
 	if (code == 0) {

@@ -57,8 +57,7 @@ struct upload {
 	bool began_again; /* the cloud had lost the upload: once, not for ever */
 	bool asked_again; /* and so for parts of it */
 	unsigned begins; /* that failed */
-	int suspect; /* why a part failed that may have failed because of that */
-	struct err suspect_err;
+	struct err *suspect; /* why a part failed that may have failed because of that; owned */
 
 	struct await await;
 	char **lost; /* uploads that may be ours */

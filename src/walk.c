@@ -197,7 +197,7 @@ walk_emit(
 		e.unsized = file->unsized;
 	}
 	if (code != 0)
-		e.error = (char *)err_text(&w->await.err);
+		e.error = (char *)err_text(w->await.err);
 	walk_batch_add(w->batch, &e);
 }
 
@@ -225,7 +225,7 @@ walk_list_failed(struct walk *w, struct walk_dir *d, int code)
 		return WALK_TAKE;
 	}
 	if (is_root || (w->change != NULL && change_will_retry(w->change, code)))
-		return walk_fail(w, code, &w->await.err);
+		return walk_fail(w, code, w->await.err);
 	d->found = d->kept = d->listed = true;
 	if (!w->prune)
 		walk_emit(w, d, "/", NULL, code);
@@ -315,9 +315,9 @@ walk_take_run(struct walk *w)
 	if (!d->more)
 		return WALK_LEAVE;
 	if (d->next == 0) {
-		err_set(
-		    &w->await.err, -EPROTO, "'%s': the list has more, and does not go on", w->root);
-		return walk_fail(w, -EPROTO, &w->await.err);
+		w->code = err_set(
+		    &w->err, -EPROTO, "'%s': the list has more, and does not go on", w->root);
+		return WALK_END;
 	}
 	dir_drop_page(d);
 	return WALK_LIST;
@@ -355,7 +355,7 @@ walk_remove_run(struct walk *w)
 		await_drop(&w->await);
 	}
 	if (code != 0 && code != -ENOENT && code != -ENOTEMPTY) /* a prefix goes with its last */
-		return walk_fail(w, code, &w->await.err);
+		return walk_fail(w, code, w->await.err);
 	walk_pop(w);
 	if (above == NULL) {
 		if (code == -ENOTEMPTY)
@@ -458,7 +458,7 @@ walk_free(struct walk *w)
 {
 	if (w == NULL)
 		return;
-	await_drop(&w->await);
+	await_fini(&w->await);
 	while (!SLIST_EMPTY(&w->stack))
 		walk_pop(w);
 	walk_batch_free(w->batch);

@@ -20,6 +20,30 @@ test_set(void **state)
 }
 
 static void
+test_keep(void **state)
+{
+	struct err err = ERR_INIT, *kept = NULL, *first;
+
+	err_keep(&kept, NULL);
+	assert_null(kept);
+	err_set(&err, -EAGAIN, "busy");
+	err.wait_ms = 7;
+	err_keep(&kept, &err);
+	err_set(&err, -EIO, "worse");
+	assert_int_equal(kept->code, -EAGAIN);
+	assert_int_equal(kept->wait_ms, 7);
+	assert_string_equal(kept->msg, "busy");
+	first = kept;
+	err_keep(&kept, first); /* of itself */
+	assert_string_equal(kept->msg, "busy");
+	err_keep(&kept, &err);
+	assert_int_equal(kept->code, -EIO);
+	assert_string_equal(kept->msg, "worse");
+	err_keep(&kept, NULL);
+	assert_null(kept);
+}
+
+static void
 test_sys(void **state)
 {
 	struct err err = ERR_INIT;
@@ -110,6 +134,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_set),
+	    cmocka_unit_test(test_keep),
 	    cmocka_unit_test(test_sys),
 	    cmocka_unit_test(test_message_is_one_clean_line),
 	    cmocka_unit_test(test_long_message_is_cut_between_characters),
