@@ -26,7 +26,6 @@
 static void
 ask_list(struct azure_ask *ask, const struct cloud_op *op, const char *prefix, const char *most)
 {
-	const struct azure_op *azure = op->data;
 	bool levels = op->kind == CLOUD_LIST, top = ask->place.container[0] == '\0';
 
 	ask->req->method = "GET";
@@ -36,8 +35,8 @@ ask_list(struct azure_ask *ask, const struct cloud_op *op, const char *prefix, c
 		azure_query_add(&ask->query, "delimiter", "/");
 		azure_query_add(&ask->query, "include", "metadata");
 	}
-	if (azure->next[0] != '\0')
-		azure_query_add(&ask->query, "marker", azure->next);
+	if (op->page != NULL)
+		azure_query_add(&ask->query, "marker", op->page);
 	azure_query_add(&ask->query, "maxresults", most);
 	if (*prefix != '\0')
 		azure_query_add(&ask->query, "prefix", prefix);
@@ -289,14 +288,14 @@ take_page(struct azure_page *page, struct entry_list *into, struct cloud_op *op,
 	    : azure_xml_list(page, into, &dir, res->body.data, res->body.len, &why);
 	if (code != 0)
 		return object_garbled(op, &why, err);
-	if (page->next[0] != '\0' && strcmp(page->next, azure->next) == 0) {
+	if (op->page != NULL && strcmp(page->next, op->page) == 0) {
 		err_set(&why, -EPROTO, "the list goes round in circles");
 		return object_bad_answer(op, &why, err);
 	}
 	azure->found = azure->found || page->found > 0;
 	if (page->next[0] == '\0')
 		return CLOUD_STEP_DONE;
-	memcpy(azure->next, page->next, sizeof azure->next);
+	xstrset(&op->page, page->next);
 	return CLOUD_STEP_NEXT;
 }
 

@@ -32,7 +32,6 @@ struct azure_op {
 	bool marker; /* RMDIR: "dir/" is there */
 	int failed; /* COMMIT: so, unless the blob's blocks are ours */
 	char block[AZURE_BLOCK_ID_MAX]; /* COPY: its one block */
-	char next[AZURE_MARKER_MAX]; /* lists: of the page to ask for */
 };
 
 /* A request in the making. */

@@ -34,7 +34,6 @@ gcs_ask_look(struct gcs_ask *ask)
 static void
 ask_list(struct gcs_ask *ask, const struct cloud_op *op, const char *most)
 {
-	const struct gcs_op *gcs = op->data;
 	CLEANUP(cleanup_free) char *prefix = listing_prefix(op, ask->place.key);
 	CLEANUP(cleanup_free)
 	char *start = op->after == NULL ? NULL : xasprintf("%s%s", prefix, op->after);
@@ -44,7 +43,7 @@ ask_list(struct gcs_ask *ask, const struct cloud_op *op, const char *most)
 		gcs_query_add(ask, "delimiter", "/");
 	gcs_query_add(ask, "fields", GCS_LIST_FIELDS);
 	gcs_query_add(ask, "maxResults", most);
-	gcs_query_add(ask, "pageToken", gcs->next[0] == '\0' ? NULL : gcs->next);
+	gcs_query_add(ask, "pageToken", op->page);
 	gcs_query_add(ask, "prefix", *prefix == '\0' ? NULL : prefix);
 	gcs_query_add(ask, "startOffset", start);
 }
@@ -52,12 +51,10 @@ ask_list(struct gcs_ask *ask, const struct cloud_op *op, const char *most)
 static void
 ask_buckets(struct gcs_ask *ask, const struct cloud_op *op, const char *most)
 {
-	const struct gcs_op *gcs = op->data;
-
 	gcs_ask_json(ask, "GET", GCS_ABOUT_BUCKETS, "");
 	gcs_query_add(ask, "fields", GCS_BUCKETS_FIELDS);
 	gcs_query_add(ask, "maxResults", most);
-	gcs_query_add(ask, "pageToken", gcs->next[0] == '\0' ? NULL : gcs->next);
+	gcs_query_add(ask, "pageToken", op->page);
 	gcs_query_add(ask, "project", gcs_account(op)->project);
 }
 
@@ -341,14 +338,14 @@ take_page(struct gcs_page *page, struct entry_list *into, struct cloud_op *op,
 				       : gcs_json_list(page, into, &dir, &res->body, &why);
 	if (code != 0)
 		return object_garbled(op, &why, err);
-	if (page->next[0] != '\0' && strcmp(page->next, gcs->next) == 0) {
+	if (op->page != NULL && strcmp(page->next, op->page) == 0) {
 		err_set(&why, -EPROTO, "the list goes round in circles");
 		return object_bad_answer(op, &why, err);
 	}
 	gcs->found = gcs->found || page->found > 0;
 	if (page->next[0] == '\0')
 		return CLOUD_STEP_DONE;
-	memcpy(gcs->next, page->next, sizeof gcs->next);
+	xstrset(&op->page, page->next);
 	return CLOUD_STEP_NEXT;
 }
 

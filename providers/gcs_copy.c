@@ -6,16 +6,6 @@
 #include "providers/providers.h"
 #include <string.h>
 
-static const char *
-copy_token(const struct cloud_op *op)
-{
-	const struct gcs_op *gcs = op->data;
-
-	if (gcs->next[0] != '\0')
-		return gcs->next;
-	return gcs->fresh ? NULL : op->resume;
-}
-
 /* FIRST: the copy.  SECOND: its conditions were not met: is it that something is in the way? */
 enum cloud_step
 gcs_put_copy(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
@@ -37,7 +27,7 @@ gcs_put_copy(struct cloud_op *op, struct gcs_ask *ask, struct err *err)
 	gcs_query_add(ask, "fields", GCS_REWRITE_FIELDS);
 	gcs_query_add(ask, "ifGenerationMatch", op->put.no_replace ? "0" : NULL);
 	gcs_query_add(ask, "ifSourceGenerationMatch", op->version);
-	gcs_query_add(ask, "rewriteToken", copy_token(op));
+	gcs_query_add(ask, "rewriteToken", op->resume);
 	/* Without a word of ours the service keeps what the source says of itself. */
 	ask->req->body = HTTP_BODY_BYTES;
 	if (object_has_attributes(&op->put))
@@ -71,9 +61,9 @@ gcs_copy_response(struct cloud_op *op, const struct http_response *res, int code
 	if (code == -ESTALE && op->put.no_replace && op->version != NULL)
 		return gcs_next(op, GCS_SECOND);
 	/* 410: it is older than a week; 400: it is of something else. */
-	if ((res->status == 410 || res->status == 400) && copy_token(op) != NULL && !gcs->fresh) {
+	if ((res->status == 410 || res->status == 400) && op->resume != NULL && !gcs->fresh) {
 		gcs->fresh = true;
-		gcs->next[0] = '\0';
+		xstrset(&op->resume, NULL);
 		return gcs_next(op, GCS_FIRST);
 	}
 	if (code != 0) {
@@ -86,7 +76,6 @@ gcs_copy_response(struct cloud_op *op, const struct http_response *res, int code
 	op->copied = rewrite.bytes;
 	if (rewrite.done)
 		return CLOUD_STEP_DONE;
-	memcpy(gcs->next, rewrite.token, sizeof gcs->next);
 	xstrset(&op->resume, rewrite.token);
 	return CLOUD_STEP_NEXT;
 }

@@ -33,10 +33,7 @@ struct gcs_op {
 	unsigned sent; /* COMMIT: so often */
 	char made[24]; /* COMMIT: the generation that it made; "": not known */
 	char token[RESUMABLE_TOKEN_MAX]; /* UPLOAD_BEGIN */
-	union {
-		char next[GCS_TOKEN_MAX]; /* lists: of the page to ask for; COPY: how it goes on */
-		struct s3_find find; /* UPLOAD_FIND */
-	};
+	unsigned pages; /* UPLOAD_FIND */
 };
 
 static inline enum cloud_step

@@ -61,7 +61,6 @@ enum cloud_step
 gcs_put_upload(
     struct cloud_op *op, struct cloud_request *request, struct gcs_ask *ask, struct err *err)
 {
-	const struct gcs_op *gcs = op->data;
 	const char *key = ask->place.key;
 
 	if (gcs_is_session(op))
@@ -82,7 +81,7 @@ gcs_put_upload(
 		break;
 	case CLOUD_UPLOAD_FIND:
 		gcs_ask_xml(ask, "GET", "", "");
-		s3_put_find_query(&ask->query, key, &gcs->find);
+		s3_put_find_query(&ask->query, op, key);
 		break;
 	default: /* COPY takes any size */
 		return object_refuse(err, -EOPNOTSUPP, op->path, "the service copies no parts");
@@ -229,7 +228,7 @@ find_response(struct cloud_op *op, const struct http_response *res, struct err *
 	struct gcs_place place;
 
 	gcs_locate(&place, op->account->data, op->path);
-	return s3_find_response(op, &gcs->find, place.key, false, res, err);
+	return s3_find_response(op, &gcs->pages, place.key, false, res, err);
 }
 
 /* Does a server that knows nothing of uploads in parts answer so? */

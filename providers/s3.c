@@ -24,7 +24,6 @@
 static void
 s3_put_list_query(struct buf *query, const struct cloud_op *op, const struct s3_place *place)
 {
-	const struct s3_op *s3 = op->data;
 	bool all = op->kind == CLOUD_LIST;
 
 	buf_puts(query, "list-type=2&encoding-type=url");
@@ -37,9 +36,9 @@ s3_put_list_query(struct buf *query, const struct cloud_op *op, const struct s3_
 		buf_put_uri(query, place->key, NULL);
 		buf_puts(query, op->hidden ? "" : "%2F");
 	}
-	if (s3->token[0] != '\0') {
+	if (op->page != NULL) {
 		buf_puts(query, "&continuation-token=");
-		buf_put_uri(query, s3->token, NULL);
+		buf_put_uri(query, op->page, NULL);
 	} else if (all && op->after != NULL) {
 		buf_puts(query, "&start-after=");
 		buf_put_uri(query, place->key, NULL);
@@ -294,11 +293,11 @@ s3_list_response(struct cloud_op *op, const struct http_response *res, struct er
 	listing_drop(&op->list, op->after);
 	op->more = page.truncated;
 	if (page.truncated && (op->max == 0 || op->list.len == 0)) {
-		if (strcmp(page.token, s3->token) == 0) {
+		if (op->page != NULL && strcmp(page.token, op->page) == 0) {
 			err_set(&why, -EPROTO, "the list goes round in circles");
 			return object_bad_answer(op, &why, err);
 		}
-		memcpy(s3->token, page.token, sizeof s3->token);
+		xstrset(&op->page, page.token);
 		return CLOUD_STEP_NEXT;
 	}
 	if (!s3->found && *place.key != '\0')

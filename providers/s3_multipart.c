@@ -19,17 +19,25 @@ s3_put_upload_query(const struct cloud_op *op, struct buf *query)
 }
 
 void
-s3_put_find_query(struct buf *query, const char *key, const struct s3_find *find)
+s3_put_find_query(struct buf *query, const struct cloud_op *op, const char *key)
 {
 	buf_puts(query, "uploads&encoding-type=url&max-uploads=1000&prefix=");
 	buf_put_uri(query, key, NULL);
-	if (find->key_marker[0] != '\0') {
-		buf_puts(query, "&key-marker=");
-		buf_put_uri(query, find->key_marker, NULL);
+	if (op->page != NULL)
+		buf_puts(query, op->page);
+}
+
+/* Where the next page begins, as its query says it. */
+static void
+s3_put_markers(struct buf *out, const struct s3_uploads *page)
+{
+	if (page->key_marker[0] != '\0') {
+		buf_puts(out, "&key-marker=");
+		buf_put_uri(out, page->key_marker, NULL);
 	}
-	if (find->id_marker[0] != '\0') {
-		buf_puts(query, "&upload-id-marker=");
-		buf_put_uri(query, find->id_marker, NULL);
+	if (page->id_marker[0] != '\0') {
+		buf_puts(out, "&upload-id-marker=");
+		buf_put_uri(out, page->id_marker, NULL);
 	}
 }
 
@@ -113,9 +121,10 @@ s3_status_response(struct cloud_op *op, const struct http_response *res, struct 
 }
 
 enum cloud_step
-s3_find_response(struct cloud_op *op, struct s3_find *find, const char *key, bool encoded,
+s3_find_response(struct cloud_op *op, unsigned *pages, const char *key, bool encoded,
     const struct http_response *res, struct err *err)
 {
+	CLEANUP(buf_free) struct buf markers = BUF_INIT(3 * (S3_KEY_MAX + S3_UPLOAD_MAX) + 64);
 	struct err why = ERR_INIT;
 	struct s3_uploads page;
 	size_t len;
@@ -129,13 +138,12 @@ s3_find_response(struct cloud_op *op, struct s3_find *find, const char *key, boo
 		op->uploads[op->uploads_len++] = TAKE(page.ids[i]);
 	s3_uploads_fini(&page);
 	more = page.truncated && op->uploads_len < CLOUD_UPLOADS_MAX;
-	if (more && strcmp(page.key_marker, find->key_marker) == 0 &&
-	    strcmp(page.id_marker, find->id_marker) == 0) {
+	s3_put_markers(&markers, &page);
+	if (more && strcmp(buf_str(&markers), op->page != NULL ? op->page : "") == 0) {
 		err_set(&why, -EPROTO, "the list goes round in circles");
 		return object_bad_answer(op, &why, err);
 	}
-	memcpy(find->key_marker, page.key_marker, sizeof find->key_marker);
-	memcpy(find->id_marker, page.id_marker, sizeof find->id_marker);
+	xstrset(&op->page, buf_str(&markers));
 	/* A prefix that many uploads share: what is beyond is left to the bucket's own rules. */
-	return more && ++find->pages < S3_FIND_PAGES ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
+	return more && ++*pages < S3_FIND_PAGES ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
 }

@@ -44,10 +44,7 @@ struct s3_op {
 	int failed; /* COMMIT: so, unless S3_PROVE finds better */
 	bool redirected; /* the region was learned by it */
 	bool batched, alone; /* REMOVE: it went with others; it does so no more */
-	union {
-		char token[S3_TOKEN_MAX]; /* LIST: of the page to ask for */
-		struct s3_find find; /* UPLOAD_FIND */
-	};
+	unsigned pages; /* UPLOAD_FIND */
 };
 
 static inline const struct s3_account *

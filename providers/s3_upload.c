@@ -70,7 +70,6 @@ s3_put_upload(struct cloud_op *op, struct http_request *req, const struct s3_pla
     struct buf *query, struct err *err)
 {
 	enum cloud_step step = CLOUD_STEP_SEND;
-	const struct s3_op *s3 = op->data;
 
 	if (op->kind != CLOUD_UPLOAD_BEGIN && op->kind != CLOUD_UPLOAD_FIND)
 		s3_put_upload_query(op, query);
@@ -86,7 +85,7 @@ s3_put_upload(struct cloud_op *op, struct http_request *req, const struct s3_pla
 	case CLOUD_UPLOAD_STATUS: req->method = "GET"; break;
 	case CLOUD_UPLOAD_COMMIT: s3_put_commit(op, req); break;
 	case CLOUD_UPLOAD_ABORT: req->method = "DELETE"; break;
-	default: s3_put_find_query(query, place->key, &s3->find); break;
+	default: s3_put_find_query(query, op, place->key); break;
 	}
 	return step;
 }
@@ -192,7 +191,7 @@ s3_upload_response(struct cloud_op *op, const struct http_response *res, struct 
 	case CLOUD_UPLOAD_COMMIT: return s3_commit_response(op, res, err);
 	case CLOUD_UPLOAD_FIND:
 		s3_locate(&place, op->account->data, op->path);
-		return s3_find_response(op, &s3->find, place.key,
+		return s3_find_response(op, &s3->pages, place.key,
 		    s3_account(op)->kind->has & S3_ENCODES_SILENTLY, res, err);
 	default: return CLOUD_STEP_DONE;
 	}

@@ -370,6 +370,7 @@ struct cloud_op {
 			      0: it does not, and the caller chooses */
 	/* for the driver */
 	void *data; /* driver->op_size bytes, zeroed at start */
+	char *page; /* lists: what its next page is asked for with; NULL at start; owned */
 	uint64_t now_ms; /* time of this request */
 	unsigned char random[16]; /* of this request */
 	struct buf taken; /* see cloud_request; owned */

@@ -52,6 +52,7 @@ cloud_op_free(struct cloud_op *op)
 	free(op->cursor);
 	cloud_changed_fini(&op->changed);
 	free(op->data);
+	free(op->page);
 	free(p->refused);
 	free(p->aborted);
 	entry_fini(&op->entry);
@@ -557,6 +558,7 @@ cloud_op_start(struct cloud_runner *runner, struct cloud_op *op, cloud_done_fn d
 	p->ring_used = p->restart = p->head_told = false;
 	err_keep(&p->refused, NULL);
 	buf_free(&op->taken);
+	free(TAKE(op->page));
 	free(op->data);
 	op->data = xcalloc(1, MAX(op->account->driver->op_size, 1));
 	op->streamed = 0;

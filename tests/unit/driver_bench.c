@@ -49,6 +49,7 @@ bench_clear(struct bench *b)
 	free(b->op.resume);
 	free(b->op.after);
 	free(b->op.cursor);
+	free(b->op.page);
 	cloud_changed_fini(&b->op.changed);
 	buf_free(&b->op.taken);
 	upload_parts_fini(&b->op.parts);
