@@ -64,7 +64,10 @@ s3_remove_goes_alone(struct cloud_op *op, const struct http_response *res, const
 	struct s3_op *s3 = op->data;
 	struct s3_account *account = op->account->data;
 
-	if (!s3->batched || err_is_transient(err->code) || err->code == -EKEYEXPIRED)
+	if (!s3->batched || s3->alone)
+		return false;
+	if (res->status != S3_NOT_REMOVED &&
+	    (err_is_transient(err->code) || err->code == -EKEYEXPIRED))
 		return false;
 	account->removes_alone = account->removes_alone || res->status == 400 ||
 	    res->status == 404 || res->status == 405 || res->status == 501;
@@ -147,7 +150,7 @@ removals_request(
 	hash_free(md5);
 	object_put_digest(req, "Content-MD5", digests.sum[HASH_MD5], hash_size(HASH_MD5));
 	place.key = "";
-	if (s3_finish(req, items[0]->account->data, &place, "", "delete=", items[0]->now_ms, err) !=
+	if (s3_finish(req, items[0]->account->data, &place, "", "delete", items[0]->now_ms, err) !=
 	    0)
 		return CLOUD_STEP_FAIL;
 	return CLOUD_STEP_SEND;

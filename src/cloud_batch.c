@@ -23,8 +23,7 @@ struct item {
 struct batch {
 	struct op_private *op;
 	struct item *items; /* taken when it is sent */
-	size_t len, left; /* left: that were not cancelled */
-	bool is_over; /* its items are told */
+	size_t len, left; /* left: those that nobody has cancelled */
 };
 
 static void batch_begin(struct account_private *);
@@ -82,7 +81,7 @@ cloud_batch_leave(struct op_private *p)
 			if (b->items[i].op == p)
 				b->items[i].op = NULL;
 		}
-		if (--b->left > 0 || b->is_over)
+		if (--b->left > 0)
 			b = NULL;
 	}
 	if (b == NULL)
@@ -189,6 +188,7 @@ batch_share_out(struct batch *b, const struct http_response *res)
 	for (size_t i = 0; i < b->len; i++) {
 		http_response_init(&parts[i]);
 		parts[i].answered = true;
+		parts[i].body.max = CLOUD_COLLECT_MAX;
 	}
 	if (batch_driver(b->op)->response(ops, b->len, res, parts, &err) != 0)
 		batch_all(b, err_is_transient(err.code) ? CLOUD_STEP_RETRY : CLOUD_STEP_FAIL, &err);
@@ -228,7 +228,6 @@ batch_on_done(void *arg, struct cloud_op *op, int code, const struct err *err)
 		batch_take_items(b);
 		batch_all(b, CLOUD_STEP_FAIL, err);
 	}
-	b->is_over = true;
 	for (size_t i = 0; i < b->len; i++) {
 		struct item *item = &b->items[i];
 		struct op_private *p = item->op;
@@ -236,7 +235,7 @@ batch_on_done(void *arg, struct cloud_op *op, int code, const struct err *err)
 		if (p == NULL)
 			continue;
 		item->op = NULL;
-		p->batch = NULL;
+		p->batch = NULL; /* it counts as left: the batch outlives this loop */
 		p->state = OP_SENT; /* and answered, as if it had been alone */
 		cloud_op_step(p, item->step, &item->err);
 	}

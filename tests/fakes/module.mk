@@ -36,6 +36,10 @@ EXTRA_DIST += tests/fakes/module.mk tests/fakes/lib.mjs \
 	tests/fakes/scenarios/lost-begin-without-end.txt \
 	tests/fakes/scenarios/no-range.txt \
 	tests/fakes/scenarios/redirect.txt \
+	tests/fakes/scenarios/removals-lost.txt \
+	tests/fakes/scenarios/removals-spared.txt \
+	tests/fakes/scenarios/removals-unknown.txt \
+	tests/fakes/scenarios/removals.txt \
 	tests/fakes/scenarios/reset-answer.txt \
 	tests/fakes/scenarios/reset-request.txt \
 	tests/fakes/scenarios/short-object.txt \

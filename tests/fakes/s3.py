@@ -7,8 +7,8 @@ Objects and multipart uploads are in memory.  It listens on a free port of 127.0
 JSON ({"endpoint","other","pid"}) and serves until its standard input ends or it is terminated.  The other endpoint
 leads to the same objects: who does not know that cannot copy from one to the other, and carries the bytes itself.
 
-What it knows: PUT, GET (with Range and If-Match), HEAD, DELETE and copies of objects, ListObjectsV2 in one
-page, and the seven requests of multipart uploads.  A bucket exists when it is named.  Content-MD5, aws-chunked
+What it knows: PUT, GET (with Range and If-Match), HEAD, DELETE, DeleteObjects ("remove") and copies of objects,
+ListObjectsV2 in one page, and the seven requests of multipart uploads.  A bucket exists when it is named.  Content-MD5, aws-chunked
 bodies and their CRC32C trailers are read; the last are not verified.
 
 What it does not do: signatures, TLS, versions, ACLs, paging, virtual hosts, many clients at speed.
@@ -43,9 +43,9 @@ import sys
 import threading
 import time
 import urllib.parse
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
-KINDS = "put get head delete copy list begin part copy-part status commit abort find".split()
+KINDS = "put get head delete remove copy list begin part copy-part status commit abort find".split()
 MULTIPART_ETAG = "-%d"
 CHUNK = 65536
 
@@ -117,6 +117,7 @@ class World:
         with self.lock:
             self.rules = rules
             self.storm_end, self.storm_refused, self.storm_after = None, 0, []
+            self.spared = None
 
     def storm(self, seconds):
         """Is there one?  It begins with the first that asks."""
@@ -181,6 +182,8 @@ class Request:
             return {"GET": "status", "POST": "commit", "DELETE": "abort"}[self.method]
         if "uploads" in self.query:
             return "begin" if self.method == "POST" else "find"
+        if "delete" in self.query:
+            return "remove"
         if not self.key:
             return "list"
         return "copy" if copies else self.method.lower()
@@ -284,6 +287,18 @@ def do_delete(request, _):
     return Answer(204)
 
 
+def do_remove(request, body):
+    if "content-md5" not in request.headers:
+        raise Refusal(400, "InvalidRequest")
+    keys = [unescape(key.decode(), {"&#%d;" % ord(c): c for c in "<>&\"'"}) for key in re.findall(rb"<Key>(.*?)</Key>", body)]
+    spared = [key for key in keys if world.spared and fnmatch.fnmatch(key, world.spared)]
+    for key in set(keys) - set(spared):
+        world.objects.pop(key, None)
+    return answer_xml("DeleteResult", "".join(
+        "<Error><Key>%s</Key><Code>AccessDenied</Code><Message>a test wanted it so</Message></Error>" % escape(key)
+        if key in spared else "<Deleted><Key>%s</Key></Deleted>" % escape(key) for key in keys))
+
+
 def do_list(request, _):
     prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter")
     files, directories = [], set()
@@ -353,7 +368,7 @@ def do_find(request, _):
         for name, upload in world.uploads.items() if upload.key.startswith(request.query.get("prefix", ""))))
 
 
-DO = {"put": do_put, "copy": do_copy, "get": do_get, "head": do_get, "delete": do_delete, "list": do_list,
+DO = {"put": do_put, "copy": do_copy, "get": do_get, "head": do_get, "delete": do_delete, "remove": do_remove, "list": do_list,
       "begin": do_begin, "part": do_part, "copy-part": do_copy_part, "status": do_status, "commit": do_commit,
       "abort": do_abort, "find": do_find}
 
@@ -570,6 +585,12 @@ class Connection:
         """delete KEY: an object goes away; then as ever."""
         with world.lock:
             world.objects.pop(name, None)
+        self.send(self.apply())
+
+    def act_spare(self, name):
+        """spare KEYS: each "remove" from now on refuses these, and lets them be."""
+        with world.lock:
+            world.spared = name
         self.send(self.apply())
 
     def act_xml(self, what):

@@ -631,3 +631,33 @@ until_state()
 	[ "$(jq -r .status <<<"$record")" = cancelled ]
 	absent large
 }
+
+# emptied: d has 60 files, and then none; most went in company.
+emptied()
+{
+	curl -sS --fail-with-body -X PUT --data-binary x "$url/-/object/d/[1-60]<&>"
+	skyferry rm -r s3:d
+	counted '.objects == {}'
+}
+
+@test "many removals go together, and each has an end of its own" {
+	play removals
+	emptied
+	counted '.requests.remove >= 1 and .requests.delete < 30'
+
+	# What the server will not remove with the others is asked for alone.
+	play removals-spared
+	emptied
+	counted '.requests.remove >= 1 and .requests.delete >= 11'
+
+	play removals-lost
+	emptied
+
+	# A server that does not know such requests is asked for one, at most for a few at once.
+	play removals-unknown
+	emptied
+	counted ".requests.remove <= 4 * $(nproc) and .requests.delete >= 60"
+	play removals
+	emptied
+	counted '.requests.remove == null'
+}

@@ -8,6 +8,11 @@ tests_unit_test_cloud_SOURCES = tests/unit/test_cloud.c tests/unit/check.h \
 	tests/unit/runner_fixture.c tests/unit/runner_fixture.h \
 	tests/unit/server.c tests/unit/server.h
 tests_unit_test_cloud_LDADD = $(UNIT_LIBS)
+unit_programs += tests/unit/test_cloud_batch
+tests_unit_test_cloud_batch_SOURCES = tests/unit/test_cloud_batch.c tests/unit/check.h \
+	tests/unit/runner_fixture.c tests/unit/runner_fixture.h \
+	tests/unit/server.c tests/unit/server.h
+tests_unit_test_cloud_batch_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_disk
 tests_unit_test_disk_SOURCES = tests/unit/test_disk.c tests/unit/check.h tests/unit/scratch.h
 tests_unit_test_disk_LDADD = $(UNIT_LIBS)
