@@ -59,7 +59,7 @@ dist_check_SCRIPTS += $(script_tests)
 if HAVE_BATS
 TESTS += $(integration_tests)
 endif
-EXTRA_DIST += $(integration_tests) $(fakes_tests) $(clouds_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/s3.bash tests/integration/helpers.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
+EXTRA_DIST += $(integration_tests) $(fakes_tests) $(clouds_tests) $(full_tests) tests/integration/s3.bats tests/integration/azure.bats $(s3_pair_tests) $(s3_fault_tests) tests/integration/s3.bash tests/integration/helpers.bash tests/integration/fakes.bash tests/lint.sh tests/cppcheck.supp tests/tsan.supp
 
 # For contrib/check.
 .PHONY: check-programs print-unit print-integration print-sanitized print-sanitized-full print-thread print-thread-full print-fakes print-full print-s3 print-s3-pair print-s3-faults print-azure print-clouds

@@ -8,11 +8,9 @@ setup()
 {
 	[ -n "${SKYFERRY_TEST_AZURE:-}" ] || skip "SKYFERRY_TEST_AZURE names no server"
 	home_make
-	mkdir "$home/from" "$home/back"
 	box=sky-$BATS_TEST_NUMBER-$$
 	start
-	skyferry account add from local "$home/from" >/dev/null
-	skyferry account add back local "$home/back" >/dev/null
+	local_add from back
 	export SKYFERRY_CREDENTIAL_ACCOUNT_KEY
 	SKYFERRY_CREDENTIAL_ACCOUNT_KEY=$(field key)
 	skyferry account add --no-test all azure "endpoint=$(field endpoint)" "accountName=$(field account)" >/dev/null
@@ -47,12 +45,6 @@ blocks()
 		base64 -d <<<"$name"
 		echo
 	done
-}
-
-# The daemon ends by itself, at a crash point.
-dies()
-{
-	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
 }
 
 @test "cp -r of a real tree to Azure and back through the mount is the same, and mv moves" {
@@ -132,7 +124,7 @@ dies()
 			SKYFERRY_CRASH=$point:$pass start
 			id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"azure",
 			    "destinationPath":"'"$point-$pass"'"}' | jq -r .id)
-			dies || { echo "$point: the daemon never came there"; return 1; }
+			daemon_dies || { echo "$point: the daemon never came there"; return 1; }
 			before=$(printf '%012x' $(($(date +%s%3N))))
 			start
 			skyferry transfer wait "$id" --timeout 60

@@ -3,27 +3,22 @@
 # uploads in sessions that nobody can ask and kill -9 in the middle of them, tokens that expire, and refusals.
 bats_require_minimum_version 1.5.0
 load helpers
-
+load fakes
 
 setup()
 {
 	home_make
-	mkdir "$home/from" "$home/back"
-	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/dropbox.mjs" 3>&- 4>&-; }
-	read -r -t 30 fake <&"${FAKE[0]}"
+	fake_start fake dropbox.mjs
 	start
-	skyferry account add from local "$home/from" >/dev/null
-	skyferry account add back local "$home/back" >/dev/null
+	local_add from back
 	add dropbox refreshToken
 }
 
 teardown()
 {
 	home_remove
-	[ -z "${fake:-}" ] || kill "$(field pid)"
+	fake_stop "${fake:-}"
 }
-
-field() { jq -r ".$1" <<<"$fake"; }
 
 start()
 {
@@ -38,12 +33,6 @@ add()
 	    "clientId=$(field clientId)" "${@:3}" >/dev/null
 }
 
-# control PATH [JSON]
-control() { curl -sS --fail-with-body "$(field endpoint)/-/$1" ${2:+-d "$2"}; }
-
-# told FILTER: of what the fake has seen.
-told() { control state | jq -r "$1"; }
-
 # fault MATCH STATUS TAGS [MORE]: requests are refused as Dropbox would.
 fault()
 {
@@ -53,22 +42,8 @@ fault()
 	    | tojson)} + $more]')" >/dev/null
 }
 
-# The daemon ends by itself, at a crash point.
-dies()
-{
-	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
-}
-
-# until_shown SECONDS FILE: its time, as the mount shows it, a moment after its transfer has ended.
-until_shown()
-{
-	for _ in {1..50}; do
-		[ "$(stat -c %Y "$2")" != "$1" ] || return 0
-		read -r -t 0.1 <> <(:) || true
-	done
-	stat "$2"
-	return 1
-}
+# dated SECONDS FILE: its time, as the mount shows it a moment after its transfer has ended.
+dated() { [ "$(stat -c %Y "$2")" = "$1" ]; }
 
 # last FILTER: of the newest transfer.
 last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
@@ -263,17 +238,17 @@ one_of_each()
 		settled
 		last '.route == "native" and .mtimeSet == false and .mtimeNs == 981173106000000000'
 		# What is shown is what the cloud has, now and after the directory was listed again.
-		until_shown 981173106 "$mounts/$name"
+		until_so dated 981173106 "$mounts/$name"
 		api GET "/api/accounts/${name%/*}/file?path=${name#*/}" | jq -e '.mtime == "2001-02-03T04:05:06.000Z"'
 	done
 	cp -p "$mounts/dropbox/f" "$mounts/other/g"
 	settled
 	last '.route == "native" and .mtimeSet == null'
-	until_shown 981173106 "$mounts/other/g"
+	until_so dated 981173106 "$mounts/other/g"
 	mv "$mounts/dropbox/f" "$mounts/other/h"
 	settled
 	last '.route == "native"'
-	until_shown 981173106 "$mounts/other/h"
+	until_so dated 981173106 "$mounts/other/h"
 	# Its time is meant: set before it is closed, and after that.
 	exec {copy}>"$mounts/other/i"
 	cp "$mounts/other/h" "$mounts/other/i"
@@ -281,7 +256,7 @@ one_of_each()
 	exec {copy}>&-
 	settled
 	last '.route == "relay" and (.routeReason | test("no other time")) and .mtimeNs == 1323785716000000000'
-	until_shown 1323785716 "$mounts/other/i"
+	until_so dated 1323785716 "$mounts/other/i"
 	api GET /api/accounts/other/file?path=i | jq -e '.mtime == "2011-12-13T14:15:16.000Z"'
 	cp "$mounts/other/h" "$mounts/other/j" && touch "$mounts/other/j"
 	settled
@@ -289,8 +264,8 @@ one_of_each()
 	[ "$(stat -c %Y "$mounts/other/j")" -gt 1323785716 ]
 	mount_stop
 	mount_start # nothing of it was remembered
-	until_shown 981173106 "$mounts/other/f"
-	until_shown 1323785716 "$mounts/other/i"
+	until_so dated 981173106 "$mounts/other/f"
+	until_so dated 1323785716 "$mounts/other/i"
 	mount_stop
 }
 
@@ -344,7 +319,7 @@ one_of_each()
 			before=$(told .bytes)
 			id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"dropbox",
 			    "destinationPath":"'"$point-$pass"'"}' | jq -r .id)
-			dies || { echo "$point: the daemon never came there"; return 1; }
+			daemon_dies || { echo "$point: the daemon never came there"; return 1; }
 			start
 			skyferry transfer wait "$id" --timeout 60
 			last '.verified | test("dropbox")'
@@ -369,7 +344,7 @@ one_of_each()
 	SKYFERRY_CRASH=upload.after_part:3 start
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"dropbox",
 	    "destinationPath":"f"}' | jq -r .id)
-	dies
+	daemon_dies
 	control forget-sessions
 	start
 	skyferry transfer wait "$id" --timeout 60
@@ -424,11 +399,7 @@ one_of_each()
 	echo x >"$home/from/f"
 	control revoke '{"refreshToken": "'"$(field refreshToken)"'"}'
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"dropbox","destinationPath":"f"}'
-	for _ in {1..100}; do
-		api GET /api/accounts/dropbox | jq -e .held >/dev/null && break
-		read -r -t 0.1 <> <(:) || true
-	done
-	api GET /api/accounts/dropbox | jq -e '.held and (.message | test("signed in again"))'
+	until_so answers /api/accounts/dropbox '.held and (.message | test("signed in again"))'
 	api PUT /api/accounts/dropbox "$(jq '{credentials: {endpoint, tokenEndpoint: (.endpoint + .tokenPath), clientId,
 	    refreshToken: .pkceRefreshToken}}' <<<"$fake")" >/dev/null
 	settled

@@ -2,33 +2,30 @@
 # Real transfers to and from a server that misbehaves as a scenario says (tests/fakes).  Each ends in success or in a
 # failure that says why; what is at the destination is right, or is not there; a moved source is gone only if it is.
 load helpers
+load fakes
 
 setup_file()
 {
-	local fakes=$BATS_TEST_DIRNAME/../fakes
-	# Its standard input ends with this shell, and it with that, also if nobody ends it.
-	coproc FAKE { exec "$fakes/s3.py" 3>&- 4>&-; }
-	read -r -t 30 fake <&"${FAKE[0]}"
-	export fake
+	fake_start fake s3.py
 	content 1 1000000 >"$BATS_FILE_TMPDIR/small"
 	content 2 $(((32 << 20) + 100000)) >"$BATS_FILE_TMPDIR/large" # three parts
 }
 
 teardown_file()
 {
-	kill "$(jq .pid <<<"$fake")"
+	fake_stop "$fake"
 }
 
 setup()
 {
 	home_make
 	mkdir "$home/from" "$home/to"
-	url=$(jq -r .endpoint <<<"$fake")
+	url=$(field endpoint)
 	daemon_start --set transfer.backoff=10ms --set transfer.backoff_max=50ms --set http.stall_timeout=5s
 	api POST /api/accounts "{\"name\":\"from\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/from\"}}" >/dev/null
 	api POST /api/accounts "{\"name\":\"to\",\"provider\":\"local\",\"credentials\":{\"root\":\"$home/to\"}}" >/dev/null
 	account_add s3 "$url"
-	account_add other "$(jq -r .other <<<"$fake")"
+	account_add other "$(field other)"
 	first=$(peak)
 	scenario=''
 }
@@ -208,17 +205,6 @@ keys_of() # ACCOUNT KEY [ENDPOINT]
 	    '{credentials:{endpoint:$url,bucket:"fake",accessKeyId:$key,secretAccessKey:"secret"}}')" >/dev/null
 }
 
-# until_state FILTER PATH: an answer of the API is such; there is an end to waiting.
-until_state()
-{
-	for _ in {1..200}; do
-		! api GET "$2" | jq -e "$1" >/dev/null || return 0
-		read -r -t 0.05 <> <(:) || true
-	done
-	echo "$2 is not $1: $(api GET "$2")"
-	return 1
-}
-
 @test "a storm over many transfers: none fails, few are sent into it, and they come back one after the other" {
 	local count=120 i
 	play storm-of-all
@@ -245,8 +231,8 @@ until_state()
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' >/dev/null
 	object source small
 	api POST /api/transfers '{"sourceAccountId":"s3","sourcePath":"source","destinationAccountId":"to","destinationPath":"read"}' >/dev/null
-	until_state '.held and .status == "error" and (.message | contains("InvalidAccessKeyId"))' /api/accounts/s3
-	until_state '[.transfers[].status] == ["queued", "queued"]' /api/transfers
+	until_so answers /api/accounts/s3 '.held and .status == "error" and (.message | contains("InvalidAccessKeyId"))'
+	until_so answers /api/transfers '[.transfers[].status] == ["queued", "queued"]'
 	api GET /api/transfers | jq -e 'all(.transfers[]; .attempts == 0)'
 	skyferry account show s3 | grep -q 'wait until it has new credentials'
 	# Others are not held up by it, and a restart changes nothing.
@@ -254,7 +240,7 @@ until_state()
 	daemon_stop
 	daemon_start --set transfer.backoff=10ms --set transfer.backoff_max=50ms
 	first=$(peak)
-	until_state '[.transfers[].status] == ["completed", "queued", "queued"]' /api/transfers
+	until_so answers /api/transfers '[.transfers[].status] == ["completed", "queued", "queued"]'
 	keys_of s3 new
 	skyferry transfer wait --all --timeout 60
 	there put small
@@ -266,10 +252,10 @@ until_state()
 	play keys
 	keys_of s3 old
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' >/dev/null
-	until_state .held /api/accounts/s3
+	until_so answers /api/accounts/s3 .held
 	run skyferry account test s3
 	[ "$status" != 0 ]
-	until_state .held /api/accounts/s3
+	until_so answers /api/accounts/s3 .held
 	rules ''
 	skyferry account test s3
 	skyferry transfer wait --all --timeout 60
@@ -280,11 +266,11 @@ until_state()
 	play keys
 	keys_of s3 old
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' >/dev/null
-	until_state .held /api/accounts/s3
+	until_so answers /api/accounts/s3 .held
 	daemon_stop
 	daemon_start --set account.recheck=10ms
 	first=$(peak)
-	until_state .held /api/accounts/s3
+	until_so answers /api/accounts/s3 .held
 	rules ''
 	skyferry transfer wait --all --timeout 60
 	there put small
@@ -292,7 +278,7 @@ until_state()
 	# And held anew, without one.
 	rules 'every any: keys new'
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"again"}' >/dev/null
-	until_state .held /api/accounts/s3
+	until_so answers /api/accounts/s3 .held
 	rules ''
 	skyferry transfer wait --all --timeout 60
 	there again small
@@ -306,7 +292,7 @@ until_state()
 	first=$(peak)
 	keys_of s3 old
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' >/dev/null
-	until_state .held /api/accounts/s3
+	until_so answers /api/accounts/s3 .held
 	rules 'any: stall'
 	skyferry transfer wait --all --timeout 60
 	there put small
@@ -317,8 +303,8 @@ until_state()
 	play keys
 	keys_of s3 old
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"small","destinationAccountId":"s3","destinationPath":"put"}' | jq -r .id)
-	until_state .held /api/accounts/s3
-	until_state '.status == "queued"' "/api/transfers/$id"
+	until_so answers /api/accounts/s3 .held
+	until_so answers "/api/transfers/$id" '.status == "queued"'
 	skyferry transfer cancel "$id"
 	ended "$id"
 	jq -e '.status == "cancelled"' <<<"$record"
@@ -342,12 +328,12 @@ until_state()
 	play keys
 	keys_of s3 new
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"large","destinationAccountId":"s3","destinationPath":"large","bandwidth":5000000}' | jq -r .id)
-	until_state '.bytesDone > 2000000' "/api/transfers/$id"
+	until_so answers "/api/transfers/$id" '.bytesDone > 2000000'
 	rules 'every any: keys newer ExpiredToken'
-	until_state .held /api/accounts/s3
-	until_state '.status == "queued"' "/api/transfers/$id"
+	until_so answers /api/accounts/s3 .held
+	until_so answers "/api/transfers/$id" '.status == "queued"'
 	api PUT "/api/transfers/$id" '{"bandwidth":0}' >/dev/null
-	keys_of s3 newer "$(jq -r .other <<<"$fake")"
+	keys_of s3 newer "$(field other)"
 	ended "$id"
 	jq -e '.status == "completed"' <<<"$record"
 	there large large
@@ -355,7 +341,7 @@ until_state()
 	# Renewed without having been refused: what runs does not notice.
 	rules ''
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"large","destinationAccountId":"s3","destinationPath":"again","bandwidth":5000000}' | jq -r .id)
-	until_state '.bytesDone > 2000000' "/api/transfers/$id"
+	until_so answers "/api/transfers/$id" '.bytesDone > 2000000'
 	keys_of s3 newest
 	rules 'every any: keys newest ExpiredToken'
 	api PUT "/api/transfers/$id" '{"bandwidth":0}' >/dev/null

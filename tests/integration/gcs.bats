@@ -3,30 +3,26 @@
 # -9 in the middle of an upload in parts, tokens that expire and grants that are revoked.
 bats_require_minimum_version 1.5.0
 load helpers
+load fakes
 
 setup_file()
 {
-	# Its standard input ends with this shell, and it with that.
-	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/gcs.mjs" 3>&- 4>&-; }
-	read -r -t 30 fake <&"${FAKE[0]}"
-	export fake
+	fake_start fake gcs.mjs
 	content 1 $(((32 << 20) + 100000)) >"$BATS_FILE_TMPDIR/large" # three parts
 }
 
 teardown_file()
 {
-	kill "$(field pid)"
+	fake_stop "$fake"
 }
 
 setup()
 {
 	home_make
-	mkdir "$home/from" "$home/back"
 	url=$(field endpoint)
 	control reset
 	start
-	skyferry account add from local "$home/from" >/dev/null
-	skyferry account add back local "$home/back" >/dev/null
+	local_add from back
 	export SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT
 	SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(field serviceAccount)
 	# A bucket is a top-level directory of an account without one.
@@ -41,8 +37,6 @@ teardown()
 	home_remove
 }
 
-field() { jq -r ".$1" <<<"$fake"; }
-
 start()
 {
 	daemon_start --set transfer.backoff=20ms --set transfer.backoff_max=200ms --set transfer.retries=20 "$@"
@@ -53,40 +47,11 @@ account_add()
 	skyferry account add "$1" gcs "endpoint=$url" "tokenEndpoint=$url/token" "${@:2}" >/dev/null
 }
 
-# control NAME [JSON]: what the fake is told.
-control()
-{
-	curl -sS --fail -X POST -d "${2:-{\}}" "$url/-/$1" >/dev/null
-}
-
-# has FILTER: of the fake's state.
-has()
-{
-	curl -sS --fail "$url/-/state" | jq -e "$1" >"$home/state.json" || { cat "$home/state.json"; return 1; }
-}
-
-# until_state FILTER PATH: of the API.
-until_state()
-{
-	for _ in {1..600}; do
-		! api GET "$2" | jq -e "$1" >/dev/null || return 0
-		read -r -t 0.05 <> <(:) || true
-	done
-	api GET "$2"
-	return 1
-}
-
 # A token of somebody who uses another program.
 bearer()
 {
 	curl -sS --fail -d grant_type=refresh_token -d "client_id=$(field client.clientId)" -d "client_secret=$(field client.clientSecret)" \
 	    --data-urlencode "refresh_token=$(field client.refreshToken)" "$url/token" | jq -r .access_token
-}
-
-# The daemon ends by itself, at a crash point.
-dies()
-{
-	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
 }
 
 @test "cp -r of a real tree there and back through the mount is the same, and mv moves; chmod and touch stay" {
@@ -164,7 +129,7 @@ dies()
 	control faults '[{"match":"rewriteTo","after":1,"status":503,"headers":{"Retry-After":"1"},"body":"later"},
 	    {"match":"rewriteTo","after":2,"times":1000000,"status":503,"headers":{"Retry-After":"1"},"body":"later"}]'
 	id=$(api POST /api/transfers '{"sourceAccountId":"gcs","sourcePath":"one","destinationAccountId":"all","destinationPath":"box/two"}' | jq -r .id)
-	until_state '.bytesDone == 2097152' "/api/transfers/$id"
+	until_so answers "/api/transfers/$id" '.bytesDone == 2097152'
 	control faults '[]'
 	skyferry transfer wait "$id" --timeout 60
 	skyferry cp -q gcs:two back:
@@ -179,10 +144,7 @@ rewrite_killed()
 	control faults '[{"match":"rewriteTo","after":3,"times":1000000,"status":503,"headers":{"Retry-After":"1"},"body":"later"}]'
 	rewrite=$(api POST /api/transfers '{"sourceAccountId":"gcs","sourcePath":"one","destinationAccountId":"all","destinationPath":"box/two"}' | jq -r .id)
 	# It has asked for more, so it has the third answer; what is acknowledged behind that is on disk, and so is that.
-	for _ in {1..600}; do
-		! has '.requests["POST /storage/v1/b/box/o/one/rewriteTo/b/box/o/two"] >= 4' >/dev/null || break
-		read -r -t 0.05 <> <(:) || true
-	done
+	until_so has '.requests["POST /storage/v1/b/box/o/one/rewriteTo/b/box/o/two"] >= 4'
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"back","destinationPath":"f"}' >/dev/null
 	daemon_kill
 	has '.rewritten == 3145728'
@@ -231,7 +193,7 @@ rewrites() { curl -sS --fail "$url/-/state" | jq '.requests["POST /storage/v1/b/
 	control faults '[{"match":"rewriteTo","times":1000000,"status":503,"headers":{"Retry-After":"1"},"body":"later"}]'
 	start
 	skyferry transfer cancel "$rewrite"
-	until_state '.status == "cancelled"' "/api/transfers/$rewrite"
+	until_so answers "/api/transfers/$rewrite" '.status == "cancelled"'
 	has '.uploads == [{"name":"two","parts":0}] and (.objects | has("box/two") | not)'
 }
 
@@ -265,7 +227,7 @@ rewrites() { curl -sS --fail "$url/-/state" | jq '.requests["POST /storage/v1/b/
 		SKYFERRY_CRASH=$point:1 start
 		id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"gcs",
 		    "destinationPath":"'"$point"'"}' | jq -r .id)
-		dies || { echo "$point: the daemon never came there"; return 1; }
+		daemon_dies || { echo "$point: the daemon never came there"; return 1; }
 		start
 		skyferry transfer wait "$id" --timeout 60
 		has ".objects[\"box/$point\"].size == $(stat -c %s "$home/from/f") and .uploads == []"
@@ -286,11 +248,8 @@ rewrites() { curl -sS --fail "$url/-/state" | jq '.requests["POST /storage/v1/b/
 	control faults '[{"match":"^PUT /box/f\\?partNumber=3","times":1000000,"status":503,"headers":{"Retry-After":"1"},
 	    "body":"<Error><Code>ServiceUnavailable</Code><Message>later</Message></Error>"}]'
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"gcs","destinationPath":"f"}' | jq -r .id)
-	for _ in {1..600}; do
-		! has '.uploads[0].parts == 2' >/dev/null || break
-		read -r -t 0.05 <> <(:) || true
-	done
-	until_state '.bytesDone >= 33554432' "/api/transfers/$id"
+	until_so has '.uploads[0].parts == 2'
+	until_so answers "/api/transfers/$id" '.bytesDone >= 33554432'
 	daemon_kill
 	control faults '[]'
 	start
@@ -341,8 +300,8 @@ rewrites() { curl -sS --fail "$url/-/state" | jq '.requests["POST /storage/v1/b/
 	content 5 1000 >"$home/from/f"
 	control tokens '{"revoked":true,"expire":true}'
 	api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"gcs","destinationPath":"f"}' >/dev/null
-	until_state '.held and .status == "error" and (.message | contains("revoked"))' /api/accounts/gcs
-	until_state '[.transfers[] | select(.destinationPath == "f").status] == ["queued"]' /api/transfers
+	until_so answers /api/accounts/gcs '.held and .status == "error" and (.message | contains("revoked"))'
+	until_so answers /api/transfers '[.transfers[] | select(.destinationPath == "f").status] == ["queued"]'
 	control tokens '{"revoked":false}'
 	skyferry account test gcs
 	skyferry transfer wait --all --timeout 60

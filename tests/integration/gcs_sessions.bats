@@ -3,34 +3,30 @@
 # them, and of a server that has no uploads in parts; kill -9 in the middle, answers that are lost, sessions that are gone.
 bats_require_minimum_version 1.5.0
 load helpers
+load fakes
 
 size=33654432       # of the large file: two parts of 16 MiB and a small one, which is the end that the commit sends
 puts='^PUT .*upload_id' # requests to a session: what is there?; part 1; part 2; is it still there?; the end
 
 setup_file()
 {
-	# Its standard input ends with this shell, and it with that.
-	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/gcs.mjs" 3>&- 4>&-; }
-	read -r -t 30 fake <&"${FAKE[0]}"
-	export fake
+	fake_start fake gcs.mjs
 	content 1 $size >"$BATS_FILE_TMPDIR/large"
 }
 
 teardown_file()
 {
-	kill "$(field pid)"
+	fake_stop "$fake"
 }
 
 setup()
 {
 	home_make
-	mkdir "$home/from" "$home/back"
-	ln "$BATS_FILE_TMPDIR/large" "$home/from/f"
 	url=$(field endpoint)
 	control reset
 	start
-	skyferry account add from local "$home/from" >/dev/null
-	skyferry account add back local "$home/back" >/dev/null
+	local_add from back
+	ln "$BATS_FILE_TMPDIR/large" "$home/from/f"
 	add all
 	skyferry mkdir all:box
 	add auto bucket=box
@@ -42,8 +38,6 @@ teardown()
 	home_remove
 }
 
-field() { jq -r ".$1" <<<"$fake"; }
-
 start()
 {
 	daemon_start --set transfer.backoff=20ms --set transfer.backoff_max=200ms --set transfer.retries=20 "$@"
@@ -54,27 +48,6 @@ add()
 {
 	SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(field serviceAccount) \
 	    skyferry account add "$1" gcs "endpoint=$url" "tokenEndpoint=$url/token" "${@:2}" >/dev/null
-}
-
-# control NAME [JSON]: what the fake is told.
-control()
-{
-	curl -sS --fail -X POST -d "${2:-{\}}" "$url/-/$1" >/dev/null
-}
-
-# has FILTER: of the fake's state.
-has()
-{
-	curl -sS --fail "$url/-/state" | jq -e "$1" >"$home/state.json" || { curl -sS "$url/-/state"; return 1; }
-}
-
-until_has()
-{
-	for _ in {1..600}; do
-		! has "$1" >/dev/null || return 0
-		read -r -t 0.05 <> <(:) || true
-	done
-	has "$1"
 }
 
 # upload PATH [MORE]: the large file there; the transfer's id.
@@ -94,12 +67,6 @@ arrived()
 
 # begun N: so many sessions were.
 begun() { has ".requests[\"POST /upload/storage/v1/b/box/o\"] == $1"; }
-
-# The daemon ends by itself, at a crash point.
-dies()
-{
-	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
-}
 
 @test "a server without uploads in parts: found out once, then large files go in sessions" {
 	local status
@@ -154,7 +121,7 @@ dies()
 			daemon_stop
 			SKYFERRY_CRASH=$point:$pass start
 			id=$(upload "$point-$pass")
-			dies || { echo "$point: the daemon never came there"; return 1; }
+			daemon_dies || { echo "$point: the daemon never came there"; return 1; }
 			# Who has the session's URL may write to it: it lies nowhere for others to read.
 			run ! grep -rqa upload_id "$state"
 			start
@@ -171,9 +138,9 @@ dies()
 	local id
 	control faults "[{\"match\":\"$puts\",\"after\":2,\"hold\":5000000}]" # of part 2
 	id=$(upload f)
-	until_has '.received == 16777216 + 5000000'
+	until_so has '.received == 16777216 + 5000000'
 	daemon_kill
-	until_has '.sessions[0].bytes == 16777216 + 19 * 262144'
+	until_so has '.sessions[0].bytes == 16777216 + 19 * 262144'
 	start
 	skyferry transfer wait "$id" --timeout 60
 	has ".received == $size + 5000000 - 19 * 262144"
@@ -238,7 +205,7 @@ dies()
 	daemon_stop
 	SKYFERRY_CRASH=upload.after_part:2 start
 	id=$(upload g)
-	dies
+	daemon_dies
 	control forget
 	start
 	skyferry transfer wait "$id" --timeout 60
@@ -261,8 +228,8 @@ dies()
 	local id
 	control faults "[{\"match\":\"$puts\",\"after\":2,\"hold\":5000000}]"
 	id=$(upload f)
-	until_has '.received == 16777216 + 5000000'
+	until_so has '.received == 16777216 + 5000000'
 	skyferry transfer cancel "$id"
-	until_has '.sessions == [] and .requests["DELETE /upload/storage/v1/b/box/o"] == 1'
+	until_so has '.sessions == [] and .requests["DELETE /upload/storage/v1/b/box/o"] == 1'
 	has '.objects == {}'
 }

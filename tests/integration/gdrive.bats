@@ -3,26 +3,22 @@
 # file system has not, uploads in sessions and kill -9 in the middle of them, what others change meanwhile, and refusals.
 bats_require_minimum_version 1.5.0
 load helpers
+load fakes
 
 setup()
 {
 	home_make
-	mkdir "$home/from" "$home/back"
-	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/gdrive.mjs" 3>&- 4>&-; }
-	read -r -t 30 fake <&"${FAKE[0]}"
+	fake_start fake gdrive.mjs
 	start
-	skyferry account add from local "$home/from" >/dev/null
-	skyferry account add back local "$home/back" >/dev/null
+	local_add from back
 	add drive
 }
 
 teardown()
 {
 	home_remove
-	[ -z "${fake:-}" ] || kill "$(field pid)"
+	fake_stop "${fake:-}"
 }
-
-field() { jq -r ".$1" <<<"$fake"; }
 
 start()
 {
@@ -36,12 +32,6 @@ add()
 	    skyferry account add "$1" gdrive "endpoint=$(field endpoint)" "tokenEndpoint=$(field endpoint)$(field tokenPath)" \
 	    "clientId=$(field clientId)" "${@:2}" >/dev/null
 }
-
-# control PATH [JSON]
-control() { curl -sS --fail-with-body "$(field endpoint)/-/$1" -d "${2:-}"; }
-
-# told FILTER: of what the fake has seen.
-told() { curl -sS --fail-with-body "$(field endpoint)/-/state" | jq -r "$1"; }
 
 # files NAME FILTER: of the files of that name that are not in the trash.
 files() { told "[.files[] | select(.name == \"$1\" and (.trashed | not))] | $2"; }
@@ -82,12 +72,6 @@ refused()
 	control faults "$(jq -n --arg match "$1" --argjson status "$2" --arg reason "$3" --argjson more "${4:-{\}}" \
 	    '[{match: $match, status: $status, body: ({error: {code: $status, message: "a test wanted it so",
 	    errors: [{message: "a test wanted it so", domain: "usageLimits", reason: $reason}]}} | tojson)} + $more]')" >/dev/null
-}
-
-# The daemon ends by itself, at a crash point.
-dies()
-{
-	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
 }
 
 # last FILTER: of the newest transfer.
@@ -159,7 +143,7 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 			SKYFERRY_CRASH=$point:$pass start
 			id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"drive",
 			    "destinationPath":"'"$point-$pass"'"}' | jq -r .id)
-			dies || { echo "$point: the daemon never came there"; return 1; }
+			daemon_dies || { echo "$point: the daemon never came there"; return 1; }
 			# Who has the session's URL may write to it: it lies nowhere for others to read.
 			run ! grep -rqa upload_id "$state"
 			start
@@ -179,7 +163,7 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	daemon_stop
 	SKYFERRY_CRASH=upload.after_part:2 start
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"drive","destinationPath":"g"}' | jq -r .id)
-	dies
+	daemon_dies
 	control forget >/dev/null
 	start
 	skyferry transfer wait "$id" --timeout 60
@@ -353,11 +337,7 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	echo content >"$home/from/f"
 	control revoke >/dev/null
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"drive","destinationPath":"f"}' | jq -r .id)
-	for _ in {1..200}; do
-		api GET /api/accounts/drive | jq -e '.held and .status == "error"' >/dev/null && break
-		read -r -t 0.05 <> <(:) || true
-	done
-	api GET /api/accounts/drive | jq -e '.held and (.message | contains("revoked"))'
+	until_so answers /api/accounts/drive '.held and .status == "error" and (.message | contains("revoked"))'
 	api GET "/api/transfers/$id" | jq -e '.status == "queued" and .attempts == 0'
 	control grant >/dev/null
 	skyferry account test drive
@@ -366,15 +346,7 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 }
 
 # followed DRIVE_REQUEST COUNT: the mount has asked for changes so often.
-followed()
-{
-	for _ in {1..300}; do
-		[ "$(told ".requests[\"GET /drive/v3/$1\"] // 0")" -lt "$2" ] || return 0
-		read -r -t 0.05 <> <(:) || true
-	done
-	echo "the mount has not asked for $1 $2 times"
-	return 1
-}
+followed() { until_so has ".requests[\"GET /drive/v3/$1\"] >= $2"; }
 
 # logs COUNT LINE: the mount has said so as often.
 logs() { [ "$(grep -c "$2" "$home/mount.log")" = "$1" ]; }

@@ -5,13 +5,17 @@
 #   daemon_start [ARG…]  skyferryd with these arguments; returns when it listens; $daemon is its pid
 #   daemon_stop          SIGTERM, and its exit status
 #   daemon_kill          kill -9
+#   daemon_dies          waits until it has ended by itself, at a crash point
 #   api METHOD PATH [JSON]     over the socket; the answer's body; fails on a status >= 400
+#   answers PATH FILTER  succeeds if that is so of what the API answers
+#   local_add NAME…      directories of $home, and accounts of that name in them
 #   mount_start [ARG…]   mounts $home/Clouds
 #   mount_stop
 #   mount_here [ARG…]    mounts it with a child of the test, which can be stopped and killed: $mounter; its log: mount.log
 #   mount_kill           kill -9
 #   requests_held N      root: waits until the mount has N requests that it has not answered, and somebody waits for each
-#   until_so COMMAND…    waits until it succeeds, a minute at most; of these: shows FILE TEXT, lists DIR NAMES, has_not FILE LINE
+#   until_so COMMAND…    waits until it succeeds, a minute at most, after which what it says is shown; of these: shows FILE TEXT,
+#                        lists DIR NAMES, has_not FILE LINE, answers PATH FILTER
 #   settled              waits until all that is queued has been carried out
 #   home_remove          ends what is left and removes the home; fails if a temporary was left behind
 
@@ -65,10 +69,30 @@ daemon_kill()
 	daemon=
 }
 
+daemon_dies()
+{
+	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null && daemon_kill
+}
+
 api()
 {
 	curl -sS --fail-with-body --max-time 60 --unix-socket "$socket" -X "$1" "http://skyferry$2" \
 	    ${3:+-H 'Content-Type: application/json' -d "$3"}
+}
+
+answers()
+{
+	local answer
+	answer=$(api GET "$1") && jq -e "$2" <<<"$answer" >/dev/null || { echo "not $2: $answer"; return 1; }
+}
+
+local_add()
+{
+	local name
+	for name; do
+		mkdir "$home/$name"
+		skyferry account add "$name" local "$home/$name" >/dev/null
+	done
 }
 
 mount_start()
@@ -159,10 +183,11 @@ sums()
 until_so()
 {
 	for _ in {1..600}; do
-		"$@" 2>/dev/null && return 0
+		"$@" >/dev/null 2>&1 && return 0
 		read -r -t 0.1 <> <(:) || true
 	done
 	echo "never: $*"
+	"$@" || true
 	return 1
 }
 

@@ -7,6 +7,7 @@
 # session.
 bats_require_minimum_version 1.5.0
 load helpers
+load fakes
 
 clouds=${SKYFERRY_TEST_CLOUDS:-azure gcs sessions gdrive dropbox}
 
@@ -67,11 +68,7 @@ setup_file()
 {
 	local cloud
 	for cloud in $clouds; do
-		# Its standard input ends with this shell, and it with that.
-		coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/$(provider).mjs" 3>&- 4>&-; }
-		read -r -t 30 "fake_$cloud" <&"${FAKE[0]}"
-		export "fake_$cloud"
-		eval "exec {keep_$cloud}>&${FAKE[1]}" # the next coproc closes its own
+		fake_start "fake_$cloud" "$(provider).mjs"
 	done
 	content 1 1000000 >"$BATS_FILE_TMPDIR/small"
 	content 2 20000000 >"$BATS_FILE_TMPDIR/large" # 3, 2 and 5 parts
@@ -118,6 +115,7 @@ start()
 
 peak() { awk '/VmHWM/ { print $2 }' "/proc/$daemon/status"; }
 
+# field NAME: of the fake of $cloud, since each has its own.
 field()
 {
 	local fake=fake_$cloud
@@ -134,9 +132,6 @@ credentials()
 	*) jq -c '{endpoint, tokenEndpoint: (.endpoint + .tokenPath), clientId, clientSecret, refreshToken}' ;;
 	esac <<<"${!fake}"
 }
-
-# control NAME [JSON]: what the cloud's fake is told, or tells.
-control() { curl -sS --fail-with-body "$(field endpoint)/-/$1" --data-binary "${2:-}"; }
 
 # everywhere COMMAND...: for each cloud, all at once.
 everywhere()

@@ -3,19 +3,17 @@
 # browser (browser.py).  Its access tokens are for the fake of Dropbox, which asks the provider whether they are good.
 bats_require_minimum_version 1.5.0
 load helpers
+load fakes
 
 setup_file()
 {
 	[ -n "${SKYFERRY_TEST_OAUTH:-}" ] || return 0
-	coproc FAKE { exec node "$BATS_TEST_DIRNAME/../fakes/dropbox.mjs" --introspect "$(provider introspect)" \
-	    --client "$(provider client)" --secret "$(provider secret)" 3>&- 4>&-; }
-	read -r -t 30 fake <&"${FAKE[0]}"
-	export fake
+	fake_start fake dropbox.mjs --introspect "$(provider introspect)" --client "$(provider client)" --secret "$(provider secret)"
 }
 
 teardown_file()
 {
-	[ -z "${fake:-}" ] || kill "$(jq .pid <<<"$fake")"
+	fake_stop "${fake:-}"
 }
 
 setup()
@@ -23,7 +21,7 @@ setup()
 	[ -n "${SKYFERRY_TEST_OAUTH:-}" ] || skip "SKYFERRY_TEST_OAUTH is not set"
 	home_make
 	mkdir "$home/from" "$home/to"
-	url=$(jq -r .endpoint <<<"$fake")
+	url=$(field endpoint)
 	curl -sS -X POST "$url/-/reset" >/dev/null
 	# Without a TCP port there would be nowhere for a browser to come back to.
 	start
@@ -287,8 +285,7 @@ renewed()
 	SKYFERRY_CRASH=tokens.rotated start
 	echo x >"$home/from/f"
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f","destinationAccountId":"mine","destinationPath":"f"}' | jq -r .id)
-	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null
-	daemon_kill
+	daemon_dies
 	start
 	needs_person "$id"
 }

@@ -8,6 +8,7 @@
 # The daemon sees each through a meter (tests/fakes/meter.mjs), which tells what passed, and stops it where it is told to.
 bats_require_minimum_version 1.5.0
 load helpers
+load fakes
 
 drivers="local s3 azure gcs gdrive dropbox"
 large=$((64 << 20))
@@ -44,7 +45,7 @@ setup()
 	mkdir "$home/from" "$home/to"
 	for cloud in ${drivers#local }; do
 		meter_reset "$cloud"
-		[ -n "$(real "$cloud")" ] || control "$cloud" "$([ "$cloud" = s3 ] && echo play || echo reset)"
+		[ -n "$(real "$cloud")" ] || server_control "$cloud" "$([ "$cloud" = s3 ] && echo play || echo reset)"
 	done
 	start
 }
@@ -84,13 +85,11 @@ tree_make()
 
 # -- servers
 
-# started NAME COMMAND...: one that says its line of JSON, and ends with this shell.
+# started NAME FILE [ARG...]: one of tests/fakes.
 started()
 {
-	local out line
-	exec {out}< <(exec "${@:2}" < <(exec tail -f --pid=$$ /dev/null 3>&- 4>&-) 3>&- 4>&-)
-	read -r -t 30 line <&"$out"
-	exec {out}<&-
+	local line
+	fake_start line "${@:2}"
 	jq .pid <<<"$line" >"$BATS_FILE_TMPDIR/$1.pid"
 	echo "$line" >"$BATS_FILE_TMPDIR/$1.json"
 }
@@ -106,34 +105,33 @@ real()
 
 server_start()
 {
-	local fakes=$BATS_TEST_DIRNAME/../fakes
 	if [ -n "$(real "$1")" ]; then
 		real "$1" >"$BATS_FILE_TMPDIR/$1.json"
 	elif [ "$1" = s3 ]; then
-		started s3 "$fakes/s3.py"
+		started s3 s3.py
 	else
-		started "$1" node "$fakes/$1.mjs"
+		started "$1" "$1.mjs"
 	fi
 }
 
 meter_start()
 {
 	local port
-	port=$(field "$1" endpoint | sed -E 's|.*:([0-9]+).*|\1|')
-	started "$1-meter" node "$BATS_TEST_DIRNAME/../fakes/meter.mjs" --to "$port"
+	port=$(server_field "$1" endpoint | sed -E 's|.*:([0-9]+).*|\1|')
+	started "$1-meter" meter.mjs --to "$port"
 }
 
-# field SERVER NAME [DEFAULT]: of its line.
-field() { jq -r --arg d "${3:-}" ".$2 // \$d" "$BATS_FILE_TMPDIR/$1.json"; }
+# server_field SERVER NAME [DEFAULT]: of its line.
+server_field() { jq -r --arg d "${3:-}" ".$2 // \$d" "$BATS_FILE_TMPDIR/$1.json"; }
 
-# control SERVER REQUEST [JSON]
-control() { curl -sS --fail-with-body -o /dev/null "$(field "$1" endpoint)/-/$2" -d "${3:-}"; }
+# server_control SERVER REQUEST [JSON]
+server_control() { curl -sS --fail-with-body -o /dev/null "$(server_field "$1" endpoint)/-/$2" -d "${3:-}"; }
 
 # metered CLOUD: its endpoint, as the daemon has it.
-metered() { field "$1" endpoint | sed -E "s|:[0-9]+|:$(field "$1-meter" port)|"; }
+metered() { server_field "$1" endpoint | sed -E "s|:[0-9]+|:$(server_field "$1-meter" port)|"; }
 
 # passed CLOUD FILTER: of the meter's counts.
-passed() { curl -sS --fail-with-body "$(field "$1-meter" endpoint)/-/state" | jq "$2"; }
+passed() { curl -sS --fail-with-body "$(server_field "$1-meter" endpoint)/-/state" | jq "$2"; }
 
 # -- accounts
 
@@ -146,25 +144,25 @@ account_add()
 	local) credentials=() ;;
 	s3)
 		export SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY
-		SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(field s3 secret_key secret)
-		credentials=("service=$(field s3 service other)" "region=$(field s3 region us-east-1)" "accessKeyId=$(field s3 access_key id)")
+		SKYFERRY_CREDENTIAL_SECRET_ACCESS_KEY=$(server_field s3 secret_key secret)
+		credentials=("service=$(server_field s3 service other)" "region=$(server_field s3 region us-east-1)" "accessKeyId=$(server_field s3 access_key id)")
 		;;
 	azure)
 		export SKYFERRY_CREDENTIAL_ACCOUNT_KEY
-		SKYFERRY_CREDENTIAL_ACCOUNT_KEY=$(field azure key a2V5)
-		credentials=("accountName=$(field azure account account)")
-		[ -n "$(field azure account)" ] || url=$url/account
+		SKYFERRY_CREDENTIAL_ACCOUNT_KEY=$(server_field azure key a2V5)
+		credentials=("accountName=$(server_field azure account account)")
+		[ -n "$(server_field azure account)" ] || url=$url/account
 		;;
 	gcs)
 		export SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT
-		SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(field gcs serviceAccount)
+		SKYFERRY_CREDENTIAL_SERVICE_ACCOUNT=$(server_field gcs serviceAccount)
 		credentials=("tokenEndpoint=$url/token")
 		;;
 	gdrive | dropbox)
 		export SKYFERRY_CREDENTIAL_REFRESH_TOKEN SKYFERRY_CREDENTIAL_CLIENT_SECRET
-		SKYFERRY_CREDENTIAL_REFRESH_TOKEN=$(field "$2" refreshToken)
-		SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(field "$2" clientSecret)
-		credentials=("tokenEndpoint=$url$(field "$2" tokenPath)" "clientId=$(field "$2" clientId)")
+		SKYFERRY_CREDENTIAL_REFRESH_TOKEN=$(server_field "$2" refreshToken)
+		SKYFERRY_CREDENTIAL_CLIENT_SECRET=$(server_field "$2" clientSecret)
+		credentials=("tokenEndpoint=$url$(server_field "$2" tokenPath)" "clientId=$(server_field "$2" clientId)")
 		;;
 	esac
 	skyferry account add --no-test "$1" "$2" ${url:+"endpoint=$url"} "${credentials[@]}" "${@:3}" >/dev/null
@@ -268,8 +266,7 @@ killed_native()
 	daemon_stop
 	SKYFERRY_CRASH=attempt.before_verified start
 	id=$(begin "$1" "$2" killed)
-	timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null
-	daemon_kill
+	daemon_dies
 	start
 	skyferry transfer wait "$id" --timeout 120 >"$home/wait"
 	echo "$through of $large bytes through us"
@@ -309,9 +306,9 @@ killed_midway()
 	[ "$again" -le $((size + little)) ]
 }
 
-meter_reset() { curl -sS --fail-with-body -o /dev/null "$(field "$1-meter" endpoint)/-/reset" -d ''; }
+meter_reset() { curl -sS --fail-with-body -o /dev/null "$(server_field "$1-meter" endpoint)/-/reset" -d ''; }
 
-meter_hold() { curl -sS --fail-with-body -o /dev/null "$(field "$1-meter" endpoint)/-/hold" -d "{\"$2\":$3}"; }
+meter_hold() { curl -sS --fail-with-body -o /dev/null "$(server_field "$1-meter" endpoint)/-/hold" -d "{\"$2\":$3}"; }
 
 until_held()
 {

@@ -2,17 +2,13 @@
 # The route `pull`: the destination's cloud reads a link to the source by itself.  From the S3 of tests/fakes, whose links lead
 # to this machine, to stand-ins for Azure and Dropbox that really read what they are told to.
 load helpers
+load fakes
 
 setup_file()
 {
-	local fakes=$BATS_TEST_DIRNAME/../fakes
-	coproc S3 { exec "$fakes/s3.py" 3>&- 4>&-; }
-	read -r -t 30 s3 <&"${S3[0]}"
-	coproc AZURE { exec node "$fakes/azure.mjs" 3>&- 4>&-; } 2>/dev/null # bash warns of two
-	read -r -t 30 azure <&"${AZURE[0]}"
-	coproc DROPBOX { exec node "$fakes/dropbox.mjs" 3>&- 4>&-; } 2>/dev/null
-	read -r -t 30 dropbox <&"${DROPBOX[0]}"
-	export s3 azure dropbox
+	fake_start s3 s3.py
+	fake_start azure azure.mjs
+	fake_start dropbox dropbox.mjs
 	content 1 1000000 >"$BATS_FILE_TMPDIR/small"
 	content 2 $(((300 << 20) + 100000)) >"$BATS_FILE_TMPDIR/large" # more than one request copies
 	content 3 17000000 >"$BATS_FILE_TMPDIR/medium" # Dropbox is not asked to read less than 16 MiB
@@ -21,7 +17,7 @@ setup_file()
 
 teardown_file()
 {
-	kill "$(jq .pid <<<"$s3")" "$(jq .pid <<<"$azure")" "$(jq .pid <<<"$dropbox")"
+	fake_stop "$s3" "$azure" "$dropbox"
 }
 
 setup()
@@ -274,8 +270,7 @@ box_has()
 		SKYFERRY_CRASH=$point daemon_start --set transfer.backoff=10ms --set pull.private=yes
 		curl -sS --fail-with-body --data-binary "@$BATS_FILE_TMPDIR/other" "$box/-/write?path=copy"
 		id=$(box_begin medium copy)
-		timeout 60 tail -s 0.05 --pid="$daemon" -f /dev/null
-		daemon_kill
+		daemon_dies
 		daemon_start --set transfer.backoff=10ms --set pull.private=yes
 		ended "$id"
 		is "$record" '.status == "completed" and .route == "pull"'

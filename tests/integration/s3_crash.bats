@@ -41,12 +41,6 @@ start()
 	daemon_start --set transfer.backoff=100ms --set transfer.backoff_max=1s --set transfer.retries=50
 }
 
-# The daemon ends by itself, at a crash point.
-dies()
-{
-	timeout 60 tail --pid="$daemon" -f /dev/null && daemon_kill
-}
-
 originals_make()
 {
 	local i=0 size names=()
@@ -116,7 +110,7 @@ outcome_check()
 			SKYFERRY_CRASH=$point:$pass start
 			id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f1","destinationAccountId":"to",
 			    "destinationPath":"'"$point-$pass"'"}' | jq -r .id)
-			dies || { echo "$point: the daemon never came there"; return 1; }
+			daemon_dies || { echo "$point: the daemon never came there"; return 1; }
 			start
 			skyferry transfer wait "$id" --timeout 120
 			skyferry cp -q "to:$point-$pass" back:got
@@ -152,7 +146,7 @@ outcome_check()
 	daemon_stop
 	SKYFERRY_CRASH=upload.after_begin start
 	id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"f1","destinationAccountId":"to","destinationPath":"shared"}' | jq -r .id)
-	dies
+	daemon_dies
 	[ "$(uploads_left "$to")" = 2 ]
 	start
 	skyferry transfer wait "$id" --timeout 120
