@@ -2,21 +2,18 @@
 # The programs under valgrind's memcheck: no error from the first instruction to the last, nothing lost at the end.
 bats_require_minimum_version 1.5.0
 load helpers
+load fakes
 
 setup_file()
 {
-	local fakes=$BATS_TEST_DIRNAME/../fakes
 	command -v valgrind >/dev/null || skip "valgrind is not installed"
 	! grep -q __asan_init "$(command -v skyferryd)" || skip "a program with a sanitizer in it cannot run under valgrind"
-	# Its standard input ends with this shell, and it with that, also if nobody ends it.
-	coproc FAKE { exec "$fakes/s3.py" 3>&- 4>&-; }
-	read -r -t 30 fake <&"${FAKE[0]}"
-	export fake
+	fake_start fake s3.py
 }
 
 teardown_file()
 {
-	[ -z "${fake:-}" ] || kill "$(jq .pid <<<"$fake")"
+	fake_stop "${fake:-}"
 }
 
 setup()
@@ -31,7 +28,7 @@ setup()
 	daemon_start --set store.map_size=1G --set drivers.test=yes --set transfer.backoff=10ms
 	as=("${memcheck[@]}")
 	api POST /api/accounts '{"name":"memory","provider":"memory","credentials":{"server":"m"}}' >/dev/null
-	api POST /api/accounts "{\"name\":\"s3\",\"provider\":\"s3\",\"credentials\":{\"endpoint\":\"$(jq -r .endpoint <<<"$fake")\",\"bucket\":\"fake\"}}" >/dev/null
+	api POST /api/accounts "{\"name\":\"s3\",\"provider\":\"s3\",\"credentials\":{\"endpoint\":\"$(field endpoint)\",\"bucket\":\"fake\"}}" >/dev/null
 }
 
 teardown()
@@ -60,9 +57,9 @@ daemon_clean()
 # play SCENARIO SIZE: the server has an object of so many bytes, and misbehaves.
 play()
 {
-	curl -sS --fail-with-body --data-binary "@$BATS_TEST_DIRNAME/../fakes/scenarios/$1.txt" "$(jq -r .endpoint <<<"$fake")/-/play"
+	curl -sS --fail-with-body --data-binary "@$BATS_TEST_DIRNAME/../fakes/scenarios/$1.txt" "$(field endpoint)/-/play"
 	content 1 "$2" >"$home/object"
-	curl -sS --fail-with-body -T "$home/object" "$(jq -r .endpoint <<<"$fake")/-/object/object"
+	curl -sS --fail-with-body -T "$home/object" "$(field endpoint)/-/object/object"
 }
 
 carry() # SOURCE DESTINATION MOVE
