@@ -36,9 +36,9 @@
  *
  * A part is the JSON {"number", "length", "tag", "hashes"} in the header X-Memory-Part, or a page.
  *
- * 400 nonsense, 404 not there, 405 a directory where a file is needed, 409 something is there,
- * 412 If-Match failed, 413 too large, 416 range, 422 not empty, 424 a file where a directory is
- * needed.
+ * 400 nonsense, a range of what is unsized, 403 a copy of that, 404 not there, 405 a directory
+ * where a file is needed, 409 something is there, 412 If-Match failed, 413 too large, 416 range,
+ * 422 not empty, 424 a file where a directory is needed.
  */
 #pragma once
 #include "src/http.h"
@@ -51,6 +51,10 @@ void memory_forget(const char *server);
 void memory_forget_uploads(const char *server); /* as a server that drops them */
 /* From now on it takes an upload's parts one behind the other, and none twice (409). */
 void memory_keep_order(const char *server);
+/* The file at `path`, which is not empty, is unsized from now on (entry.h).  Each GET makes it
+   anew: its first and its last byte are the number of that export, the others are what they were.
+   Then somebody edits it: its version is another. */
+void memory_unsize(const char *server, const char *path);
 void memory_fault(const char *server, const char *method, unsigned count, int status,
     uint64_t after, uint64_t retry_after_s);
 /* Requests answered so far, for asserts. */

@@ -20,6 +20,8 @@ struct memory_object {
 	struct entry entry; /* its version is server->generation at the last PUT */
 	struct memory_blob *blob;
 	char *upload; /* id of the upload it was, or NULL: its commit may be repeated */
+	uint64_t export_size; /* of an unsized file: bytes that a GET makes of the blob */
+	unsigned char exports; /* so often it was made */
 };
 
 struct memory_upload;

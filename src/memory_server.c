@@ -389,6 +389,22 @@ memory_range_parse(uint64_t *offset, uint64_t *length, const char *range, uint64
 }
 
 static void
+server_export(struct memory_server *server, const struct memory_ask *ask,
+    struct memory_object *object, struct memory_answer *answer)
+{
+	if (http_header_get(ask->headers, "Range") != NULL) {
+		memory_answer_error(answer, 400, "an export has no ranges");
+		return;
+	}
+	memory_answer_entry(answer, 200, &object->entry);
+	answer->length = object->export_size;
+	answer->body = memory_blob_new(object->blob->data, answer->length);
+	answer->body->data[0] = answer->body->data[answer->length - 1] = ++object->exports;
+	free(object->entry.version);
+	object->entry.version = xasprintf("%" PRIx64, ++server->generation);
+}
+
+static void
 server_get_content(
     const struct memory_ask *ask, const struct memory_object *object, struct memory_answer *answer)
 {
@@ -435,6 +451,8 @@ server_read(
 		memory_answer_entry(answer, 200, &object->entry);
 	} else if (object->entry.kind == ENTRY_DIRECTORY) {
 		memory_answer_error(answer, 405, "is a directory");
+	} else if (object->entry.unsized) {
+		server_export(server, ask, object, answer);
 	} else {
 		server_get_content(ask, object, answer);
 	}
@@ -508,6 +526,10 @@ server_copy(struct memory_server *server, const struct memory_ask *ask,
 
 	if (from->entry.kind == ENTRY_DIRECTORY) {
 		memory_answer_error(answer, 405, "is a directory");
+		return;
+	}
+	if (from->entry.unsized) {
+		memory_answer_error(answer, 403, "it is only exported");
 		return;
 	}
 	if (memory_server_prepare(server, ask, to, answer) != 0)
@@ -783,6 +805,21 @@ memory_keep_order(const char *name)
 {
 	pthread_mutex_lock(&memory_lock);
 	server_get(name)->in_order = true;
+	pthread_mutex_unlock(&memory_lock);
+}
+
+void
+memory_unsize(const char *name, const char *path)
+{
+	struct memory_object *object;
+
+	pthread_mutex_lock(&memory_lock);
+	object = memory_server_find(server_get(name), path);
+	assert(object != NULL && object->entry.size > 0);
+	object->export_size = object->entry.size;
+	object->entry.unsized = true;
+	object->entry.size = 0;
+	object->entry.digests.have = 0;
 	pthread_mutex_unlock(&memory_lock);
 }
 

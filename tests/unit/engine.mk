@@ -20,6 +20,12 @@ tests_unit_test_pair_LDADD = $(DAEMON_LIBS)
 unit_programs += tests/unit/test_throttle
 tests_unit_test_throttle_SOURCES = tests/unit/test_throttle.c
 tests_unit_test_throttle_LDADD = $(UNIT_LIBS)
+unit_programs += tests/unit/test_unsized
+tests_unit_test_unsized_SOURCES = \
+	tests/unit/attempt_fixture.c \
+	tests/unit/attempt_fixture.h \
+	tests/unit/test_unsized.c
+tests_unit_test_unsized_LDADD = $(UNIT_LIBS)
 unit_programs += tests/unit/test_walk
 tests_unit_test_walk_SOURCES = \
 	tests/unit/attempt_fixture.c \
