@@ -114,7 +114,8 @@ put_remove(struct http_request *req, struct cloud_op *op)
 		ask_delete(req, op, dropbox->source.rev);
 }
 
-/* ASK: is it empty?  ACT: it goes.  What had to wait, or whose answer was lost, is asked anew. */
+/* ASK: which folder is it?  EMPTY: is it?  ACT: it goes.  What had to wait, or whose answer was
+   lost, is looked at anew. */
 static enum cloud_step
 put_rmdir(struct http_request *req, struct cloud_op *op, struct err *err)
 {
@@ -124,14 +125,16 @@ put_rmdir(struct http_request *req, struct cloud_op *op, struct err *err)
 		if (++dropbox->times > DROPBOX_TIMES)
 			return object_refuse(
 			    err, -EAGAIN, op->path, "Dropbox has not removed it for long");
-		dropbox->step = DROPBOX_ASK;
+		dropbox->step = DROPBOX_EMPTY;
 		dropbox->cursor[0] = '\0';
 	}
 	dropbox->sent++;
-	if (dropbox->step == DROPBOX_ASK)
-		ask_list(req, op, 1);
-	else
-		ask_delete(req, op, NULL);
+	switch (dropbox->step) {
+	case DROPBOX_ASK: ask_metadata(req, op); break;
+	case DROPBOX_ABOVE: dropbox_ask_above(op, req, op->path); break;
+	case DROPBOX_EMPTY: ask_list(req, op, 1); break;
+	default: ask_delete(req, op, NULL);
+	}
 	return CLOUD_STEP_SEND;
 }
 
@@ -491,6 +494,30 @@ remove_response(struct cloud_op *op, const struct dropbox_result *result, struct
 	return dropbox_next(op, DROPBOX_ASK);
 }
 
+/* One of another name is another (dropbox_names.c). */
+static enum cloud_step
+rmdir_asked(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
+{
+	struct dropbox_op *dropbox = op->data;
+	bool elsewhere = false;
+	json_t *metadata;
+	int code;
+
+	if (result->code != 0)
+		return dropbox_failed(result, err);
+	metadata = dropbox_metadata(op, result->res, err);
+	code = metadata == NULL ? -EPROTO : dropbox_object(&dropbox->target, metadata, err);
+	if (code == 0 && !dropbox->target.is_folder)
+		code = err_set(err, -ENOTDIR, "'%s' is a file", op->path);
+	if (code == 0)
+		code = dropbox_check_name(op, op->path, dropbox->target.name, err);
+	if (code == 0)
+		elsewhere = dropbox_is_elsewhere(op, op->path, metadata);
+	json_decref(metadata);
+	return code != 0 ? CLOUD_STEP_FAIL
+			 : dropbox_next(op, elsewhere ? DROPBOX_ABOVE : DROPBOX_EMPTY);
+}
+
 static enum cloud_step
 rmdir_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
@@ -498,6 +525,12 @@ rmdir_response(struct cloud_op *op, const struct dropbox_result *result, struct 
 	enum cloud_step step;
 	json_t *answer;
 
+	if (dropbox->step == DROPBOX_ASK)
+		return rmdir_asked(op, result, err);
+	if (dropbox->step == DROPBOX_ABOVE) {
+		step = dropbox_above_response(op, op->path, result, err);
+		return step == CLOUD_STEP_DONE ? dropbox_next(op, DROPBOX_EMPTY) : step;
+	}
 	if (dropbox->step == DROPBOX_ACT)
 		return result->code != 0 ? dropbox_failed(result, err) : CLOUD_STEP_DONE;
 	if (result->code != 0)

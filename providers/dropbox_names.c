@@ -132,3 +132,72 @@ dropbox_above_response(
 	dropbox->odd &= dropbox->odd - 1;
 	return dropbox->odd == 0 ? CLOUD_STEP_DONE : CLOUD_STEP_NEXT;
 }
+
+/* What dropbox_ask_place() asks for.  Caller frees. */
+static char *
+place_of(const struct cloud_op *op)
+{
+	const struct dropbox_op *dropbox = op->data;
+	unsigned up = dropbox->up + (op->kind == CLOUD_MKDIR);
+	char *place = xstrdup(op->path), *slash;
+
+	for (; up > 0; up--) {
+		slash = strrchr(place, '/');
+		*(slash == NULL ? place : slash) = '\0';
+	}
+	return place;
+}
+
+bool
+dropbox_ask_place(const struct cloud_op *op, struct http_request *req)
+{
+	const struct dropbox_account *account = op->account->data;
+	const struct dropbox_op *dropbox = op->data;
+	CLEANUP(cleanup_free) char *place = place_of(op);
+
+	if (*place == '\0')
+		return false;
+	if (dropbox->odd != 0)
+		dropbox_ask_above(op, req, op->path);
+	else
+		dropbox_rpc(req, account, "files/get_metadata", dropbox_path_arg(account, place));
+	return true;
+}
+
+static enum cloud_step
+judge_place(struct cloud_op *op, const char *place, const json_t *metadata, struct err *err)
+{
+	bool is_above = strcmp(place, op->path) != 0;
+	struct dropbox_object there;
+
+	if (dropbox_object(&there, metadata, err) != 0 ||
+	    check_name(op, op->path, place, there.name, err) != 0)
+		return CLOUD_STEP_FAIL;
+	if (there.is_folder != is_above)
+		return is_above
+		    ? object_refuse(err, -ENOTDIR, op->path, "something above it is a file")
+		    : object_refuse(err, -EISDIR, op->path, "is a directory");
+	return dropbox_is_elsewhere(op, place, metadata) ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
+}
+
+enum cloud_step
+dropbox_place_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
+{
+	CLEANUP(cleanup_free) char *place = place_of(op);
+	struct dropbox_op *dropbox = op->data;
+	enum cloud_step step;
+	json_t *metadata;
+
+	if (dropbox->odd != 0)
+		return dropbox_above_response(op, op->path, result, err);
+	if (result->code == -ENOENT) {
+		dropbox->up++;
+		return strchr(place, '/') == NULL ? CLOUD_STEP_DONE : CLOUD_STEP_NEXT;
+	}
+	if (result->code != 0)
+		return dropbox_failed(result, err);
+	metadata = dropbox_metadata(op, result->res, err);
+	step = metadata == NULL ? CLOUD_STEP_FAIL : judge_place(op, place, metadata, err);
+	json_decref(metadata);
+	return step;
+}

@@ -40,7 +40,7 @@ enum dropbox_step {
 	DROPBOX_ACT, /* the op itself, after something was asked */
 	DROPBOX_TARGET, /* what is in the way? */
 	DROPBOX_ABOVE, /* of what name is the folder above it? */
-	DROPBOX_EMPTY, /* MOVE: is the folder in the way empty? */
+	DROPBOX_EMPTY, /* MOVE: is the folder in the way empty?  RMDIR: is it? */
 	DROPBOX_CLEAR, /* COPY, MOVE: what is in the way goes */
 	DROPBOX_AGAIN, /* now nothing is in the way, or what may be */
 	DROPBOX_RESTORE, /* COPY, MOVE: it failed: what was in the way comes back */
@@ -68,6 +68,7 @@ struct dropbox_op {
 	unsigned sent; /* requests of this step: beyond the first an answer may be lost */
 	unsigned waits; /* for a job of the service's */
 	struct dropbox_object source, target;
+	unsigned up; /* BEGIN, MKDIR: so many folders above are not there */
 	uint64_t odd; /* bits: folders of the target's path, from the namespace's top on, that the
 			 service shows by another name */
 	bool made; /* what was asked for, and op->entry is that */
@@ -117,6 +118,13 @@ bool dropbox_is_elsewhere(struct cloud_op *, const char *path, const json_t *met
 void dropbox_ask_above(const struct cloud_op *, struct http_request *, const char *path);
 enum cloud_step dropbox_above_response(
     struct cloud_op *, const char *path, const struct dropbox_result *, struct err *);
+/* Before something is made: asks for what is at the op's path (UPLOAD_BEGIN) or for the folder
+   above it (MKDIR), and where nothing is there for what is above that, until the response is DONE:
+   nothing has another name than the path has.  Or FAIL: with -EILSEQ, or what is there cannot be.
+   False: nothing is above it. */
+bool dropbox_ask_place(const struct cloud_op *, struct http_request *);
+enum cloud_step
+dropbox_place_response(struct cloud_op *, const struct dropbox_result *, struct err *);
 
 /* dropbox_write.c: PUT, UPLOAD_COMMIT, MKDIR */
 enum cloud_step dropbox_write_request(struct cloud_op *, struct http_request *, struct err *);

@@ -9,7 +9,8 @@
  * ("UploadWriteFailed"), and that is finished.
  *
  * A file that came to lie in a folder of another name than was asked for is removed again, by its
- * revision.  A folder stays, empty: its removal would take along what somebody has put there since.
+ * revision.  A folder could not be: its removal would take along what somebody has put there since.
+ * So the folder above it is looked at before; what is renamed in between leaves it there, empty.
  */
 #include "providers/dropbox_private.h"
 #include "providers/providers.h"
@@ -91,8 +92,13 @@ ask_undo(const struct cloud_op *op, struct http_request *req)
 enum cloud_step
 dropbox_write_request(struct cloud_op *op, struct http_request *req, struct err *err)
 {
-	const struct dropbox_op *dropbox = op->data;
+	struct dropbox_op *dropbox = op->data;
 
+	if (op->kind == CLOUD_MKDIR && dropbox->step == DROPBOX_ASK) {
+		if (dropbox_ask_place(op, req))
+			return CLOUD_STEP_SEND;
+		dropbox->step = DROPBOX_ACT;
+	}
 	switch (dropbox->step) {
 	case DROPBOX_TARGET:
 	case DROPBOX_PROVE: ask_metadata(op, req); break;
@@ -280,7 +286,12 @@ enum cloud_step
 dropbox_write_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	const struct dropbox_op *dropbox = op->data;
+	enum cloud_step step;
 
+	if (op->kind == CLOUD_MKDIR && dropbox->step == DROPBOX_ASK) {
+		step = dropbox_place_response(op, result, err);
+		return step == CLOUD_STEP_DONE ? dropbox_next(op, DROPBOX_ACT) : step;
+	}
 	switch (dropbox->step) {
 	case DROPBOX_TARGET: return target_response(op, result, err);
 	case DROPBOX_ABOVE: return above_response(op, result, err);

@@ -107,6 +107,14 @@ last() { api GET '/api/transfers?limit=1' | jq -e ".transfers[0] | $1"; }
 	[[ $output == *"'dir' and 'Dir', which is there, are one name"* ]]
 	skyferry mkdir -p dropbox:Dir
 	run ! skyferry cp from:g dropbox:file/below
+	# Before anything is made or sent.
+	run ! skyferry mkdir -p dropbox:dir/below/it
+	[[ $output == *"'dir' and 'Dir', which is there, are one name"* ]]
+	[ "$(told .bytes)" = 0 ]
+	skyferry mkdir -p dropbox:Empty
+	run ! skyferry rm -r dropbox:empty
+	[[ $output == *"'empty' and 'Empty', which is there, are one name"* ]]
+	skyferry rm -r dropbox:Empty
 	[ "$(skyferry ls dropbox: | tr '\n' ' ')" = 'Dir/ File ' ]
 	[ "$(skyferry ls dropbox:Dir)" = in ]
 	skyferry cp -q dropbox:file back:f

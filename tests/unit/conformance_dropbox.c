@@ -218,6 +218,18 @@ expect_clash(struct subject *s, int code, const char *one, const char *two)
 		fail_msg("not '%s' and '%s': %s", one, two, s->err.msg);
 }
 
+static int
+try_begin(struct subject *s, const char *path)
+{
+	struct cloud_op *op = cloud_op_new(s->account, CLOUD_UPLOAD_BEGIN, path);
+	int code;
+
+	op->length = BLOCK * PARTS;
+	code = run(s, op);
+	cloud_op_free(op);
+	return code;
+}
+
 static void
 case_case(struct subject *s)
 {
@@ -235,16 +247,28 @@ case_case(struct subject *s)
 	expect_clash(s, try_put(s, "case/new", "three"), "'case/new'", "'Case'");
 	expect_clash(s, relocate(s, CLOUD_MKDIR, "case", "", NULL), "'case'", "'Case'");
 	assert_int_equal(relocate(s, CLOUD_MKDIR, "Case", "", NULL), 0);
+	expect_clash(s, relocate(s, CLOUD_MKDIR, "case/new", "", NULL), "'case/new'", "'Case'");
+	expect_names(s, "Case", "File"); /* nothing was made */
 	expect_clash(
 	    s, relocate(s, CLOUD_REMOVE, "Case/file", "", NULL), "'Case/file'", "'Case/File'");
 	expect_clash(s, relocate(s, CLOUD_REMOVE, "case/File", "", NULL), "'case/File'", "'Case'");
-	session_begin(&u, s, "Case/file");
+	expect_clash(s, try_begin(s, "Case/file"), "'Case/file'", "'Case/File'");
+	expect_clash(s, try_begin(s, "case/File"), "'case/File'", "'Case'");
+	expect_clash(s, try_begin(s, "case/new"), "'case/new'", "'Case'");
+	/* Somebody makes it meanwhile. */
+	session_begin(&u, s, "another");
+	u.path = "Case/file";
 	for (unsigned number = 1; number <= PARTS; number++)
 		assert_int_equal(send_part(&u, number), 0);
 	expect_clash(s, commit(&u, false, NULL), "'Case/file'", "'Case/File'");
 	u.path = "case/new";
 	expect_clash(s, commit(&u, false, NULL), "'case/new'", "'Case'");
 	session_fini(&u);
+	make_directory(s, "Case/Empty");
+	expect_clash(
+	    s, relocate(s, CLOUD_RMDIR, "Case/empty", "", NULL), "'Case/empty'", "'Case/Empty'");
+	expect_clash(s, relocate(s, CLOUD_RMDIR, "case/Empty", "", NULL), "'case/Empty'", "'Case'");
+	assert_int_equal(relocate(s, CLOUD_RMDIR, "Case/Empty", "", NULL), 0);
 	make_directory(s, "from");
 	free(put_text(s, "from/other", "three"));
 	expect_clash(s, relocate(s, CLOUD_COPY, "Case/file", "from/other", s->account),

@@ -599,16 +599,53 @@ test_directories(void **state)
 	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d\"}");
 	expect_step(&b, CLOUD_STEP_DONE, 200, FOLDER("1", "d"));
 	expect_clash(&b, FOLDER("1", "D"), "'d'", "'D'");
-	/* In a folder of another name: it stays, since somebody may have put something there. */
+
+	/* In a folder of another name it is not made. */
+	bench_op(&b, CLOUD_MKDIR, "a/b/d");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a/b\"}");
+	expect_clash(&b, FOLDER("1", "B"), "'a/b/d'", "'a/B'");
+	expect_failure(&b, -ENOTDIR, 200, FILE_OF("1", "b", REV, HASH));
+	expect_step(&b, CLOUD_STEP_NEXT, 200,
+	    "{\".tag\":\"folder\",\"id\":\"id:1\",\"name\":\"b\",\"path_display\":\"/A/b\"}");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a\"}");
+	expect_clash(&b, FOLDER("2", "A"), "'a/b/d'", "'A'");
+	bench_op(&b, CLOUD_MKDIR, "a/b/d");
+	bench_request_again(&b);
+	expect_step(&b, CLOUD_STEP_NEXT, 409, PATH_NOT_FOUND); /* it would be made too */
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a\"}");
+	expect_clash(&b, FOLDER("2", "A"), "'a/b/d'", "'A'");
+	expect_step(&b, CLOUD_STEP_NEXT, 409, PATH_NOT_FOUND);
+	expect_rpc(&b, "files/create_folder_v2", "{\"path\":\"/a/b/d\",\"autorename\":false}");
+	/* If that was renamed meanwhile it stays: somebody may have put something there. */
 	bench_op(&b, CLOUD_MKDIR, "a/d");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("2", "a"));
+	expect_rpc(&b, "files/create_folder_v2", "{\"path\":\"/a/d\",\"autorename\":false}");
 	expect_step(&b, CLOUD_STEP_NEXT, 200,
 	    "{\"metadata\":{\"id\":\"id:1\",\"name\":\"d\",\"path_display\":\"/A/d\"}}");
 	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a\"}");
 	expect_clash(&b, FOLDER("2", "A"), "'a/d'", "'A'");
 	expect_step(&b, CLOUD_STEP_DONE, 200, FOLDER("2", "a"));
+	bench_close(&b);
+}
 
-	bench_op(&b, CLOUD_RMDIR, "d");
-	expect_rpc(&b, "files/list_folder", "{\"path\":\"/d\",\"limit\":1}");
+/* Another request is due: the folder is the one that is meant. */
+static void
+rmdir_op(struct bench *b)
+{
+	bench_op(b, CLOUD_RMDIR, "d");
+	expect_rpc(b, "files/get_metadata", "{\"path\":\"/d\"}");
+	expect_step(b, CLOUD_STEP_NEXT, 200, FOLDER("1", "d"));
+	expect_rpc(b, "files/list_folder", "{\"path\":\"/d\",\"limit\":1}");
+}
+
+static void
+test_rmdir(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, ALL);
+	rmdir_op(&b);
 	expect_failure(&b, -ENOTEMPTY, 200, "{\"entries\":[" A_FILE "],\"has_more\":false}");
 	expect_step(&b, CLOUD_STEP_NEXT, 200,
 	    "{\"entries\":[],\"cursor\":\"c\",\"has_more\":true}"); /* a page may be empty */
@@ -617,9 +654,21 @@ test_directories(void **state)
 	expect_rpc(&b, "files/delete_v2", "{\"path\":\"/d\"}");
 	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"metadata\":" FOLDER("1", "d") "}");
 
+	/* It is not the one that is meant. */
+	bench_op(&b, CLOUD_RMDIR, "a/d");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a/d\"}");
+	expect_clash(&b, FOLDER("1", "D"), "'a/d'", "'a/D'");
+	expect_failure(&b, -ENOTDIR, 200, FILE_OF("1", "d", REV, HASH));
+	expect_failure(&b, -ENOENT, 409, PATH_NOT_FOUND);
+	expect_step(&b, CLOUD_STEP_NEXT, 200,
+	    "{\".tag\":\"folder\",\"id\":\"id:1\",\"name\":\"d\",\"path_display\":\"/A/d\"}");
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/a\"}");
+	expect_clash(&b, FOLDER("2", "A"), "'a/d'", "'A'");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("2", "a"));
+	expect_rpc(&b, "files/list_folder", "{\"path\":\"/a/d\",\"limit\":1}");
+
 	/* It had to wait: is it still empty? */
-	bench_op(&b, CLOUD_RMDIR, "d");
-	expect_rpc(&b, "files/list_folder", "{\"path\":\"/d\",\"limit\":1}");
+	rmdir_op(&b);
 	expect_step(
 	    &b, CLOUD_STEP_NEXT, 200, "{\"entries\":[],\"cursor\":\"c\",\"has_more\":true}");
 	expect_rpc(&b, "files/list_folder/continue", "{\"cursor\":\"c\"}");
@@ -835,6 +884,7 @@ main(void)
 	    cmocka_unit_test(test_put_elsewhere),
 	    cmocka_unit_test(test_remove),
 	    cmocka_unit_test(test_directories),
+	    cmocka_unit_test(test_rmdir),
 	    cmocka_unit_test(test_link),
 	    cmocka_unit_test(test_usage),
 	    cmocka_unit_test(test_changes),

@@ -357,6 +357,8 @@ test_begin(void **state)
 	bench_open(&b, ALL);
 	bench_op(&b, CLOUD_UPLOAD_BEGIN, "f");
 	b.op.length = 20000000;
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/f\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 409, PATH_NOT_FOUND);
 	expect_content(&b, "files/upload_session/start", "{\"session_type\":\"concurrent\"}");
 	expect_step(&b, CLOUD_STEP_DONE, 200, "{\"session_id\":\"s\"}");
 	assert_string_equal(b.op.upload, "20000000 s");
@@ -371,6 +373,42 @@ test_begin(void **state)
 	upload_op(&b, CLOUD_UPLOAD_STATUS);
 	xstrset(&b.op.upload, "not ours");
 	expect_refusal(&b, -ENOENT);
+	bench_close(&b);
+}
+
+/* COMMIT would be refused: that is known before anything is sent. */
+static void
+test_begin_case(void **state)
+{
+	struct bench b;
+
+	bench_open(&b, OWN);
+	bench_op(&b, CLOUD_UPLOAD_BEGIN, "a/d/f");
+	b.op.length = 20000000;
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a/d/f\"}");
+	expect_clash(&b, FILE_AT("1", "/Box/in/a/d/F", "F", REV), "'a/d/f'", "'a/d/F'");
+	expect_failure(&b, -EISDIR, 200, FOLDER("1", "f"));
+	expect_failure(&b, -EACCES, 409, "{\"error\":{\".tag\":\"missing_scope\"}}");
+	expect_step(&b, CLOUD_STEP_RETRY, 500, "");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FILE_AT("1", "/Box/in/A/d/f", "f", REV));
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a\"}");
+	expect_clash(&b, FOLDER("2", "A"), "'a/d/f'", "'A'");
+	expect_step(&b, CLOUD_STEP_NEXT, 200, FOLDER("2", "a")); /* only that of the file was so */
+	expect_content(&b, "files/upload_session/start", "{\"session_type\":\"concurrent\"}");
+
+	/* A new file: what would be above it? */
+	bench_op(&b, CLOUD_UPLOAD_BEGIN, "a/d/f");
+	b.op.length = 20000000;
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a/d/f\"}");
+	expect_step(&b, CLOUD_STEP_NEXT, 409, PATH_NOT_FOUND);
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a/d\"}");
+	expect_clash(&b, FOLDER("1", "D"), "'a/d/f'", "'a/D'");
+	expect_failure(&b, -ENOTDIR, 200, FILE_OF("1", "d", REV, HASH));
+	expect_step(&b, CLOUD_STEP_NEXT, 409, PATH_NOT_FOUND);
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/Box/in/a\"}");
+	expect_clash(&b, FOLDER("1", "A"), "'a/d/f'", "'A'");
+	expect_step(&b, CLOUD_STEP_NEXT, 409, PATH_NOT_FOUND); /* nothing: COMMIT makes both */
+	expect_content(&b, "files/upload_session/start", "{\"session_type\":\"concurrent\"}");
 	bench_close(&b);
 }
 
@@ -510,6 +548,7 @@ main(void)
 	    cmocka_unit_test(test_move_folder),
 	    cmocka_unit_test(test_move_case),
 	    cmocka_unit_test(test_begin),
+	    cmocka_unit_test(test_begin_case),
 	    cmocka_unit_test(test_part),
 	    cmocka_unit_test(test_status),
 	    cmocka_unit_test(test_commit),
