@@ -87,9 +87,21 @@ json_t *
 upload_part_to_json(const struct upload_part *p)
 {
 	json_t *json = json_pack("[I, I, s]", (json_int_t)p->number, (json_int_t)p->length, p->tag);
+	json_t *compared;
+	enum hash_type type;
 
 	if (p->has_crc32c)
 		json_array_append_new(json, json_integer(p->crc32c));
+	if (p->compared == 0)
+		return json;
+	if (!p->has_crc32c)
+		json_array_append_new(json, json_null());
+	compared = json_array();
+	for (type = 0; type < HASH_TYPES; type++) {
+		if (p->compared & HASH_BIT(type))
+			json_array_append_new(compared, json_string(hash_name(type)));
+	}
+	json_array_append_new(json, compared);
 	return json;
 }
 
@@ -153,19 +165,26 @@ upload_part_from_json(struct upload_part *out, const json_t *json, struct err *e
 	json_int_t number = json_integer_value(json_array_get(json, 0));
 	json_int_t length = json_integer_value(json_array_get(json, 1));
 	const char *tag = json_string_value(json_array_get(json, 2));
-	const json_t *crc = json_array_get(json, 3);
+	const json_t *crc = json_array_get(json, 3), *compared = json_array_get(json, 4), *name;
+	size_t i;
+	int type;
 
 	if (number <= 0 || number > INT32_MAX || length < 0 || tag == NULL ||
 	    strlen(tag) >= sizeof out->tag)
 		return checkpoint_damaged(err);
 	*out = (struct upload_part){.number = (unsigned)number, .length = (uint64_t)length};
 	memcpy(out->tag, tag, strlen(tag) + 1);
-	if (crc != NULL) {
+	if (crc != NULL && !json_is_null(crc)) {
 		if (!json_is_integer(crc) || json_integer_value(crc) < 0 ||
 		    json_integer_value(crc) > UINT32_MAX)
 			return checkpoint_damaged(err);
 		out->crc32c = (uint32_t)json_integer_value(crc);
 		out->has_crc32c = true;
+	}
+	json_array_foreach (compared, i, name) {
+		type = json_is_string(name) ? hash_by_name(json_string_value(name)) : -EINVAL;
+		if (type >= 0)
+			out->compared |= HASH_BIT(type);
 	}
 	return 0;
 }

@@ -36,7 +36,7 @@ struct checkpoint *checkpoint_copy(const struct checkpoint *);
 bool checkpoint_is_before(const struct checkpoint *, const char *upload); /* not ours */
 
 /* {"path","place","source","size","partSize","resume","upload","before":[...]}; and a part:
- * [number, length, "tag", crc32c]
+ * [number, length, "tag", crc32c or null, ["md5"...]], both of which may be missing
  */
 json_t *checkpoint_head_to_json(const struct checkpoint *);
 json_t *upload_part_to_json(const struct upload_part *);

@@ -279,6 +279,8 @@ struct upload_part {
 	char tag[CLOUD_TAG_MAX]; /* what the cloud calls its content; COMMIT names it */
 	uint32_t crc32c; /* of its content, if has_crc32c */
 	bool has_crc32c;
+	unsigned compared; /* HASH_BIT()s: of what was sent with what the cloud says; not by drivers
+			    */
 };
 struct upload_parts { /* by number, each once */
 	struct upload_part *items;

@@ -489,7 +489,7 @@ upload_entry(const struct upload *u)
 unsigned
 upload_compared(const struct upload *u)
 {
-	return u->compared_any ? u->compared : 0;
+	return u->compared;
 }
 
 const struct digests *

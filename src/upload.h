@@ -65,7 +65,8 @@ struct upload *upload_start(struct cloud_runner *, const struct upload_spec *, s
 struct upload *upload_sweep(struct cloud_runner *, struct account *to, struct checkpoint *,
     const struct upload_handler *, void *arg);
 void upload_noted(struct upload *); /* the head that was told is durable */
-/* After done(0): as its cloud tells of it, and what was compared of every part. */
+/* After done(0): as its cloud tells of it, and what was compared of every part (HASH_BIT()s): 0 if
+   the cloud itself has copied one. */
 const struct entry *upload_entry(const struct upload *);
 unsigned upload_compared(const struct upload *);
 /* Of the whole, as far as it follows from the parts: CRC32C. */

@@ -58,18 +58,33 @@ upload_combine_blocks(struct upload *u)
 static int
 upload_check_whole(struct upload *u)
 {
-	int type;
+	enum hash_type type;
 
 	upload_combine_order(u);
 	upload_combine_crc32c(u);
 	if (upload_is_untold(u))
 		upload_combine_blocks(u);
-	type = u->spec.expected == NULL ? -1 : digests_common(&u->digests, u->spec.expected);
-	if (type < 0 || digests_equal(&u->digests, u->spec.expected, (enum hash_type)type))
-		return 0;
-	return err_set(&u->err, -EBADMSG,
-	    "the %s of the bytes read for '%s' is not what the source's cloud says it is",
-	    hash_name((enum hash_type)type), u->path);
+	for (type = 0; type < HASH_TYPES && u->spec.expected != NULL; type++) {
+		if ((u->digests.have & u->spec.expected->have & HASH_BIT(type)) &&
+		    !digests_equal(&u->digests, u->spec.expected, type))
+			return err_set(&u->err, -EBADMSG,
+			    "the %s of the bytes read for '%s' is not what the source's cloud says "
+			    "it is",
+			    hash_name(type), u->path);
+	}
+	return 0;
+}
+
+static unsigned
+upload_compared_of_all(const struct upload *u)
+{
+	const struct upload_parts *parts = &u->checkpoint->parts;
+	unsigned compared = parts->len == 0 ? 0 : parts->items[0].compared;
+	size_t i;
+
+	for (i = 1; i < parts->len; i++)
+		compared &= parts->items[i].compared;
+	return compared;
 }
 
 /* What the destination may compare the whole with.  A disk is asked to read it again if nothing of
@@ -123,7 +138,9 @@ upload_commit_run(struct upload *u)
 		return upload_ask_again(u);
 	if (code == -ENOENT)
 		return upload_begin_again(u);
-	if (code == 0)
+	if (code == 0) {
+		u->compared = upload_compared_of_all(u);
 		checkpoint_free(TAKE(u->checkpoint));
+	}
 	return UPLOAD_END;
 }

@@ -210,23 +210,21 @@ job_again(struct upload_job *j, uint64_t wait)
 
 /* What was computed of the part's bytes against what the cloud says of them. */
 static int
-job_verify(struct upload_job *j, const struct digests *ours, const struct digests *theirs)
+job_verify(unsigned *compared, struct upload_job *j, const struct digests *ours,
+    const struct digests *theirs)
 {
-	struct upload *u = j->upload;
-	unsigned compared = 0;
 	enum hash_type type;
 
+	*compared = 0;
 	for (type = 0; type < HASH_TYPES; type++) {
 		if (!(ours->have & theirs->have & HASH_BIT(type)))
 			continue;
 		if (!digests_equal(ours, theirs, type))
 			return err_set(&j->err, -EBADMSG,
 			    "the %s of part %u of '%s' is not that of the bytes that were sent",
-			    hash_name(type), j->number, u->path);
-		compared |= HASH_BIT(type);
+			    hash_name(type), j->number, j->upload->path);
+		*compared |= HASH_BIT(type);
 	}
-	u->compared = u->compared_any ? u->compared & compared : compared;
-	u->compared_any = true;
 	return 0;
 }
 
@@ -286,7 +284,7 @@ job_finish(struct upload_job *j)
 	static const struct digests none = {.have = 0};
 	const struct digests *ours = j->relay != NULL ? relay_digests(j->relay) : &none;
 	struct upload_part part = op->part;
-	int code = job_verify(j, ours, &op->entry.digests);
+	int code = job_verify(&part.compared, j, ours, &op->entry.digests);
 
 	if (code != 0)
 		return code;

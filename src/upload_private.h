@@ -73,8 +73,9 @@ struct upload {
 	unsigned round_parts; /* done in this round */
 	uint64_t round_ms, round_bytes, best_rate;
 
-	unsigned compared; /* HASH_BIT()s that were compared of every part */
-	bool compared_any;
+	unsigned
+	    compared; /* HASH_BIT()s that were compared of every part, also by an earlier attempt
+		       */
 	struct hash *whole; /* in_order: of all parts so far; NULL: some were sent before, or not
 			       through us */
 	struct digests digests;

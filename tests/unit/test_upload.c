@@ -6,6 +6,7 @@
 
 #define SIZE   (12 * MIB + 345) /* 13 parts of the memory driver's */
 #define PARTS  13
+#define COPIED (17 * MIB) /* what it does not copy by one request */
 #define SERVER "memory-b"
 
 static struct change *
@@ -206,16 +207,55 @@ of_many_segments(void **state)
 static void
 copied_by_the_cloud(void **state)
 {
-	uint64_t size = 17 * MIB, gets;
+	uint64_t gets;
 
-	fixture_put(MEMORY_B, "large", 5, size);
+	fixture_put(MEMORY_B, "large", 5, COPIED);
 	gets = memory_requests(SERVER, "GET");
 	assert_int_equal(fixture_run_free(transfer(MEMORY_B, MEMORY_B)), 0);
 	assert_string_equal(fx.result.route, "native");
 	assert_int_equal(memory_requests(SERVER, "COPY"), 17);
-	assert_int_equal(fx.progress, size);
+	assert_int_equal(fx.progress, COPIED);
+	assert_string_equal(fx.result.verified, "size,md5,crc32c");
 	assert_int_equal(memory_requests(SERVER, "GET"), gets + 1); /* which uploads are there */
-	fixture_expect(MEMORY_B, "dst/large", 5, size);
+	fixture_expect(MEMORY_B, "dst/large", 5, COPIED);
+}
+
+/* A cloud that copies only so many parts. */
+static struct cloud_driver copying;
+static unsigned copying_left;
+
+static enum cloud_step
+copying_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
+{
+	if (op->kind != CLOUD_COPY_PART || copying_left-- > 0)
+		return memory_driver.request(op, request, err);
+	err_set(err, -EOPNOTSUPP, "no more");
+	return CLOUD_STEP_FAIL;
+}
+
+static void
+make_copying(unsigned parts)
+{
+	copying = memory_driver;
+	copying.request = copying_request;
+	copying_left = parts;
+	fixture_replace(1, &copying);
+	fixture_put(MEMORY_B, "large", 5, COPIED);
+}
+
+/* What the cloud has copied nobody compared part by part. */
+static void
+relayed_where_the_cloud_stopped(void **state)
+{
+	uint64_t before;
+
+	make_copying(5);
+	before = memory_requests(SERVER, "PUT");
+	assert_int_equal(fixture_run_free(transfer(MEMORY_B, MEMORY_B)), 0);
+	assert_string_equal(fx.result.route, "relay");
+	assert_in_range(memory_requests(SERVER, "PUT") - before, 1, COPIED / MIB - 1);
+	assert_string_equal(fx.result.verified, "size,md5,crc32c");
+	fixture_expect(MEMORY_B, "dst/large", 5, COPIED);
 }
 
 /* -- a restart */
@@ -254,8 +294,27 @@ goes_on_after_a_restart(void **state)
 	assert_int_equal(fixture_run(c), 0);
 	/* Only what was not there is written: some of it may have arrived untold. */
 	assert_int_equal(memory_requests(SERVER, "PUT") - before, PARTS - 7);
+	/* What was compared before the restart has been. */
+	assert_string_equal(fx.result.verified, "size,md5,crc32c,crc32c-parts");
 	fixture_expect(MEMORY_B, "dst/large", 6, SIZE);
 	assert_int_equal(uploads_of(MEMORY_B, "dst/large"), 0);
+	change_free(c);
+}
+
+/* By another route: the cloud copies the rest. */
+static void
+copied_after_a_restart(void **state)
+{
+	struct change *c = transfer(MEMORY_B, MEMORY_B);
+
+	make_copying(0);
+	run_and_cut(c, 7);
+	copying_left = COPIED / MIB;
+	assert_int_equal(fixture_run(c), 0);
+	assert_string_equal(fx.result.route, "native");
+	assert_int_equal(memory_requests(SERVER, "COPY"), COPIED / MIB - 7);
+	assert_string_equal(fx.result.verified, "size,md5,crc32c");
+	fixture_expect(MEMORY_B, "dst/large", 5, COPIED);
 	change_free(c);
 }
 
@@ -495,6 +554,33 @@ a_whole_that_is_wrong_begins_again(void **state)
 	fixture_replace(1, &memory_driver);
 	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), 0);
 	fixture_expect(MEMORY_B, "dst/large", 11, SIZE);
+}
+
+static enum cloud_step
+lie_about_source(struct cloud_op *op, const struct http_response *res, struct err *err)
+{
+	enum cloud_step step = memory_driver.head(op, res, err);
+
+	if (step == CLOUD_STEP_STREAM)
+		op->entry.digests.sum[HASH_MD5][0] ^= 1;
+	return step;
+}
+
+/* All of its hashes are known before the commit: one that is right does not stand for another. */
+static void
+a_source_that_is_not_what_it_says(void **state)
+{
+	static struct cloud_driver liar; /* until the end of the account */
+
+	liar = memory_driver;
+	liar.head = lie_about_source;
+	fixture_replace(0, &liar);
+	fixture_account(MEMORY_B)->limits.in_order = true;
+	memory_keep_order(SERVER);
+	fixture_put(MEMORY_A, "large", 11, SIZE);
+	assert_int_equal(fixture_run_free(transfer(MEMORY_A, MEMORY_B)), -EBADMSG);
+	assert_non_null(strstr(fx.result.err.msg, "the md5 of the bytes read for 'dst/large'"));
+	assert_false(fixture_exists(MEMORY_B, "dst/large"));
 }
 
 static void
@@ -1085,7 +1171,8 @@ checkpoints_are_kept(void **state)
 			       .length = MIB,
 			       .tag = "\"x\"",
 			       .crc32c = 1u << 31,
-			       .has_crc32c = true},
+			       .has_crc32c = true,
+			       .compared = HASH_BIT(HASH_MD5) | HASH_BIT(HASH_DROPBOX)},
 			   again;
 	struct checkpoint *c = checkpoint_new(), *read = NULL;
 	struct err err = ERR_INIT;
@@ -1121,6 +1208,21 @@ checkpoints_are_kept(void **state)
 	assert_string_equal(again.tag, part.tag);
 	assert_true(again.has_crc32c);
 	assert_int_equal(again.crc32c, part.crc32c);
+	assert_int_equal(again.compared, part.compared);
+	json_array_set_new(json, 3, json_null());
+	json_array_append_new(json_array_get(json, 4), json_string("a hash of tomorrow"));
+	assert_int_equal(upload_part_from_json(&again, json, &err), 0);
+	assert_false(again.has_crc32c);
+	assert_int_equal(again.compared, part.compared);
+	json_decref(json);
+	part.has_crc32c = false;
+	json = upload_part_to_json(&part);
+	assert_int_equal(upload_part_from_json(&again, json, &err), 0);
+	assert_false(again.has_crc32c);
+	assert_int_equal(again.compared, part.compared);
+	json_array_remove(json, 4); /* as it was kept once */
+	assert_int_equal(upload_part_from_json(&again, json, &err), 0);
+	assert_int_equal(again.compared, 0);
 	json_array_set_new(json, 0, json_integer(0));
 	assert_int_equal(upload_part_from_json(&again, json, &err), -EBADMSG);
 	json_decref(json);
@@ -1140,7 +1242,9 @@ main(void)
 	    CASE(written_in_order_from_a_directory),
 	    CASE(of_many_segments),
 	    CASE(copied_by_the_cloud),
+	    CASE(relayed_where_the_cloud_stopped),
 	    CASE(goes_on_after_a_restart),
+	    CASE(copied_after_a_restart),
 	    CASE(goes_on_in_order_after_a_restart),
 	    CASE(a_part_that_is_not_what_it_was),
 	    CASE(a_part_that_is_lost_meanwhile),
@@ -1151,6 +1255,7 @@ main(void)
 	    CASE(a_sweep_of_an_upload_that_was_begun_elsewhere),
 	    CASE(a_commit_whose_answer_was_lost),
 	    CASE(a_whole_that_is_wrong_begins_again),
+	    CASE(a_source_that_is_not_what_it_says),
 	    CASE(parts_that_fail_are_written_again),
 	    CASE(answers_that_are_lost),
 	    CASE(a_failure_that_passes_keeps_the_upload),
