@@ -4,7 +4,7 @@
  * ("/bucket/big-4294967296"), its content repeats a pattern that GET sends by sendfile(2) from
  * memory, and what PUT brings is dropped inside the kernel (MSG_TRUNC).  Uploads in parts are taken
  * like that; copies are refused, since a relay is what is measured.  A list of the bucket has
- * "many/" with 10,000 objects, and two to be read.  Whoever asks gets CRC32Cs, as
+ * "many/" and "small/" with 10,000 objects each, and two to be read.  Whoever asks gets CRC32Cs, as
  * from Amazon: that of the content from GET and HEAD, and from PUT what its trailer says.  One
  * thread, one epoll.
  *
@@ -246,26 +246,41 @@ list_object(FILE *out, const char *key, uint64_t size)
 	    key, size, size);
 }
 
-/* A page of a directory: the root has one directory and two objects, that one LIST_MANY. */
+static const struct {
+	const char *name;
+	uint64_t size; /* of each of its objects */
+} directories[] = {{"many/", 4096}, {"small/", 65536}};
+
+/* Behind which object a page begins: by its token, or its name ("small/00999-65536", also encoded).
+ */
+static unsigned long
+page_first(const char *query)
+{
+	char token[64], name[64];
+	const char *number;
+
+	query_get(token, sizeof token, query, "continuation-token=");
+	query_get(name, sizeof name, query, "start-after=");
+	if (name[0] == '\0')
+		query_get(
+		    name, sizeof name, query, "marker="); /* ListObjects of the first version */
+	number = strpbrk(name, "0123456789");
+	if (number == NULL)
+		return strtoul(token, NULL, 10);
+	if (number[0] == '2' && toupper((unsigned char)number[1]) == 'F')
+		number += 2; /* of "%2F" */
+	return strtoul(number, NULL, 10) + 1;
+}
+
+/* A page of a directory: the root has two directories and two objects, these LIST_MANY each. */
 static void
 list_page(FILE *out, const char *query)
 {
-	char prefix[64], token[64], marker[64], max[64], key[64];
-	unsigned long first, count, i;
-	const char *last;
+	char prefix[64], max[64], key[128];
+	unsigned long first = page_first(query), count = 0, end;
 
 	query_get(prefix, sizeof prefix, query, "prefix=");
-	query_get(token, sizeof token, query, "continuation-token=");
-	query_get(marker, sizeof marker, query, "marker=");
 	query_get(max, sizeof max, query, "max-keys=");
-	first = strtoul(token, NULL, 10);
-	last =
-	    strpbrk(marker, "0123456789"); /* ListObjects of the first version: "many/%05lu-..." */
-	if (last != NULL && last[0] == '2' && toupper((unsigned char)last[1]) == 'F')
-		last += 2; /* of "%2F" */
-	if (last != NULL)
-		first = strtoul(last, NULL, 10) + 1;
-	count = max[0] != '\0' ? MIN(strtoul(max, NULL, 10), LIST_PAGE) : LIST_PAGE;
 	fprintf(out,
 	    "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
 	    "<Name>bench</Name><Prefix>%s</Prefix><Delimiter>/</Delimiter>",
@@ -273,19 +288,28 @@ list_page(FILE *out, const char *query)
 	if (prefix[0] == '\0') {
 		list_object(out, "read-1073741824", UINT64_C(1) << 30);
 		list_object(out, "read-4294967296", UINT64_C(4) << 30);
-		fprintf(out, "<CommonPrefixes><Prefix>many/</Prefix></CommonPrefixes>");
 	}
-	count = strcmp(prefix, "many/") == 0 ? MIN(count, LIST_MANY - MIN(first, LIST_MANY)) : 0;
-	for (i = first; i < first + count; i++) {
-		snprintf(key, sizeof key, "many/%05lu-4096", i);
-		list_object(out, key, 4096);
+	for (size_t d = 0; d < ARRAY_LEN(directories); d++) {
+		if (prefix[0] == '\0')
+			fprintf(out, "<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>",
+			    directories[d].name);
+		if (strcmp(prefix, directories[d].name) != 0)
+			continue;
+		count = max[0] != '\0' ? MIN(strtoul(max, NULL, 10), LIST_PAGE) : LIST_PAGE;
+		count = MIN(count, LIST_MANY - MIN(first, LIST_MANY));
+		for (unsigned long i = first; i < first + count; i++) {
+			snprintf(
+			    key, sizeof key, "%s%05lu-%" PRIu64, prefix, i, directories[d].size);
+			list_object(out, key, directories[d].size);
+		}
 	}
-	if (count > 0 && i < LIST_MANY)
+	end = first + count;
+	if (count > 0 && end < LIST_MANY)
 		fprintf(out,
 		    "<NextContinuationToken>%lu</NextContinuationToken><NextMarker>%s</NextMarker>",
-		    i, key);
+		    end, key);
 	fprintf(out, "<IsTruncated>%s</IsTruncated></ListBucketResult>",
-	    count > 0 && i < LIST_MANY ? "true" : "false");
+	    count > 0 && end < LIST_MANY ? "true" : "false");
 }
 
 static bool
