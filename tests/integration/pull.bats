@@ -323,7 +323,7 @@ box_has()
 	boxed --set pull.private=yes
 	box jobs '{"hold":true}'
 	id=$(box_begin medium copy)
-	until_box "$polled >= 1"
+	until_box "$polled >= 1 and .reads == 1" # so that it ends before the other
 	box jobs '{"forget":true}'
 	until_box '.reads == 2'
 	box jobs '{"hold":false}'
