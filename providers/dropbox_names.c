@@ -177,7 +177,8 @@ judge_place(struct cloud_op *op, const char *place, const json_t *metadata, stru
 		return is_above
 		    ? object_refuse(err, -ENOTDIR, op->path, "something above it is a file")
 		    : object_refuse(err, -EISDIR, op->path, "is a directory");
-	return dropbox_is_elsewhere(op, place, metadata) ? CLOUD_STEP_NEXT : CLOUD_STEP_DONE;
+	return dropbox_is_elsewhere(op, place, metadata) ? CLOUD_STEP_NEXT
+							 : dropbox_next(op, DROPBOX_ACT);
 }
 
 enum cloud_step
@@ -188,11 +189,13 @@ dropbox_place_response(struct cloud_op *op, const struct dropbox_result *result,
 	enum cloud_step step;
 	json_t *metadata;
 
-	if (dropbox->odd != 0)
-		return dropbox_above_response(op, op->path, result, err);
+	if (dropbox->odd != 0) {
+		step = dropbox_above_response(op, op->path, result, err);
+		return step == CLOUD_STEP_DONE ? dropbox_next(op, DROPBOX_ACT) : step;
+	}
 	if (result->code == -ENOENT) {
 		dropbox->up++;
-		return strchr(place, '/') == NULL ? CLOUD_STEP_DONE : CLOUD_STEP_NEXT;
+		return strchr(place, '/') != NULL ? CLOUD_STEP_NEXT : dropbox_next(op, DROPBOX_ACT);
 	}
 	if (result->code != 0)
 		return dropbox_failed(result, err);

@@ -118,10 +118,10 @@ bool dropbox_is_elsewhere(struct cloud_op *, const char *path, const json_t *met
 void dropbox_ask_above(const struct cloud_op *, struct http_request *, const char *path);
 enum cloud_step dropbox_above_response(
     struct cloud_op *, const char *path, const struct dropbox_result *, struct err *);
-/* Before something is made: asks for what is at the op's path (UPLOAD_BEGIN) or for the folder
-   above it (MKDIR), and where nothing is there for what is above that, until the response is DONE:
-   nothing has another name than the path has.  Or FAIL: with -EILSEQ, or what is there cannot be.
-   False: nothing is above it. */
+/* Step ASK of what is made: asks for what is at the op's path (UPLOAD_BEGIN) or for the folder
+   above it (MKDIR), and where nothing is there for what is above that.  The response leads to step
+   ACT when nothing has another name than the path has; or it is FAIL: with -EILSEQ, or what is
+   there cannot be.  False: nothing is above it. */
 bool dropbox_ask_place(const struct cloud_op *, struct http_request *);
 enum cloud_step
 dropbox_place_response(struct cloud_op *, const struct dropbox_result *, struct err *);

@@ -2,10 +2,10 @@
  * What Dropbox reads by itself from a link ("save_url", "save_url/check_job_status"): an upload of
  * one part.
  *
- * BEGIN gives it the link, and the job's id is in the upload's, so that a restart goes on asking
- * for that job.  The part is there when the job has ended.  A job cannot be stopped: ABORT of one
- * that runs waits for its end, or is -EAGAIN, and to be tried later, when what it has made can be
- * removed.
+ * BEGIN looks whether COMMIT would find a name of another case, gives it the link, and the job's id
+ * is in the upload's, so that a restart goes on asking for that job.  The part is there when the
+ * job has ended.  A job cannot be stopped: ABORT of one that runs waits for its end, or is -EAGAIN,
+ * and to be tried later, when what it has made can be removed.
  *
  * "If the given path already exists, the file will be renamed", says the documentation: nothing is
  * replaced, and the file may come to lie under a name that nobody asked for.  So the job saves
@@ -86,15 +86,20 @@ ask_begin(const struct cloud_op *op, struct http_request *req, struct err *err)
 {
 	CLEANUP(cleanup_free) char *name = begin_name(op);
 	CLEANUP(cleanup_free) char *path = path_beside(op, name);
-	const struct dropbox_account *dropbox = op->account->data;
+	const struct dropbox_account *account = op->account->data;
+	const struct dropbox_op *dropbox = op->data;
 	json_t *arg;
 
 	if (dropbox_seconds(op->put.mtime_ns) >= 0 && !op->put.mtime_optional)
 		return object_refuse(err, -EOPNOTSUPP, op->path,
 		    "what Dropbox reads by itself can be given no time");
-	arg = dropbox_path_arg(dropbox, path);
+	if (dropbox->step == DROPBOX_ASK) {
+		dropbox_ask_place(op, req);
+		return CLOUD_STEP_SEND;
+	}
+	arg = dropbox_path_arg(account, path);
 	json_object_set_new(arg, "url", json_string(op->link));
-	dropbox_rpc(req, dropbox, "files/save_url", arg);
+	dropbox_rpc(req, account, "files/save_url", arg);
 	return CLOUD_STEP_SEND;
 }
 
@@ -198,9 +203,12 @@ static enum cloud_step
 begin_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	CLEANUP(cleanup_free) char *name = begin_name(op);
+	const struct dropbox_op *dropbox = op->data;
 	const char *job, *made;
 	json_t *answer;
 
+	if (dropbox->step == DROPBOX_ASK)
+		return dropbox_place_response(op, result, err);
 	if (result->code != 0)
 		return dropbox_failed(result, err);
 	answer = dropbox_parse(op, result->res, err);

@@ -39,8 +39,8 @@ dropbox_cursor_arg(const char *session, uint64_t offset)
 	    "{s:{s:s, s:I}}", "cursor", "session_id", session, "offset", (json_int_t)offset);
 }
 
-/* COMMIT would find a name of another case when all has been sent: two looks, at a new file, are
-   little beside that. */
+/* COMMIT would find a name of another case when all has been sent.  One look more, or two at a new
+   file, is little beside that. */
 static enum cloud_step
 put_begin(const struct cloud_op *op, struct http_request *req, struct err *err)
 {
@@ -117,13 +117,10 @@ begin_response(struct cloud_op *op, const struct dropbox_result *result, struct 
 {
 	const struct dropbox_op *dropbox = op->data;
 	const char *session;
-	enum cloud_step step;
 	json_t *answer;
 
-	if (dropbox->step == DROPBOX_ASK) {
-		step = dropbox_place_response(op, result, err);
-		return step == CLOUD_STEP_DONE ? dropbox_next(op, DROPBOX_ACT) : step;
-	}
+	if (dropbox->step == DROPBOX_ASK)
+		return dropbox_place_response(op, result, err);
 	if (result->code != 0)
 		return dropbox_failed(result, err);
 	answer = dropbox_parse(op, result->res, err);

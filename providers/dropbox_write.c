@@ -286,12 +286,9 @@ enum cloud_step
 dropbox_write_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
 	const struct dropbox_op *dropbox = op->data;
-	enum cloud_step step;
 
-	if (op->kind == CLOUD_MKDIR && dropbox->step == DROPBOX_ASK) {
-		step = dropbox_place_response(op, result, err);
-		return step == CLOUD_STEP_DONE ? dropbox_next(op, DROPBOX_ACT) : step;
-	}
+	if (op->kind == CLOUD_MKDIR && dropbox->step == DROPBOX_ASK)
+		return dropbox_place_response(op, result, err);
 	switch (dropbox->step) {
 	case DROPBOX_TARGET: return target_response(op, result, err);
 	case DROPBOX_ABOVE: return above_response(op, result, err);

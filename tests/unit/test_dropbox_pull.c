@@ -45,6 +45,15 @@ begin_op(struct bench *b)
 	b->op.link = xstrdup(LINK);
 }
 
+/* There is nothing of another name in its way. */
+static void
+begin_looked(struct bench *b)
+{
+	begin_op(b);
+	assert_int_equal(dropbox_driver.request(&b->op, &b->request, &b->err), CLOUD_STEP_SEND);
+	expect_step(b, CLOUD_STEP_NEXT, 200, ITSELF);
+}
+
 static void
 test_begin(void **state)
 {
@@ -52,6 +61,12 @@ test_begin(void **state)
 
 	bench_open(&b, ALL);
 	begin_op(&b);
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d/f\"}");
+	expect_clash(&b, MADE("\".tag\":\"file\",", "/d/F", "F", HASH), "'d/f'", "'d/F'");
+	expect_step(&b, CLOUD_STEP_NEXT, 409, PATH_NOT_FOUND);
+	expect_rpc(&b, "files/get_metadata", "{\"path\":\"/d\"}");
+	expect_clash(&b, FOLDER("1", "D"), "'d/f'", "'D'");
+	begin_looked(&b);
 	expect_rpc(&b, SAVE, "{\"path\":\"/d/" TEMP "\",\"url\":\"" LINK "\"}");
 	expect_step(
 	    &b, CLOUD_STEP_DONE, 200, "{\".tag\":\"async_job_id\",\"async_job_id\":\"job-1\"}");
@@ -96,7 +111,7 @@ test_begin_below(void **state)
 	struct bench b;
 
 	bench_open(&b, OWN);
-	begin_op(&b);
+	begin_looked(&b);
 	expect_rpc(&b, SAVE, "{\"path\":\"/Box/in/d/" TEMP "\",\"url\":\"" LINK "\"}");
 	pull_op(&b, CLOUD_UPLOAD_COMMIT);
 	expect_step(&b, CLOUD_STEP_NEXT, 200, COMPLETE);
