@@ -5,10 +5,13 @@
  * What is written under the one takes the place of what is there under the other, and what is
  * written in a folder comes to lie in the one that is there: two of somebody's files or directories
  * would become one, and nothing would say so.  So nothing is written but by the name that the
- * service shows.
+ * service shows, nor removed.
  *
- * An answer shows it in "path_display", of which only the last component is to be relied on.  If
- * one of those above is another there, its folder is asked for its name.
+ * A small file is written at once, and removed again if the answer shows that it lies elsewhere.
+ * What cannot be taken back (a folder) or costs much (a large file) is preceded by a look.
+ *
+ * An answer shows the name in "path_display", of which only the last component is to be relied on.
+ * If one of those above is another there, its folder is asked for its name.
  */
 #include "providers/dropbox_private.h"
 #include <stdlib.h>
