@@ -330,8 +330,7 @@ struct cloud_op {
 	struct ring *ring; /* READ: sink, ended by the runner on success; PUT, UPLOAD_PART: source;
 			      borrowed */
 	bool keep_open; /* READ: the sink is not ended: more will follow from elsewhere */
-	bool goes_on; /* it does not wait for a lane: READ for a PUT that holds one already; the
-			 runner's batches */
+	bool goes_on; /* READ: for a PUT that holds a lane already: it does not wait for one */
 	char *upload; /* the upload's id; BEGIN's result; owned */
 	struct upload_part part; /* UPLOAD_PART, COPY_PART: its number; the rest is the result */
 	struct upload_parts parts; /* COMMIT: all of them; STATUS: the result; owned */

@@ -1,10 +1,10 @@
 /*
  * Several ops in one request.
  *
- * A batch has an op of its own, which waits for its turn and is sent like any other, but for no
- * lane: there are few of them.  It takes the items that are there when its turn comes.  Who joins a
- * queue that no batch waits to take begins one, if there may be one more; so the first item goes
- * alone and at once, and the next requests have what came meanwhile.
+ * A batch has an op of its own, which waits for a lane and its turn like any other, and takes the
+ * items that are there when that comes.  Who joins a queue that no batch waits to take begins one,
+ * if there may be one more; so the first item goes alone and at once, and the next requests have
+ * what came meanwhile.
  *
  * A batch is not repeated: its items are, each by itself, and meet again in the next one.
  */
@@ -254,7 +254,6 @@ batch_begin(struct account_private *a)
 	b = xcalloc(1, sizeof *b);
 	b->op = op_private(cloud_op_new(&a->account, first->op.kind, first->op.path));
 	b->op->batch = b;
-	b->op->op.goes_on = true;
 	b->op->op.attempts_max = 1;
 	a->next_batch = b;
 	a->batches++;

@@ -528,27 +528,42 @@ whose_end_cancels_the_others(void **state)
 	assert_string_equal(requests, "DELETE a, POST thing c d, ");
 }
 
-/* One lane, which the first request has; removals wait, and a STAT that needs a lane comes through
-   between the batches. */
+/* One lane, and each has its turn in it: also who waits behind a batch, before the next one. */
+static unsigned most;
+
 static void
-start_a_stat(void *arg)
+count_one(void *arg)
 {
-	for (unsigned i = 1; i < 5; i++)
-		start(i, CLOUD_REMOVE, "b");
-	start(5, CLOUD_STAT, "s");
+	most = MAX(most, account->running);
 	sem_post(&released);
 }
 
 static void
-items_hold_no_lane(void **state)
+start_more(void *arg)
 {
+	start(1, CLOUD_REMOVE, "b");
+	start(2, CLOUD_STAT, "s");
+	start(3, CLOUD_REMOVE, "c");
+	start(4, CLOUD_REMOVE, "d");
+	start(5, CLOUD_REMOVE, "e");
+	count_one(NULL);
+}
+
+static void
+a_batch_is_one_of_its_lane(void **state)
+{
+	most = 0;
 	throttle_set(account->throttle, 0, 1);
-	holds[0] = start_a_stat;
+	holds[0] = start_more;
+	for (unsigned i = 1; i < 4; i++)
+		holds[i] = count_one;
 	start(0, CLOUD_REMOVE, "a");
 	loop_run(loop);
 	for (unsigned i = 0; i < PROBES; i++)
 		assert_int_equal(probes[i].code, 0);
+	assert_int_equal(most, 1);
 	assert_int_equal(account->running, 0);
+	assert_string_equal(requests, "DELETE a, POST b c d, DELETE s, DELETE e, ");
 }
 
 int
@@ -571,7 +586,7 @@ main(void)
 	    TEST(when_all_have_cancelled_nothing_is_left),
 	    TEST(a_cancel_before_it_is_sent),
 	    TEST(whose_end_cancels_the_others),
-	    TEST(items_hold_no_lane),
+	    TEST(a_batch_is_one_of_its_lane),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
