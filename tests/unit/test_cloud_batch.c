@@ -153,7 +153,7 @@ status_of(const char *name)
 		return 200;
 	for (unsigned i = 0; i <= times && strchr(at, '-') != NULL; i++)
 		at = strchr(at, '-') + 1;
-	return atoi(at);
+	return (int)strtol(at, NULL, 10);
 }
 
 static void
@@ -528,7 +528,7 @@ whose_end_cancels_the_others(void **state)
 	assert_string_equal(requests, "DELETE a, POST thing c d, ");
 }
 
-/* One lane, and each has its turn in it: also who waits behind a batch, before the next one. */
+/* One lane, and each has its turn in it: no batch goes before who waits already. */
 static unsigned most;
 
 static void
@@ -563,7 +563,7 @@ a_batch_is_one_of_its_lane(void **state)
 		assert_int_equal(probes[i].code, 0);
 	assert_int_equal(most, 1);
 	assert_int_equal(account->running, 0);
-	assert_string_equal(requests, "DELETE a, POST b c d, DELETE s, DELETE e, ");
+	assert_string_equal(requests, "DELETE a, DELETE s, POST b c d, DELETE e, ");
 }
 
 int
