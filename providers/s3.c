@@ -138,6 +138,8 @@ s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_pla
 		req->method = s3_remove_looks(op) ? "HEAD" : "DELETE";
 		if (s3_remove_looks(op))
 			s3_put_customer_key(req, s3_account(op));
+		else if (op->version != NULL && (s3_account(op)->kind->has & S3_PINS_REMOVAL))
+			http_request_header(req, "If-Match", "\"%s\"", op->version);
 		break;
 	default: return s3_put_upload(op, req, place, query, err);
 	}

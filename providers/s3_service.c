@@ -6,16 +6,16 @@
 /*
  * From the services' own documents; of "ceph" and "swift" also what our tests have shown.
  *
- * aws     S3 User Guide: "Conditional writes", "Checking object integrity", "Virtual hosting"
- * ceph    docs.ceph.com, radosgw/s3: PUT is guarded, copies are not pinned, checksums ignored,
- *         ListMultipartUploads encodes keys without <EncodingType> (16.2)
- * minio   min.io/docs, and its server's handlers: conditions of copies, trailers
- * r2      developers.cloudflare.com/r2/api/s3/api: conditions of PutObject and CopyObject
- * b2      backblaze.com/docs/cloud-storage-s3-compatible-api: nothing said of conditions
- * wasabi  docs.wasabi.com, "S3 API Reference": nothing said of conditions
- * spaces  docs.digitalocean.com/reference/api/spaces: nothing said of conditions
- * gcs     cloud.google.com/storage/docs/interoperability: x-goog-if-generation-match instead
- * swift   docs.openstack.org/swift, s3api: pins copies; 501 for If-None-Match; 1,000 parts
+ * aws     S3 User Guide: "Conditional writes", "Conditional deletes", "Checking object integrity",
+ * "Virtual hosting" ceph    docs.ceph.com, radosgw/s3: PUT is guarded, copies are not pinned,
+ * checksums ignored, removals pinned by later ones (16.2 takes no notice), ListMultipartUploads
+ * encodes keys without <EncodingType> (16.2) minio   min.io/docs, and its server's handlers:
+ * conditions of copies, trailers r2      developers.cloudflare.com/r2/api/s3/api: conditions of
+ * PutObject and CopyObject b2      backblaze.com/docs/cloud-storage-s3-compatible-api: nothing said
+ * of conditions wasabi  docs.wasabi.com, "S3 API Reference": nothing said of conditions spaces
+ * docs.digitalocean.com/reference/api/spaces: nothing said of conditions gcs
+ * cloud.google.com/storage/docs/interoperability: x-goog-if-generation-match instead swift
+ * docs.openstack.org/swift, s3api: pins copies; 501 for If-None-Match; 1,000 parts
  *         (max_upload_part_num)
  */
 static const struct s3_service services[] = {
@@ -23,10 +23,10 @@ static const struct s3_service services[] = {
 	.name = "aws",
 	.domain = "amazonaws.com",
 	.endpoint = "https://s3.%s.amazonaws.com",
-	.has = S3_GUARDS_PUT | S3_GUARDS_COMMIT | S3_GUARDS_COPY | S3_PINS_SOURCE | S3_CRC32C |
-	    S3_VIRTUAL,
+	.has = S3_GUARDS_PUT | S3_GUARDS_COMMIT | S3_GUARDS_COPY | S3_PINS_SOURCE |
+	    S3_PINS_REMOVAL | S3_CRC32C | S3_VIRTUAL,
     },
-    {.name = "ceph", .has = S3_GUARDS_PUT | S3_ENCODES_SILENTLY},
+    {.name = "ceph", .has = S3_GUARDS_PUT | S3_PINS_REMOVAL | S3_ENCODES_SILENTLY},
     {.name = "minio", .has = S3_GUARDS_PUT | S3_PINS_SOURCE | S3_CRC32C},
     {.name = "r2", .domain = "r2.cloudflarestorage.com", .has = S3_GUARDS_PUT | S3_PINS_SOURCE},
     {.name = "b2",

@@ -12,9 +12,10 @@ enum s3_quality {
 	S3_PINS_SOURCE = 1 << 3, /* x-amz-copy-source-if-match is kept to */
 	S3_CRC32C = 1 << 4, /* x-amz-checksum-crc32c, also as trailer of an aws-chunked body */
 	S3_VIRTUAL = 1 << 5, /* bucket.host is to be preferred to host/bucket */
+	S3_PINS_REMOVAL = 1 << 6, /* DeleteObject keeps to If-Match, or takes no notice of it */
 	/* and what is odd about it */
-	S3_REFUSES_GUARDS = 1 << 6, /* If-None-Match: * may be an error: it is not sent */
-	S3_ENCODES_SILENTLY = 1 << 7, /* keys of uploads come encoded, and nothing says so */
+	S3_REFUSES_GUARDS = 1 << 7, /* If-None-Match: * may be an error: it is not sent */
+	S3_ENCODES_SILENTLY = 1 << 8, /* keys of uploads come encoded, and nothing says so */
 };
 
 struct s3_service {

@@ -1044,6 +1044,40 @@ test_remove(void **state)
 	bench_close(&b);
 }
 
+/* What changes between the look and the removal stays, where the service can see to it. */
+static void
+test_remove_pinned(void **state)
+{
+	static const struct {
+		const char *account, *url, *condition;
+	} cases[] = {
+	    {AMAZON, "https://examplebucket.s3.us-east-1.amazonaws.com/k", "\"v1\""},
+	    {SERVICE("ceph"), "http://127.0.0.1:7480/box/k", "\"v1\""},
+	    {SERVICE("minio"), "http://127.0.0.1:7480/box/k", NULL},
+	    {OWN, "http://127.0.0.1:7480/box/k", NULL},
+	};
+	struct bench b;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bench_open(&b, cases[i].account);
+		bench_op(&b, CLOUD_REMOVE, "k");
+		b.op.version = xstrdup("v1");
+		bench_expect(&b, "HEAD", cases[i].url);
+		assert_null(bench_header(&b, "If-Match"));
+		assert_int_equal(bench_answer(&b, 200, "Content-Length: 1\nETag: \"v1\"\n", ""),
+		    CLOUD_STEP_NEXT);
+		bench_expect(&b, "DELETE", cases[i].url);
+		if (cases[i].condition == NULL)
+			assert_null(bench_header(&b, "If-Match"));
+		else
+			assert_string_equal(bench_header(&b, "If-Match"), cases[i].condition);
+		assert_int_equal(bench_answer(&b, 412, "", ERROR_BODY("PreconditionFailed", "no")),
+		    CLOUD_STEP_FAIL);
+		assert_int_equal(b.err.code, -ESTALE);
+		bench_close(&b);
+	}
+}
+
 #define REMOVALS 4
 static const char *const removals[REMOVALS] = {"d/a<b>&\"'c", "two", "three", "four"};
 
@@ -1429,6 +1463,7 @@ main(void)
 	    cmocka_unit_test(test_read_wrong_range),
 	    cmocka_unit_test(test_put),
 	    cmocka_unit_test(test_remove),
+	    cmocka_unit_test(test_remove_pinned),
 	    cmocka_unit_test(test_remove_many),
 	    cmocka_unit_test(test_remove_many_misled),
 	    cmocka_unit_test(test_remove_many_refused),
