@@ -443,6 +443,8 @@ cloud_changed_add(struct cloud_changed_list *list, const char *path, bool is_tre
 enum throttle_gate
 cloud_op_lane(const struct cloud_op *op)
 {
+	if (((const struct op_private *)op)->batch != NULL)
+		return THROTTLE_BATCH; /* an item has no lane */
 	if (op->kind == CLOUD_READ)
 		return THROTTLE_READ;
 	if (op->kind == CLOUD_CHANGES)
@@ -463,11 +465,16 @@ account_concurrency(const struct account_private *a)
 	return n > 0 ? n : CLOUD_CONCURRENCY;
 }
 
+static unsigned
+lane_limit(const struct account_private *a, int lane)
+{
+	return lane == THROTTLE_BATCH ? a->account.driver->batch->at_once : account_concurrency(a);
+}
+
 /* Ops that find a lane free become ready, in the order of their start. */
 static void
 account_admit(struct account_private *a)
 {
-	unsigned limit = account_concurrency(a);
 	uint64_t now = clock_mono_ns();
 	struct op_private *p;
 
@@ -475,7 +482,7 @@ account_admit(struct account_private *a)
 		while ((p = TAILQ_FIRST(&a->queued[lane])) != NULL) {
 			if (p->op.goes_on)
 				throttle_enter_anyway(&a->member, lane);
-			else if (!throttle_enter(&a->member, lane, limit, now))
+			else if (!throttle_enter(&a->member, lane, lane_limit(a, lane), now))
 				break;
 			TAILQ_REMOVE(&a->queued[lane], p, next);
 			TAILQ_INSERT_TAIL(&a->ready, p, next);

@@ -198,7 +198,7 @@ struct cloud_sign_in {
  */
 struct cloud_batch {
 	unsigned items; /* in a request, at most */
-	unsigned at_once; /* requests */
+	unsigned at_once; /* requests of an account, from all loops */
 	bool (*takes)(const struct cloud_op *); /* is what it does next an item? */
 	/* May the two be in one?  NULL: any. */
 	bool (*together)(const struct cloud_op *, const struct cloud_op *);

@@ -1,10 +1,11 @@
 /*
  * Several ops in one request.
  *
- * A batch has an op of its own, which waits for a lane and its turn like any other, and takes the
- * items that are there when that comes.  Who joins a queue that no batch waits to take begins one,
- * if there may be one more; so the first item goes alone and at once, and the next requests have
- * what came meanwhile.
+ * A batch has an op of its own, which waits for its turn and is sent like any other, in a lane that
+ * batches have for themselves: how many the account's cloud is to have at once is not for each loop
+ * to say.  It takes the items that are there when its turn comes.  Who joins a queue that no batch
+ * waits to take begins one, if there may be one more; so the first item goes alone and at once, and
+ * the next requests have what came meanwhile.
  *
  * A batch is not repeated: its items are, each by itself, and meet again in the next one.
  */

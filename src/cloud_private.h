@@ -3,9 +3,10 @@
  * after request), cloud_batch.c (several ops in one request) and cloud_sign_in.c share.  Nobody
  * else includes it.
  *
- * An op waits for a lane of its account, then sends request after request.  There are four lanes
- * (gates of its throttle), each with the account's concurrency: readers, writers, the rest, and who
- * waits for changes, which can take minutes and is to keep nobody else from anything.
+ * An op waits for a lane of its account, then sends request after request.  There are five lanes
+ * (gates of its throttle), each with the account's concurrency: readers, writers, the rest, who
+ * waits for changes, which can take minutes and is to keep nobody else from anything; and batches,
+ * as many as their driver says (cloud_batch.at_once).
  * Were there but one, readers whose writers wait for a lane, and writers whose readers do, could
  * fill it and wait for each other for ever; and a listing would wait behind long transfers.  Both
  * queues are first in, first out.
@@ -15,7 +16,7 @@
 #include "src/memory.h"
 #include <sys/queue.h>
 
-#define CLOUD_LANES 4 /* THROTTLE_READ, PUT, REST, WATCH */
+#define CLOUD_LANES 5 /* THROTTLE_READ, PUT, REST, WATCH, BATCH */
 
 enum op_state {
 	OP_IDLE, /* not started, or ended */

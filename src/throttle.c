@@ -224,6 +224,12 @@ throttle_look(const struct throttle_member *m, enum throttle_gate gate, uint64_t
 	return THROTTLE_LOOK_MS + throttle_spread(now_ns);
 }
 
+unsigned
+throttle_inside(const struct throttle *t, enum throttle_gate gate)
+{
+	return atomic_load(&t->gates[gate].inside);
+}
+
 /* -- the window */
 
 static struct window

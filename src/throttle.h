@@ -26,7 +26,8 @@ enum throttle_gate { /* what is bounded */
 	THROTTLE_READ,
 	THROTTLE_PUT,
 	THROTTLE_REST,
-	THROTTLE_WATCH, /* ops at once: of each of cloud_private.h's lanes */
+	THROTTLE_WATCH,
+	THROTTLE_BATCH, /* ops at once: of each of cloud_private.h's lanes */
 	THROTTLE_ASK, /* requests without an answer: the window */
 	THROTTLE_GATES
 };
@@ -39,6 +40,8 @@ void throttle_unref(struct throttle *); /* NULL is a no-op */
 void throttle_set(struct throttle *, unsigned rate, unsigned concurrency);
 unsigned throttle_concurrency(const struct throttle *);
 unsigned throttle_window(const struct throttle *);
+/* So many are inside, of all members. */
+unsigned throttle_inside(const struct throttle *, enum throttle_gate);
 /* Since when every answer is a refusal; 0: the last one was none.  Times: ns, monotonic. */
 uint64_t throttle_refused_since(const struct throttle *);
 uint64_t throttle_paused_until(const struct throttle *);

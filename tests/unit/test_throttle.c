@@ -321,6 +321,7 @@ who_comes_late_gets_his_share(void **state)
 	/* One that must not wait does not. */
 	throttle_enter_anyway(&b, THROTTLE_PUT);
 	assert_int_equal(b.inside[THROTTLE_PUT], 2);
+	assert_int_equal(throttle_inside(a.throttle, THROTTLE_PUT), 5);
 	while (a.inside[THROTTLE_PUT] > 0)
 		throttle_leave(&a, THROTTLE_PUT, 1000 * MSEC);
 	throttle_wait_no_more(&a, THROTTLE_PUT);
