@@ -587,6 +587,7 @@ dropbox_response(struct cloud_op *op, const struct http_response *res, struct er
 	struct dropbox_result result = {.res = res};
 
 	result.code = dropbox_check(op, res, &result.error, &result.why);
+	dropbox_note_lock(op, &result.error);
 	switch (op->kind) {
 	case CLOUD_LIST: return list_response(op, &result, err);
 	case CLOUD_STAT: return stat_response(op, &result, err);
@@ -641,6 +642,7 @@ const struct cloud_driver dropbox_driver = {
     .request = dropbox_request,
     .head = dropbox_head,
     .response = dropbox_response,
+    .batch = &dropbox_finishes,
     .sign_in = &oauth_sign_in,
     .oauth = &dropbox_oauth,
     .copies_from = dropbox_copies_from,

@@ -12,6 +12,7 @@ struct dropbox_account {
 	char *service; /* the same for all accounts of one Dropbox */
 	char *grant; /* tells the refresh token from others, and does not betray it; or NULL */
 	char *namespace; /* id; NULL: the user's own */
+	uint64_t locked_ms; /* when somebody was last refused for the namespace's lock; 0: never */
 	char *root; /* canonical path of the folder that is the account's top; "" is all */
 };
 

@@ -1,8 +1,8 @@
 /*
  * dropbox_private: what the files of the dropbox driver share: dropbox.c (paths and directories),
- * dropbox_write.c (what is made anew), dropbox_names.c (under which name), dropbox_move.c (copies
- * and moves), dropbox_upload.c (uploads in parts), dropbox_pull.c (what Dropbox reads from a link),
- * dropbox_changes.c.  Nobody else includes it.
+ * dropbox_write.c (what is made anew), dropbox_batch.c (many at once), dropbox_names.c (under which
+ * name), dropbox_move.c (copies and moves), dropbox_upload.c (uploads in parts), dropbox_pull.c
+ * (what Dropbox reads from a link), dropbox_changes.c.  Nobody else includes it.
  */
 #pragma once
 #include "providers/dropbox_answer.h"
@@ -37,6 +37,7 @@
 enum dropbox_step {
 	DROPBOX_ASK, /* what the op is, or what it has to know first */
 	DROPBOX_SOURCE, /* COPY from another account: a reference to it */
+	DROPBOX_SESSION, /* PUT: the content, into a session that is finished by ACT */
 	DROPBOX_ACT, /* the op itself, after something was asked */
 	DROPBOX_TARGET, /* what is in the way? */
 	DROPBOX_ABOVE, /* of what name is the folder above it? */
@@ -72,9 +73,10 @@ struct dropbox_op {
 	uint64_t odd; /* bits: folders of the target's path, from the namespace's top on, that the
 			 service shows by another name */
 	bool made; /* what was asked for, and op->entry is that */
-	char cursor[DROPBOX_CURSOR_MAX]; /* of a list, of changes; PUT: the session of what was
-					  * refused; or ""
+	char cursor[DROPBOX_CURSOR_MAX]; /* of a list, of changes; PUT: the session that has its
+					  * content; or ""
 					  */
+	bool closed, alone; /* PUT: that session is; PUT, COMMIT: it is finished with no others */
 	char reference[DROPBOX_ID_MAX]; /* COPY from another account */
 	char aside[16]; /* MOVE: makes the other name one that nobody has */
 	struct err err; /* why it failed, while that is made good */
@@ -130,6 +132,16 @@ dropbox_place_response(struct cloud_op *, const struct dropbox_result *, struct 
 enum cloud_step dropbox_write_request(struct cloud_op *, struct http_request *, struct err *);
 enum cloud_step
 dropbox_write_response(struct cloud_op *, const struct dropbox_result *, struct err *);
+
+/* What makes the file of the session that has its content; caller drops it. */
+json_t *dropbox_finish_arg(const struct cloud_op *);
+
+/* dropbox_batch.c: PUT and COMMIT, several with one request.  Are so many writes under way that a
+   PUT is better one of these? */
+extern const struct cloud_batch dropbox_finishes;
+bool dropbox_is_crowded(const struct cloud_op *);
+/* The op was refused with this: was it for the lock? */
+void dropbox_note_lock(struct cloud_op *, const struct dropbox_error *);
 
 /* dropbox_move.c: COPY, MOVE; and COMMIT of what was pulled, which moves `source` from where it was
    put, from step ACT on */

@@ -6,7 +6,8 @@
  * file is added; only if there is one already it is looked at, and then its revision is updated.
  * So a new file, as most are, costs one request, and another that is replaced costs three.  The
  * content is not sent again for that: what was refused is in a session, says the refusal
- * ("UploadWriteFailed"), and that is finished.
+ * ("UploadWriteFailed"), and that is finished.  While many are written, the content goes into a
+ * session to begin with (dropbox_batch.c).
  *
  * A file that came to lie in a folder of another name than was asked for is removed again, by its
  * revision.  A folder could not be: its removal would take along what somebody has put there since.
@@ -39,24 +40,29 @@ ask_metadata(const struct cloud_op *op, struct http_request *req)
 	dropbox_rpc(req, dropbox, "files/get_metadata", dropbox_path_arg(dropbox, op->path));
 }
 
+/* The file, or its content only. */
 static enum cloud_step
-ask_upload(const struct cloud_op *op, struct http_request *req, struct err *err)
+ask_content(struct cloud_op *op, struct http_request *req, struct err *err)
 {
+	struct dropbox_op *dropbox = op->data;
 	json_t *arg;
 
 	if (op->length > DROPBOX_PUT_MAX)
 		return object_refuse(
 		    err, -EFBIG, op->path, "is larger than the 150 MiB of one upload");
-	arg = dropbox_commit_arg(op, NULL);
+	dropbox->step = dropbox_is_crowded(op) ? DROPBOX_SESSION : DROPBOX_ASK;
+	arg = dropbox->step == DROPBOX_SESSION ? json_pack("{s:b}", "close", true)
+					       : dropbox_commit_arg(op, NULL);
 	dropbox_add_hash(arg, &op->put.digests);
-	dropbox_content(req, op->account->data, "files/upload", arg);
+	dropbox_content(req, op->account->data,
+	    dropbox->step == DROPBOX_SESSION ? "files/upload_session/start" : "files/upload", arg);
 	req->body = op->length == 0 ? HTTP_BODY_BYTES : HTTP_BODY_STREAM;
 	req->length = op->length;
 	return CLOUD_STEP_SEND;
 }
 
-static void
-ask_finish(const struct cloud_op *op, struct http_request *req)
+json_t *
+dropbox_finish_arg(const struct cloud_op *op)
 {
 	const struct dropbox_op *dropbox = op->data;
 	const char *session;
@@ -66,7 +72,14 @@ ask_finish(const struct cloud_op *op, struct http_request *req)
 	session = session_of(op, &size);
 	arg = dropbox_cursor_arg(session, size);
 	json_object_set_new(arg, "commit", dropbox_commit_arg(op, dropbox->target.rev));
-	dropbox_content(req, op->account->data, "files/upload_session/finish", arg);
+	return arg;
+}
+
+static void
+ask_finish(const struct cloud_op *op, struct http_request *req)
+{
+	dropbox_content(
+	    req, op->account->data, "files/upload_session/finish", dropbox_finish_arg(op));
 }
 
 static void
@@ -107,8 +120,9 @@ dropbox_write_request(struct cloud_op *op, struct http_request *req, struct err 
 	default:
 		if (op->kind == CLOUD_MKDIR)
 			ask_folder(op, req);
-		else if (op->kind == CLOUD_PUT && dropbox->step == DROPBOX_ASK)
-			return ask_upload(op, req, err);
+		else if (op->kind == CLOUD_PUT &&
+		    (dropbox->step == DROPBOX_ASK || dropbox->step == DROPBOX_SESSION))
+			return ask_content(op, req, err);
 		else
 			ask_finish(op, req);
 	}
@@ -137,17 +151,34 @@ made(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 	return elsewhere ? dropbox_next(op, DROPBOX_ABOVE) : CLOUD_STEP_DONE;
 }
 
-/* The session that has what was refused. */
-static void
-take_session(struct cloud_op *op, const struct http_response *res)
+/* The session that has the content, by that name in the answer, or in its member `error`.  False:
+   it names none. */
+static bool
+take_session(struct cloud_op *op, const struct http_response *res, const char *name)
 {
 	json_t *answer = json_loadb(buf_str(&res->body), res->body.len, 0, NULL);
-	const char *session = dropbox_text(json_object_get(answer, "error"), "upload_session_id");
+	const json_t *error = json_object_get(answer, "error");
+	const char *session = dropbox_text(error == NULL ? answer : error, name);
 	struct dropbox_op *dropbox = op->data;
 
 	if (strlen(session) < sizeof dropbox->cursor)
 		snprintf(dropbox->cursor, sizeof dropbox->cursor, "%s", session);
 	json_decref(answer);
+	return dropbox->cursor[0] != '\0';
+}
+
+static enum cloud_step
+session_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
+{
+	struct dropbox_op *dropbox = op->data;
+
+	if (result->code != 0)
+		return dropbox_failed(result, err);
+	if (!take_session(op, result->res, "session_id"))
+		return object_refuse(
+		    err, -EPROTO, op->path, "the service does not name its session");
+	dropbox->closed = true;
+	return dropbox_next(op, DROPBOX_ACT);
 }
 
 /* Something is there already: what? */
@@ -156,12 +187,10 @@ conflict(struct cloud_op *op, const struct dropbox_result *result, struct err *e
 {
 	struct dropbox_op *dropbox = op->data;
 
-	if (op->kind == CLOUD_PUT && dropbox->step == DROPBOX_ASK) {
-		take_session(op, result->res);
-		if (dropbox->cursor[0] == '\0')
-			return object_refuse(err, -EPROTO, op->path,
-			    "the service refuses to replace it, and does not say how to go on");
-	}
+	if (op->kind == CLOUD_PUT && dropbox->step == DROPBOX_ASK &&
+	    !take_session(op, result->res, "upload_session_id"))
+		return object_refuse(err, -EPROTO, op->path,
+		    "the service refuses to replace it, and does not say how to go on");
 	if (++dropbox->times > DROPBOX_TIMES)
 		return object_refuse(err, -EBUSY, op->path, "changes all the time");
 	return dropbox_next(op, DROPBOX_TARGET);
@@ -177,6 +206,7 @@ is_session_gone(const struct dropbox_result *result)
 static enum cloud_step
 act_response(struct cloud_op *op, const struct dropbox_result *result, struct err *err)
 {
+	struct dropbox_op *dropbox = op->data;
 	bool is_folder = op->kind == CLOUD_MKDIR;
 
 	if (result->code == 0)
@@ -186,6 +216,11 @@ act_response(struct cloud_op *op, const struct dropbox_result *result, struct er
 	if (is_folder ? dropbox_error_is(&result->error, "conflict/folder")
 		      : dropbox_error_is(&result->error, "conflict/file") && !op->put.no_replace)
 		return conflict(op, result, err);
+	/* Which folders are shared with whom nobody here knows. */
+	if (dropbox_error_is(&result->error, "too_many_shared_folder_targets") && !dropbox->alone) {
+		dropbox->alone = true;
+		return dropbox_next(op, dropbox->step);
+	}
 	return dropbox_failed(result, err);
 }
 
@@ -290,6 +325,7 @@ dropbox_write_response(struct cloud_op *op, const struct dropbox_result *result,
 	if (op->kind == CLOUD_MKDIR && dropbox->step == DROPBOX_ASK)
 		return dropbox_place_response(op, result, err);
 	switch (dropbox->step) {
+	case DROPBOX_SESSION: return session_response(op, result, err);
 	case DROPBOX_TARGET: return target_response(op, result, err);
 	case DROPBOX_ABOVE: return above_response(op, result, err);
 	case DROPBOX_UNDO: return undo_response(op, result, err);

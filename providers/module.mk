@@ -12,6 +12,7 @@ libproviders_a_SOURCES = \
 	providers/dropbox.c providers/dropbox_private.h \
 	providers/dropbox_account.c providers/dropbox_account.h \
 	providers/dropbox_answer.c providers/dropbox_answer.h \
+	providers/dropbox_batch.c \
 	providers/dropbox_changes.c \
 	providers/dropbox_move.c \
 	providers/dropbox_names.c \

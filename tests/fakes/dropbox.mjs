@@ -14,11 +14,13 @@
 //   POST /-/reset-cursors     cursors of lists are not valid any more; who waits with one is told
 //   POST /-/backoff           {"seconds"}: what longpoll asks for; 0: nothing
 //   POST /-/quota             {"allocated"}: bytes of each user
+//   POST /-/lock              {"ms","waits"}: each write has its namespace to itself for so long; so many more wait for that, and
+//                             what comes then is refused (too_many_write_operations).  0 ms: no longer
 //   POST /-/damage            the next piece of a session is kept with another content
 //   POST /-/jobs              {"hold":true}: jobs of save_url read their links, and do not end until {"hold":false};
 //                             {"forget":true}: their ids are not known any more
 //   GET  /-/state             adds "sessions" (under way), "bytes" (received in appends), "tokens" (granted), "waiting"
-//                             (in longpoll), "pulled" (bytes read from links), "jobs" (begun), "reads" (links that have been read to their end, or not at all)
+//                             (in longpoll), "locked" (writes refused for a namespace's lock), "pulled" (bytes read from links), "jobs" (begun), "reads" (links that have been read to their end, or not at all)
 //
 // save_url really fetches the URL, at most 256 MiB in 15 minutes, and answers with a job.  That saves what came when it
 // ends, and renames it if something is there (of the same content too), as the documentation has it.  What it does not do:
@@ -37,7 +39,7 @@ const app = { id: 'fake-app-key', secret: 'fake-app-secret' };
 const PULL_MAX = 256 << 20, PULL_MS = 15 * 60 * 1000;
 
 let users, namespaces, grants, tokens, sessions, references, links, jobs, epoch, count, appended, granted, damaging, codes, backoff;
-let pulled, begun, reads, holding;
+let pulled, begun, reads, holding, lock, locked;
 let waiters = new Set();
 
 /** Nodes by their path in lower case; the log has what became of which. */
@@ -67,7 +69,8 @@ function wake() {
 
 function reset() {
 	[count, epoch, appended, granted, damaging, backoff] = [0, 1, 0, 0, false, 0];
-	[pulled, begun, reads] = [0, 0, 0];
+	[pulled, begun, reads, locked] = [0, 0, 0, 0];
+	lock = { ms: 0, waits: 0 };
 	holding?.go();
 	holding = undefined;
 	namespaces = new Map(['1001', '1002', '2001'].map((id) => [id, { id, nodes: new Nodes() }]));
@@ -548,6 +551,38 @@ function makeReference(at, arg) {
 	return { metadata: metadata(at, found.node), copy_reference: id, expires: '2056-01-01T00:00:00Z' };
 }
 
+/* The lock of a namespace */
+
+const tooMany = 'too_many_write_operations';
+
+/** The place where a write is carried out when it is its turn; throws if there are too many. */
+async function exclusively(at, write) {
+	const { space } = at;
+	if (lock.ms === 0) return write();
+	if ((space.writers ?? 0) > lock.waits) {
+		locked++;
+		throw new Answer(429, { error_summary: `${tooMany}/..`, error: { reason: { '.tag': tooMany }, retry_after: 1 } }, { 'Retry-After': '1' });
+	}
+	space.writers = (space.writers ?? 0) + 1;
+	const held = (space.turn ?? Promise.resolve()).then(() => new Promise((over) => { setTimeout(over, lock.ms); }));
+	space.turn = held;
+	await held;
+	space.writers--;
+	return write();
+}
+
+const writing = (answer) => (at, arg, bytes) => exclusively(at, () => answer(at, arg, bytes));
+
+/** "You should retry uploading this file" is said of each. */
+async function finishMany(at, arg) {
+	try {
+		return await exclusively(at, () => finishBatch(at, arg));
+	} catch (e) {
+		if (e.status !== 429) throw e;
+		return { entries: arg.entries.map(() => ({ '.tag': 'failure', failure: { '.tag': tooMany } })) };
+	}
+}
+
 /* Routes: host, style, arguments (with ! those that must be there), and what answers */
 
 const commitFields = 'path! mode autorename client_modified mute property_groups strict_conflict content_hash';
@@ -567,29 +602,29 @@ const routes = {
 		if (arg.path === '' || arg.path === '/') throw textual(400, 'Error in call to API function "files/get_metadata": request body: path: The root folder is unsupported.');
 		return metadata(at, find(at, arg.path).node);
 	}],
-	'files/delete_v2': ['api', 'rpc', 'path! parent_rev', remove],
-	'files/create_folder_v2': ['api', 'rpc', 'path! autorename', makeFolder],
-	'files/copy_v2': ['api', 'rpc', relocationFields, (at, arg) => relocation(at, arg, true)],
-	'files/move_v2': ['api', 'rpc', relocationFields, (at, arg) => relocation(at, arg, false)],
-	'files/restore': ['api', 'rpc', 'path! rev!', restore],
+	'files/delete_v2': ['api', 'rpc', 'path! parent_rev', writing(remove)],
+	'files/create_folder_v2': ['api', 'rpc', 'path! autorename', writing(makeFolder)],
+	'files/copy_v2': ['api', 'rpc', relocationFields, writing((at, arg) => relocation(at, arg, true))],
+	'files/move_v2': ['api', 'rpc', relocationFields, writing((at, arg) => relocation(at, arg, false))],
+	'files/restore': ['api', 'rpc', 'path! rev!', writing(restore)],
 	'files/copy_reference/get': ['api', 'rpc', 'path!', makeReference],
-	'files/copy_reference/save': ['api', 'rpc', 'copy_reference! path!', saveReference],
+	'files/copy_reference/save': ['api', 'rpc', 'copy_reference! path!', writing(saveReference)],
 	'files/get_temporary_link': ['api', 'rpc', 'path!', temporaryLink],
 	'files/save_url': ['api', 'rpc', 'path! url!', saveUrl],
 	'files/save_url/check_job_status': ['api', 'rpc', 'async_job_id!', (at, arg) => {
 		if (!jobs.has(arg.async_job_id)) throw error('invalid_async_job_id');
 		return jobs.get(arg.async_job_id);
 	}],
-	'files/upload_session/finish_batch': ['api', 'rpc', 'entries!', (at, arg) => ({ '.tag': 'complete', ...finishBatch(at, arg) })],
-	'files/upload_session/finish_batch_v2': ['api', 'rpc', 'entries!', finishBatch],
-	'files/upload': ['content', 'upload', commitFields, upload],
+	'files/upload_session/finish_batch': ['api', 'rpc', 'entries!', async (at, arg) => ({ '.tag': 'complete', ...await finishMany(at, arg) })],
+	'files/upload_session/finish_batch_v2': ['api', 'rpc', 'entries!', finishMany],
+	'files/upload': ['content', 'upload', commitFields, writing(upload)],
 	'files/upload_session/start': ['content', 'upload', 'close session_type content_hash', start],
 	'files/upload_session/append_v2': ['content', 'upload', 'cursor! close content_hash', (at, arg, bytes) => {
 		checkHash(arg, bytes);
 		append(lookup(at, arg.cursor.session_id, ''), arg, bytes, '');
 		return null;
 	}],
-	'files/upload_session/finish': ['content', 'upload', 'cursor! commit! content_hash', finish],
+	'files/upload_session/finish': ['content', 'upload', 'cursor! commit! content_hash', writing(finish)],
 	'files/download': ['content', 'download', 'path! rev', download],
 };
 
@@ -729,7 +764,7 @@ async function handle(req, res, url) {
 serve(handle, {
 	hello: { tokenPath: '/oauth2/token', clientId: app.id, clientSecret: app.secret, refreshToken: 'fake-refresh-1', otherRefreshToken: 'fake-refresh-2',
 		pkceRefreshToken: 'fake-refresh-pkce', teamNamespace: '2001' },
-	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted, waiting: waiters.size, pulled, jobs: begun, reads }),
+	state: () => ({ sessions: sessions.size, bytes: appended, tokens: granted, waiting: waiters.size, locked, pulled, jobs: begun, reads }),
 	reset,
 	files: () => [...namespaces.get(users[0].home).nodes.values()].filter((n) => n.bytes).map((n) => [n.path.slice(1), n.bytes]),
 	uploads: () => [...sessions.values()].filter((s) => !s.refused).map(() => '?'), // told at the end only
@@ -744,6 +779,7 @@ serve(handle, {
 			wake();
 		},
 		'/-/backoff': ({ seconds }) => { backoff = seconds; },
+		'/-/lock': (asked) => { lock = { ms: 0, waits: 0, ...asked }; },
 		'/-/damage': () => { damaging = true; },
 		'/-/jobs': controlJobs,
 		'/-/quota': ({ allocated }) => { for (const user of users) user.allocated = allocated; },

@@ -170,6 +170,25 @@ const tests = {
 		await refused(400, '', dbx.filesUploadSessionFinishBatchV2({ entries: Array(1001).fill(entries[0]) }));
 	},
 
+	async 'a closed session is finished alone too, and writes that meet are refused for the lock'() {
+		const start = async (contents) => (await dbx.filesUploadSessionStart({ close: true, contents })).result.session_id;
+		const entry = (session_id, path) => ({ cursor: { session_id, offset: 4 }, commit: { path } });
+		const { result } = await dbx.filesUploadSessionFinish(entry(await start('lone'), '/lock/1'));
+		assert.equal(result.size, 4);
+		const [two, three] = await Promise.all([start('two.'), start('3333')]);
+		await control('lock', { ms: 200, waits: 0 });
+		const upload = dbx.filesUpload({ path: '/lock/2', contents: 'held' });
+		await start('free'); // takes no lock
+		const e = await refused(429, 'too_many_write_operations', dbx.filesUploadSessionFinish(entry(two, '/lock/3')));
+		assert.equal(e.headers.get('Retry-After'), '1');
+		const batch = (await dbx.filesUploadSessionFinishBatchV2({ entries: [entry(two, '/lock/3'), entry(three, '/lock/4')] })).result;
+		assert.deepEqual(batch.entries.map((one) => one.failure['.tag']), Array(2).fill('too_many_write_operations'));
+		await upload;
+		const again = (await dbx.filesUploadSessionFinishBatchV2({ entries: [entry(two, '/lock/3'), entry(three, '/lock/4')] })).result;
+		assert.deepEqual(again.entries.map((one) => one['.tag']), ['success', 'success']);
+		await control('lock', { ms: 0 });
+	},
+
 	async 'saves what a URL gives, in a job'() {
 		const server = http.createServer((req, res) => res.writeHead(req.url === '/file' ? 200 : 403).end('from afar'));
 		await new Promise((listening) => { server.listen(0, '127.0.0.1', listening); });

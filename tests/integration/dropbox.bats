@@ -173,7 +173,8 @@ one_of_each()
 	api GET "/api/transfers?parent=$id&status=failed" >"$home/failed"
 	jq -e '.transfers | length == 3' "$home/failed"
 	one_of_each "$home/failed"
-	# A new file costs one request, one that is replaced three.
+	# In little company a new file costs one request, one that is replaced three.
+	api PUT /api/accounts/dropbox '{"concurrency": 4}' >/dev/null
 	mkdir "$home/from/new"
 	for id in {1..9}; do echo "$id" >"$home/from/new/$id"; done
 	before=$(told "$written")
@@ -385,6 +386,111 @@ one_of_each()
 	[ "$(told '.unplayed | length')" = 0 ]
 	[ -z "$(skyferry ls dropbox:)" ]
 }
+
+# many DIR N: so many small files of different content and time; one is empty.
+many()
+{
+	local i
+	mkdir "$home/from/$1"
+	for ((i = 1; i <= $2; i++)); do
+		content "$1-$i" $(((i - 1) * 97)) >"$home/from/$1/$i"
+		touch -d "@$((1000000000 + i))" "$home/from/$1/$i"
+	done
+}
+
+# asked ROUTE: so many requests of it ("upload", "upload_session/start") were sent.
+asked() { told '.requests["POST /2/files/'"$1"'"] // 0'; }
+
+# same DIR: what is in Dropbox is what is in `from`, with its times.
+same()
+{
+	skyferry cp -q -r "dropbox:$1" "back:$1"
+	diff -r "$home/from/$1" "$home/back/$1"
+	diff <(cd "$home/from/$1" && stat -c '%n %Y' -- *) <(cd "$home/back/$1" && stat -c '%n %Y' -- *)
+}
+
+@test "many small files at once are finished by few requests, and none is refused for the namespace's lock" {
+	many d 200
+	control lock '{"ms": 50, "waits": 4}'
+	skyferry cp -q -r from:d dropbox:d
+	[ "$(told .locked)" = 0 ]
+	[ $(($(asked upload) + $(asked upload_session/start))) = 200 ] # each is sent once
+	[ $(($(asked upload) + $(asked upload_session/finish) + $(asked upload_session/finish_batch_v2))) -lt 70 ]
+	same d
+	# One alone is one request.
+	echo x >"$home/from/f"
+	before=$(asked upload_session/start)
+	skyferry cp -q from:f dropbox:f
+	[ "$(asked upload_session/start)" = "$before" ]
+	# Where others hold the lock all the time nobody fails; it is waited for.
+	control lock '{"ms": 1, "waits": -1}'
+	many e 30
+	skyferry cp -q -r from:e dropbox:e &
+	copying=$!
+	until_so lock_was_met 3
+	control lock '{"ms": 0}'
+	wait "$copying"
+	same e
+}
+
+lock_was_met() { [ "$(told .locked)" -ge "$1" ]; }
+
+@test "of files that are finished together each has its own outcome" {
+	local i
+	many d 60
+	echo old >"$home/from/old"
+	skyferry mkdir -p dropbox:d
+	for ((i = 1; i <= 60; i += 3)); do # a folder is in the way, a file, nothing
+		skyferry mkdir "dropbox:d/$i"
+		skyferry cp -q from:old "dropbox:d/$((i + 1))"
+	done
+	before=$(asked upload_session/start)
+	control lock '{"ms": 50, "waits": 4}'
+	run ! skyferry cp -q -r from:d dropbox:
+	[ "$(asked upload_session/finish_batch_v2)" -gt 0 ]
+	[ $(($(asked upload_session/start) - before)) -gt 20 ]
+	for ((i = 1; i <= 60; i += 3)); do
+		[ -z "$(skyferry ls "dropbox:d/$i")" ]
+		rm "$home/from/d/$i"
+		skyferry rm -r "dropbox:d/$i"
+	done
+	same d
+}
+
+@test "the answer for many files is lost, or makes no sense: each is looked for by itself, and none is sent again" {
+	local fault
+	many d 60
+	for fault in '"lost": true' '"reset": true' '"status": 200, "body": "{\"entries\":[]}"' '"cut": 20'; do
+		rm -rf "$home/back/d"
+		control reset
+		control lock '{"ms": 50, "waits": 4}'
+		control faults '[{"match": "finish_batch_v2", "times": 2, '"$fault"'}]'
+		skyferry cp -q -r from:d dropbox:d
+		[ "$(told '.unplayed | length')" = 0 ]
+		[ $(($(asked upload) + $(asked upload_session/start))) = 60 ]
+		same d
+	done
+}
+
+@test "kill -9 while many files are being finished, before and after it is done: all of them are there" {
+	local fault
+	many d 60
+	for fault in '"stall": true' '"cut": 0, "stall": true'; do
+		rm -rf "$home/back/d"
+		control reset
+		control lock '{"ms": 50, "waits": 4}'
+		control faults '[{"match": "finish_batch_v2", "after": 1, '"$fault"'}]'
+		id=$(api POST /api/transfers '{"sourceAccountId":"from","sourcePath":"d","destinationAccountId":"dropbox",
+		    "destinationPath":"d","recursive":true}' | jq -r .id)
+		until_so all_played
+		daemon_kill
+		start
+		skyferry transfer wait "$id" --timeout 60
+		same d
+	done
+}
+
+all_played() { [ "$(told '.unplayed | length')" = 0 ]; }
 
 @test "tokens expire: one new one for all that is under way" {
 	content 8 20000000 >"$home/from/f"

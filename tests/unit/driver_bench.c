@@ -29,6 +29,7 @@ bench_open_driver(struct bench *b, const struct cloud_driver *driver, const char
 
 	*b = (struct bench){.account = {.driver = driver, .limits = driver->limits}};
 	b->account.data = xcalloc(1, driver->account_size);
+	b->account.throttle = throttle_new(0, 0);
 	assert_non_null(json);
 	if (driver->open(&b->account, json, &b->err) != 0)
 		fail_msg("%s", b->err.msg);
@@ -73,6 +74,7 @@ bench_close(struct bench *b)
 	bench_clear(b);
 	b->account.driver->close(&b->account);
 	free(b->account.data);
+	throttle_unref(b->account.throttle);
 }
 
 void

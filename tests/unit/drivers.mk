@@ -7,6 +7,7 @@ unit_programs += \
 	tests/unit/test_gcs_session \
 	tests/unit/test_gcs_sign \
 	tests/unit/test_dropbox \
+	tests/unit/test_dropbox_batch \
 	tests/unit/test_dropbox_move \
 	tests/unit/test_dropbox_pull \
 	tests/unit/test_gdrive \
@@ -62,6 +63,11 @@ tests_unit_test_dropbox_SOURCES = \
 	tests/unit/dropbox_bench.h \
 	tests/unit/test_dropbox.c
 tests_unit_test_dropbox_LDADD = $(UNIT_LIBS)
+tests_unit_test_dropbox_batch_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/dropbox_bench.h \
+	tests/unit/test_dropbox_batch.c
+tests_unit_test_dropbox_batch_LDADD = $(UNIT_LIBS)
 tests_unit_test_dropbox_move_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/dropbox_bench.h \
