@@ -2,7 +2,7 @@
  * What a driver makes of any answer.  The input is a conversation, as text:
  *
  *     OP                     of the table below; "pull-OP": with a link
- *     STATUS
+ *     STATUS                 "batch-OP": several, which have one answer
  *     Header: value
  *
  *     body
@@ -26,30 +26,32 @@
 #define NOW_MS    1369353600000 /* 20130524T000000Z */
 #define STEPS_MAX 200
 #define INPUT_MAX (1 << 20)
+#define ITEMS     3 /* of a batch */
 
 /* A name is a directory of the corpus; a part is all of its upload. */
 static const struct {
 	const char *name, *driver, *credentials, *upload;
 	const char *pulled; /* an upload begun with a link; NULL: there are none */
+	const char *batched; /* the op whose first request others can share; NULL: there is none */
 	const char *tag; /* of the part */
 	uint64_t length; /* of it, and of what is read and written */
 } drivers[] = {
     {"s3", "s3",
 	"{\"endpoint\":\"https://s3.example.com\",\"bucket\":\"bucket\",\"accessKeyId\":\"id\","
 	"\"secretAccessKey\":\"key\"}",
-	"upload", NULL, "some", 100},
+	"upload", NULL, "remove", "some", 100},
     {"azure", "azure",
 	"{\"accountName\":\"account\",\"accountKey\":\"a2V5\",\"container\":\"container\"}",
-	"0123456789abcdef012345", NULL, "some", 100},
-    {"gcs", "gcs", "{\"bucket\":\"bucket\"}", "upload", NULL, "some", 100},
+	"0123456789abcdef012345", NULL, NULL, "some", 100},
+    {"gcs", "gcs", "{\"bucket\":\"bucket\"}", "upload", NULL, NULL, "some", 100},
     {"gcs-auto", "gcs", "{\"bucket\":\"bucket\",\"endpoint\":\"https://gcs.example.com\"}",
-	"session 600000 600000 token https://gcs.example.com/upload?upload_id=1", NULL, "600000",
-	600000},
+	"session 600000 600000 token https://gcs.example.com/upload?upload_id=1", NULL, NULL,
+	"600000", 600000},
     {"dropbox", "dropbox", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}", "100 session",
-	"pull 100 1369353600000 job .skyferry-pull-temp", "some", 100},
+	"pull 100 1369353600000 job .skyferry-pull-temp", "commit", "some", 100},
     {"gdrive", "gdrive", "{\"clientId\":\"app\",\"refreshToken\":\"token\"}",
 	"1 100 262144 0123456789abcdef0123456789abcdef file new https://www.googleapis.com/upload",
-	NULL, "some", 100},
+	NULL, NULL, "some", 100},
 };
 
 static const char *const ops[CLOUD_OP_KINDS] = {
@@ -235,15 +237,57 @@ step_once(struct cloud_op *op, const char **at, const char *end, struct err *err
 	return step;
 }
 
+/* Each with its part of the answer, which is asked for once. */
+static void
+converse_together(
+    struct account *account, enum cloud_op_kind kind, size_t which, const char *at, const char *end)
+{
+	static const char *const paths[ITEMS] = {"dir/a", "dir/b", "dir/c"};
+	const struct cloud_batch *batch = account->driver->batch;
+	struct cloud_op *items[ITEMS];
+	struct http_response res, parts[ITEMS];
+	struct cloud_request request;
+	struct err err = ERR_INIT;
+	bool shared;
+
+	for (size_t i = 0; i < ITEMS; i++) {
+		items[i] = op_new(account, kind, which, false);
+		items[i]->gone_is_fine = true;
+		xstrset(&items[i]->path, paths[i]);
+		demand(batch->takes(items[i]), "it can be in a batch");
+		http_response_init(&parts[i]);
+	}
+	http_request_init(&request.http);
+	demand(batch->request(items, ITEMS, &request, &err) == CLOUD_STEP_SEND, "it is sent");
+	http_request_fini(&request.http);
+	http_response_init(&res);
+	shared = take_answer(&res, &at, end) && res.status >= 200 && res.status < 300;
+	if (shared && batch->response(items, ITEMS, &res, parts, &err) != 0) {
+		check_end(items[0], CLOUD_STEP_FAIL, &err);
+		shared = false;
+	}
+	for (size_t i = 0; i < ITEMS; i++) {
+		err_clear(&err);
+		if (shared)
+			check_end(
+			    items[i], account->driver->response(items[i], &parts[i], &err), &err);
+		http_response_fini(&parts[i]);
+		items[i]->from = NULL;
+		cloud_op_free(items[i]);
+	}
+	http_response_fini(&res);
+}
+
 static void
 converse(struct account *account, size_t which, const char *text, size_t len)
 {
-	static const char pull[] = "pull-";
+	static const char pull[] = "pull-", batch[] = "batch-";
 	const char *at = text, *end = text + len;
 	char *name = take_line(&at, end);
 	bool pulls = strncmp(name, pull, sizeof pull - 1) == 0;
+	bool together = strncmp(name, batch, sizeof batch - 1) == 0;
 	unsigned features = account->driver->features;
-	const char *kind_name = pulls ? name + sizeof pull - 1 : name;
+	const char *kind_name = name + (pulls ? sizeof pull - 1 : together ? sizeof batch - 1 : 0);
 	struct err err = ERR_INIT;
 	struct cloud_op *op = NULL;
 	enum cloud_step step = CLOUD_STEP_NEXT;
@@ -253,8 +297,13 @@ converse(struct account *account, size_t which, const char *text, size_t len)
 		if ((kind == CLOUD_CHANGES && !(features & CLOUD_HAS_CHANGES)) ||
 		    (pulls && (kind == CLOUD_LINK || !(features & CLOUD_CAN_PULL))))
 			continue;
-		if (ops[kind] != NULL && strcmp(kind_name, ops[kind]) == 0)
+		if (ops[kind] == NULL || strcmp(kind_name, ops[kind]) != 0)
+			continue;
+		if (!together)
 			op = op_new(account, kind, which, pulls);
+		else if (drivers[which].batched != NULL &&
+		    strcmp(kind_name, drivers[which].batched) == 0)
+			converse_together(account, kind, which, at, end);
 	}
 	free(name);
 	if (op == NULL)
