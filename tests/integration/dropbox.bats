@@ -22,7 +22,7 @@ teardown()
 
 start()
 {
-	daemon_start --set transfer.backoff=100ms --set transfer.backoff_max=1s --set transfer.retries=20
+	daemon_start --set transfer.backoff=100ms --set transfer.backoff_max=1s --set transfer.retries=20 "$@"
 }
 
 # add NAME TOKEN [FIELD...]: an account of that person of the fake's.
@@ -411,6 +411,8 @@ same()
 
 @test "many small files at once are finished by few requests, and none is refused for the namespace's lock" {
 	many d 200
+	daemon_stop
+	start --set transfer.loops=8 # each has few of them, and no more than one finishes at a time
 	control lock '{"ms": 50, "waits": 4}'
 	skyferry cp -q -r from:d dropbox:d
 	[ "$(told .locked)" = 0 ]
