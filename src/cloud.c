@@ -468,7 +468,9 @@ account_concurrency(const struct account_private *a)
 static unsigned
 lane_limit(const struct account_private *a, int lane)
 {
-	return lane == THROTTLE_BATCH ? a->account.driver->batch->at_once : account_concurrency(a);
+	unsigned limit = account_concurrency(a);
+
+	return lane == THROTTLE_BATCH ? MIN(limit, a->account.driver->batch->at_once) : limit;
 }
 
 /* Ops that find a lane free become ready, in the order of their start. */

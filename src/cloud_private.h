@@ -6,7 +6,7 @@
  * An op waits for a lane of its account, then sends request after request.  There are five lanes
  * (gates of its throttle), each with the account's concurrency: readers, writers, the rest, who
  * waits for changes, which can take minutes and is to keep nobody else from anything; and batches,
- * as many as their driver says (cloud_batch.at_once).
+ * of which their driver may want fewer (cloud_batch.at_once).
  * Were there but one, readers whose writers wait for a lane, and writers whose readers do, could
  * fill it and wait for each other for ever; and a listing would wait behind long transfers.  Both
  * queues are first in, first out.
