@@ -134,13 +134,7 @@ s3_put_file_request(struct cloud_op *op, struct http_request *req, struct s3_pla
 		if (!s3_put_copy(op, req))
 			return object_refuse(err, -ENOENT, op->path2, "no bucket has such a name");
 		break;
-	case CLOUD_REMOVE:
-		req->method = s3_remove_looks(op) ? "HEAD" : "DELETE";
-		if (s3_remove_looks(op))
-			s3_put_customer_key(req, s3_account(op));
-		else if (op->version != NULL && (s3_account(op)->kind->has & S3_PINS_REMOVAL))
-			http_request_header(req, "If-Match", "\"%s\"", op->version);
-		break;
+	case CLOUD_REMOVE: s3_put_remove(op, req); break;
 	default: return s3_put_upload(op, req, place, query, err);
 	}
 	return CLOUD_STEP_SEND;
@@ -165,7 +159,7 @@ static enum cloud_step
 s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
 	CLEANUP(buf_free) struct buf query = BUF_INIT(HTTP_URL_MAX);
-	const struct s3_op *s3 = op->data;
+	struct s3_op *s3 = op->data;
 	struct http_request *req = &request->http;
 	const char *suffix = "";
 	enum cloud_step step;
@@ -179,6 +173,7 @@ s3_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 	if (!s3_locate(&place, op->account->data, op->path))
 		return object_refuse(err, op->kind == CLOUD_MKDIR ? -EINVAL : -ENOENT, op->path,
 		    "no bucket can have such a name");
+	s3->regions = s3_account(op)->regions;
 	top = place.bucket[0] == '\0';
 	bucket = !top && *place.key == '\0';
 	switch (op->kind) {
@@ -411,6 +406,17 @@ s3_forgive(struct cloud_op *op, const struct http_response *res, const struct er
 	}
 }
 
+/* Or was it learned by another op, whose request was under way at the same time? */
+static bool
+s3_learns(const struct cloud_op *op, const char *region)
+{
+	struct s3_account *account = op->account->data;
+	const struct s3_op *s3 = op->data;
+
+	return s3_learn_region(account, region) ||
+	    (s3->regions != account->regions && strcmp(account->region, region) == 0);
+}
+
 /* The bucket is elsewhere: Amazon says where, and the account goes there from now on. */
 static enum cloud_step
 s3_follow(struct cloud_op *op, const struct http_response *res, struct err *err)
@@ -418,8 +424,7 @@ s3_follow(struct cloud_op *op, const struct http_response *res, struct err *err)
 	struct s3_op *s3 = op->data;
 	char region[S3_REGION_MAX];
 
-	if (s3->redirected || !s3_region_of(region, res) ||
-	    !s3_learn_region(op->account->data, region))
+	if (s3->redirected || !s3_region_of(region, res) || !s3_learns(op, region))
 		return CLOUD_STEP_FAIL;
 	s3->redirected = true;
 	if ((op->kind != CLOUD_PUT && op->kind != CLOUD_UPLOAD_PART) || op->length == 0)

@@ -349,6 +349,7 @@ s3_learn_region(struct s3_account *s3, const char *region)
 	    strcmp(region, s3->region) == 0)
 		return false;
 	xstrset(&s3->region, region);
+	s3->regions++;
 	s3_close_endpoint(s3);
 	return s3_open_endpoint(s3, NULL, NULL) == 0;
 }

@@ -24,6 +24,7 @@ struct s3_account {
 	struct endpoint endpoint;
 	char *service; /* host and base, one for all the names the service is known to have */
 	char *region;
+	unsigned regions; /* that were learned */
 	bool endpoint_is_made; /* from the region: it may be learned */
 	char *bucket; /* NULL: the first component of a path is the bucket */
 	char *id, *secret; /* NULL: anonymous */

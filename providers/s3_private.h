@@ -42,8 +42,11 @@ struct s3_op {
 	bool look; /* the entry is not known yet */
 	bool doubt; /* COMMIT: whether there is an upload */
 	int failed; /* COMMIT: so, unless S3_PROVE finds better */
-	bool redirected; /* the region was learned by it */
-	bool batched, alone; /* REMOVE: it went with others; it does so no more */
+	bool redirected; /* it has followed its bucket to another region */
+	unsigned regions; /* that the account had learned when it was asked */
+	bool batched; /* REMOVE: the request was one of many */
+	bool alone; /* REMOVE: it goes with others no more */
+	bool unknown; /* REMOVE: that of many was refused as by who knows no such request */
 	unsigned pages; /* UPLOAD_FIND */
 };
 
@@ -74,7 +77,7 @@ enum cloud_step s3_copy_response(struct cloud_op *, const struct http_response *
 int s3_copy_compare(struct cloud_op *, const char *etag, struct err *);
 
 /* s3_remove.c */
-bool s3_remove_looks(const struct cloud_op *); /* the request that is due only looks */
+void s3_put_remove(struct cloud_op *, struct http_request *); /* of one alone */
 enum cloud_step s3_remove_response(struct cloud_op *, const struct http_response *, struct err *);
 /* It failed so: was that in company, and is it better asked for alone? */
 bool s3_remove_goes_alone(struct cloud_op *, const struct http_response *, const struct err *);

@@ -2,8 +2,8 @@
  * REMOVE: by DELETE, or several at once by DeleteObjects.
  *
  * DELETE succeeds for what is not there, and is conditional at few services.  So an object is
- * looked at first where its version matters, or whether it was there.  What was looked at goes
- * alone: in a batch it would wait, and could change meanwhile.
+ * looked at first where its version matters, or whether it was there.  One whose version matters
+ * then goes alone: in a batch it would wait, and could change meanwhile.
  *
  * A batch decides nothing but what it says was deleted.  Whatever else becomes of it, each object
  * is then asked for alone, and the answer to that is the op's.
@@ -21,12 +21,26 @@
 /* "Not removed with the others": a status that no service gives (HTTP's 424, Failed Dependency). */
 #define S3_NOT_REMOVED 424
 
-bool
+/* Does the request that is due only look? */
+static bool
 s3_remove_looks(const struct cloud_op *op)
 {
 	const struct s3_op *s3 = op->data;
 
 	return s3->step == S3_FIRST && (op->version != NULL || !op->gone_is_fine);
+}
+
+void
+s3_put_remove(struct cloud_op *op, struct http_request *req)
+{
+	struct s3_op *s3 = op->data;
+
+	s3->batched = false;
+	req->method = s3_remove_looks(op) ? "HEAD" : "DELETE";
+	if (s3_remove_looks(op))
+		s3_put_customer_key(req, s3_account(op));
+	else if (op->version != NULL && (s3_account(op)->kind->has & S3_PINS_REMOVAL))
+		http_request_header(req, "If-Match", "\"%s\"", op->version);
 }
 
 /* An ETag tells contents apart, and not who wrote the same once more: a move by another way to this
@@ -45,10 +59,13 @@ s3_was_written_again(const struct cloud_op *op)
 enum cloud_step
 s3_remove_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
+	struct s3_account *account = op->account->data;
 	struct s3_op *s3 = op->data;
 
-	if (!s3_remove_looks(op))
+	if (!s3_remove_looks(op)) {
+		account->removes_alone = account->removes_alone || s3->unknown;
 		return CLOUD_STEP_DONE;
+	}
 	if (s3_take_head(op, res, err) != 0)
 		return CLOUD_STEP_FAIL;
 	if (s3_was_written_again(op))
@@ -57,30 +74,34 @@ s3_remove_response(struct cloud_op *op, const struct http_response *res, struct 
 	return CLOUD_STEP_NEXT;
 }
 
-/* What is about the account or the moment fails all in the same way, alone too. */
+/* What is about the account or the moment fails all in the same way, alone too.  Whether it was the
+   service, which knows no such requests, or something else (a bucket that is not there) shows when
+   the object alone can be removed. */
 bool
 s3_remove_goes_alone(struct cloud_op *op, const struct http_response *res, const struct err *err)
 {
 	struct s3_op *s3 = op->data;
-	struct s3_account *account = op->account->data;
 
-	if (!s3->batched || s3->alone)
+	if (!s3->batched)
 		return false;
 	if (res->status != S3_NOT_REMOVED &&
 	    (err_is_transient(err->code) || err->code == -EKEYEXPIRED))
 		return false;
-	account->removes_alone = account->removes_alone || res->status == 400 ||
-	    res->status == 404 || res->status == 405 || res->status == 501;
+	s3->unknown =
+	    res->status == 400 || res->status == 404 || res->status == 405 || res->status == 501;
 	s3->alone = true;
 	return true;
 }
 
 /* Batches */
 
-/* XML 1.0 has no way to say any other, and white space may come back as another one. */
+/* XML 1.0 has no way to say any other, and white space may come back as another one.  Who trims
+   what he reads would remove another object. */
 static bool
 is_xml_text(const char *key)
 {
+	if (*key == ' ' || key[strlen(key) - 1] == ' ')
+		return false;
 	for (const char *c = key; *c != '\0'; c++) {
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return false;
@@ -137,6 +158,7 @@ removals_request(
 		struct s3_op *s3 = items[i]->data;
 
 		s3->batched = true;
+		s3->regions = s3_account(items[i])->regions;
 		s3_locate(&place, items[i]->account->data, items[i]->path);
 		buf_puts(&req->bytes, "<Object><Key>");
 		put_xml_text(&req->bytes, place.key);

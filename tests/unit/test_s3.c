@@ -251,6 +251,27 @@ test_put_crc32c(void **state)
 	}
 }
 
+/* Of ops that were sent at the same time only the first one learns it. */
+static void
+test_region_was_learned(void **state)
+{
+	struct bench b[2];
+
+	for (int i = 0; i < 2; i++) {
+		bench_open(&b[i], "{\"bucket\":\"box\"," KEYS "}");
+		bench_op(&b[i], CLOUD_STAT, "k");
+		b[i].op.account = &b[0].account;
+		bench_expect(&b[i], "HEAD", "https://box.s3.us-east-1.amazonaws.com/k");
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(bench_answer(&b[i], 301, "x-amz-bucket-region: eu-west-3\n", ""),
+		    CLOUD_STEP_NEXT);
+		bench_expect(&b[i], "HEAD", "https://box.s3.eu-west-3.amazonaws.com/k");
+	}
+	for (int i = 1; i >= 0; i--)
+		bench_close(&b[i]);
+}
+
 /* The bucket is in another region: the account goes there, once for each op, if it may. */
 static void
 test_region(void **state)
@@ -1182,20 +1203,24 @@ test_remove_many_misled(void **state)
 	}
 }
 
-/* Refused as a whole: each is asked for alone, and where nobody knows such requests, all others. */
+/* Refused as a whole: each is asked for alone; where that succeeds, the service does not know such
+   requests, and nothing goes together any more. */
 static void
 test_remove_many_refused(void **state)
 {
 	static const struct {
 		int status;
 		enum cloud_step step;
+		int alone; /* what that is answered with; 0: it is not asked for alone */
 		bool learned;
 	} cases[] = {
-	    {501, CLOUD_STEP_NEXT, true},
-	    {405, CLOUD_STEP_NEXT, true},
-	    {403, CLOUD_STEP_NEXT, false},
-	    {503, CLOUD_STEP_RETRY, false},
-	    {500, CLOUD_STEP_RETRY, false},
+	    {501, CLOUD_STEP_NEXT, 204, true},
+	    {405, CLOUD_STEP_NEXT, 204, true},
+	    {404, CLOUD_STEP_NEXT, 204, true},
+	    {404, CLOUD_STEP_NEXT, 404, false}, /* it is the bucket that is not there */
+	    {403, CLOUD_STEP_NEXT, 204, false},
+	    {503, CLOUD_STEP_RETRY, 0, false},
+	    {500, CLOUD_STEP_RETRY, 0, false},
 	};
 	const struct cloud_batch *batch = s3_driver.batch;
 	struct bench b[REMOVALS];
@@ -1209,6 +1234,11 @@ test_remove_many_refused(void **state)
 		batch->request(ops, REMOVALS, &request, &err);
 		http_request_fini(&request.http);
 		assert_int_equal(bench_answer(&b[0], cases[i].status, "", ""), cases[i].step);
+		assert_int_equal(batch->takes(&b[0].op), cases[i].alone == 0);
+		bench_expect(&b[0], "DELETE", "http://127.0.0.1:7480/box/d/a%3Cb%3E%26%22%27c");
+		if (cases[i].alone != 0)
+			assert_int_equal(bench_answer(&b[0], cases[i].alone, "", ""),
+			    cases[i].alone == 204 ? CLOUD_STEP_DONE : CLOUD_STEP_FAIL);
 		bench_op(&b[0], CLOUD_REMOVE, "five");
 		b[0].op.gone_is_fine = true;
 		assert_int_equal(batch->takes(&b[0].op), !cases[i].learned);
@@ -1217,10 +1247,63 @@ test_remove_many_refused(void **state)
 	}
 }
 
+/* A batch that went to another region goes there together. */
+static void
+test_remove_many_elsewhere(void **state)
+{
+	const struct cloud_batch *batch = s3_driver.batch;
+	struct bench b[2];
+	struct cloud_op *ops[2];
+	struct cloud_request request;
+	struct err err = ERR_INIT;
+
+	for (int i = 0; i < 2; i++) {
+		bench_open(&b[i], "{\"bucket\":\"box\"," KEYS "}");
+		bench_op(&b[i], CLOUD_REMOVE, removals[i]);
+		b[i].op.account = &b[0].account;
+		b[i].op.gone_is_fine = true;
+		ops[i] = &b[i].op;
+	}
+	http_request_init(&request.http);
+	batch->request(ops, 2, &request, &err);
+	http_request_fini(&request.http);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(bench_answer(&b[i], 400, "",
+				     "<Error><Code>AuthorizationHeaderMalformed</Code>"
+				     "<Region>us-west-2</Region></Error>"),
+		    CLOUD_STEP_NEXT);
+		assert_true(batch->takes(ops[i]));
+	}
+	for (int i = 1; i >= 0; i--)
+		bench_close(&b[i]);
+}
+
+/* After an answer that did not come an item may go with no other: then it has asked alone. */
+static void
+test_remove_many_and_then_one(void **state)
+{
+	struct bench b[REMOVALS];
+	struct cloud_op *ops[REMOVALS];
+	struct cloud_request request;
+	struct err err = ERR_INIT;
+
+	removals_open(b, ops);
+	http_request_init(&request.http);
+	s3_driver.batch->request(ops, REMOVALS, &request, &err);
+	http_request_fini(&request.http);
+	bench_expect(&b[1], "DELETE", "http://127.0.0.1:7480/box/two");
+	assert_int_equal(
+	    bench_answer(&b[1], 404, "", ERROR_BODY("NoSuchBucket", "")), CLOUD_STEP_FAIL);
+	assert_int_equal(b[1].err.code, -ENOENT);
+	for (unsigned i = 0; i < REMOVALS; i++)
+		bench_close(&b[i]);
+}
+
 static void
 test_what_is_removed_alone(void **state)
 {
-	static const char *const keys[] = {"a\tb", "a\x01", "a\x7f", "a\xff", "a\xef\xbf\xbf"};
+	static const char *const keys[] = {
+	    "a\tb", "a\x01", "a\x7f", "a\xff", "a\xef\xbf\xbf", " a", "a "};
 	const struct cloud_batch *batch = s3_driver.batch;
 	struct bench b, c;
 
@@ -1445,6 +1528,7 @@ main(void)
 	    cmocka_unit_test(test_put_checked),
 	    cmocka_unit_test(test_put_crc32c),
 	    cmocka_unit_test(test_region),
+	    cmocka_unit_test(test_region_was_learned),
 	    cmocka_unit_test(test_services),
 	    cmocka_unit_test(test_identity),
 	    cmocka_unit_test(test_stat),
@@ -1467,6 +1551,8 @@ main(void)
 	    cmocka_unit_test(test_remove_many),
 	    cmocka_unit_test(test_remove_many_misled),
 	    cmocka_unit_test(test_remove_many_refused),
+	    cmocka_unit_test(test_remove_many_elsewhere),
+	    cmocka_unit_test(test_remove_many_and_then_one),
 	    cmocka_unit_test(test_what_is_removed_alone),
 	    cmocka_unit_test(test_mkdir),
 	    cmocka_unit_test(test_directories),
