@@ -191,7 +191,7 @@ write_may_begin_again(struct account_private *a, const struct op_private *p, uin
 void
 cloud_sign_in_sufficed(struct account_private *a, const struct op_private *p)
 {
-	if (p->ring_used && write_is(a, p))
+	if (write_is(a, p))
 		a->refused_times = 0;
 }
 

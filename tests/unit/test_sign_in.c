@@ -140,9 +140,10 @@ static enum cloud_step
 signed_request(struct cloud_op *op, struct cloud_request *request, struct err *err)
 {
 	const struct signed_account *own = op->account->data;
+	const bool *is_written = op->data;
 
 	buf_printf(&request->http.url, "%s/%s", own->url, op->path);
-	if (op->kind == CLOUD_PUT) {
+	if (op->kind == CLOUD_PUT && !*is_written) {
 		request->http.method = "PUT";
 		request->http.body = HTTP_BODY_STREAM;
 		request->http.length = op->length;
@@ -151,9 +152,16 @@ signed_request(struct cloud_op *op, struct cloud_request *request, struct err *e
 	return CLOUD_STEP_SEND;
 }
 
+/* What was written is looked at. */
 static enum cloud_step
 signed_response(struct cloud_op *op, const struct http_response *res, struct err *err)
 {
+	bool *is_written = op->data;
+
+	if (res->status == 200 && op->kind == CLOUD_PUT && !*is_written) {
+		*is_written = true;
+		return CLOUD_STEP_NEXT;
+	}
 	if (res->status == 200)
 		return CLOUD_STEP_DONE;
 	err_set(err, -EKEYEXPIRED, "not this token");
@@ -167,6 +175,7 @@ static const struct cloud_driver signed_driver = {
     .limits = {.concurrency = 2 * PROBES},
     .fields = signed_fields,
     .account_size = sizeof(struct signed_account),
+    .op_size = sizeof(bool),
     .open = signed_open,
     .close = signed_close,
     .request = signed_request,
@@ -510,6 +519,24 @@ a_stream_that_is_always_refused_ends(void **state)
 	assert_int_equal(refreshes, 1);
 }
 
+/* Refusals of before count no more when it went well in between. */
+static void
+a_stream_that_went_well_may_be_refused_again(void **state)
+{
+	struct grants g = GRANTS("200 life 3600");
+
+	start(&g);
+	g.good = 3;
+	put(-EAGAIN);
+	put(-EAGAIN);
+	put(0);
+	g.good = 4;
+	put(-EAGAIN);
+	put(0);
+	assert_int_equal(g.asked, 4);
+	assert_int_equal(refreshes, 0);
+}
+
 static void
 one_object_that_is_refused_fails_no_other(void **state)
 {
@@ -714,6 +741,7 @@ main(void)
 	    TEST(a_refused_token_is_renewed_once_for_all),
 	    TEST(tokens_that_are_refused_at_once_are_no_storm),
 	    TEST(a_stream_that_is_always_refused_ends),
+	    TEST(a_stream_that_went_well_may_be_refused_again),
 	    TEST(one_object_that_is_refused_fails_no_other),
 	    TEST(a_new_refresh_token_takes_the_place_of_the_old_one),
 	    cmocka_unit_test_setup_teardown(
