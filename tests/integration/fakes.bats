@@ -639,10 +639,10 @@ emptied()
 	play removals-lost
 	emptied
 
-	# A server that does not know such requests is asked for one, at most for a few at once.
+	# A server that does not know such requests is asked for few: until an object alone is gone.
 	play removals-unknown
 	emptied
-	counted ".requests.remove <= 4 * $(nproc) and .requests.delete >= 60"
+	counted ".requests.remove <= 8 * $(nproc) and .requests.delete >= 60"
 	play removals
 	emptied
 	counted '.requests.remove == null'
