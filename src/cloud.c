@@ -603,8 +603,8 @@ account_give_up(struct account_private *a)
 	TAILQ_FOREACH (p, &a->ready, next) {
 		if (p->refused != NULL || now < p->ready_ns + patience)
 			continue;
-		err_set(&err, -EAGAIN, "'%s': '%s' answers nothing but that it must be asked less",
-		    p->op.path, a->account.name);
+		err_set(&err, -EAGAIN, "'%s' answers nothing but that it must be asked less",
+		    a->account.name); /* p may stand for ops of many paths */
 		err_keep(&p->refused, &err);
 	}
 }
