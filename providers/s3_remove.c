@@ -17,7 +17,7 @@
    answer must not be silent for longer than the stall limit. */
 #define S3_REMOVE_MAX 100
 /* Requests on their way at once, of all loops.  Few, for the more wait, the more go together. */
-#define S3_REMOVES 8
+#define S3_REMOVES 4
 /* "Not removed with the others": a status that no service gives (HTTP's 424, Failed Dependency). */
 #define S3_NOT_REMOVED 424
 
