@@ -157,6 +157,7 @@ account_free(struct account_private *a)
 	cloud_sign_in_cancel(a);
 	mem_wipe_free(a->refused_token);
 	free(a->refused_path);
+	free(a->refusal);
 	cloud_account_unref(a->retired);
 	if (a->account.throttle != NULL)
 		account_leave_gates(a);
@@ -521,10 +522,12 @@ account_forget_asked(struct op_private *p)
 void
 cloud_account_accepted(struct op_private *p)
 {
+	struct account_private *a = account_private(p->op.account);
+
 	if (p->asked_ns == 0)
 		return;
-	throttle_accepted(
-	    &account_private(p->op.account)->member, p->asked_ns, clock_mono_ns(), p->overdue);
+	err_keep(&a->refusal, NULL);
+	throttle_accepted(&a->member, p->asked_ns, clock_mono_ns(), p->overdue);
 	account_forget_asked(p);
 }
 
@@ -540,14 +543,15 @@ cloud_account_lost(struct op_private *p)
 }
 
 void
-cloud_account_refused(struct op_private *p, uint64_t asked_ms)
+cloud_account_refused(struct op_private *p, const struct err *why)
 {
 	struct account_private *a = account_private(p->op.account);
-	uint64_t now = clock_mono_ns(), wait;
+	uint64_t now = clock_mono_ns(), asked_ms = why->wait_ms, wait;
 	unsigned storms;
 
 	if (p->asked_ns == 0)
 		return;
+	err_keep(&a->refusal, why);
 	storms = throttle_refused(&a->member, p->asked_ns, now, p->overdue);
 	account_forget_asked(p);
 	if (storms == 0 && asked_ms == 0)
@@ -589,7 +593,8 @@ account_take_turn(struct account_private *a, struct op_private *p)
 }
 
 /* Every answer was a refusal for longer than anybody has patience: who has waited here for as long
-   was not even asked for, and shall not wait for ever. */
+   was not even asked for, and shall not wait for ever.  It may be another loop that was refused:
+   then there are no words. */
 static void
 account_give_up(struct account_private *a)
 {
@@ -603,8 +608,10 @@ account_give_up(struct account_private *a)
 	TAILQ_FOREACH (p, &a->ready, next) {
 		if (p->refused != NULL || now < p->ready_ns + patience)
 			continue;
-		err_set(&err, -EAGAIN, "'%s' answers nothing but that it must be asked less",
-		    a->account.name); /* p may stand for ops of many paths */
+		/* p may stand for ops of many paths */
+		err_set(&err, -EAGAIN, "'%s' answers nothing but that it must be asked less%s%s",
+		    a->account.name, a->refusal == NULL ? "" : ": ",
+		    a->refusal == NULL ? "" : err_text(a->refusal));
 		err_keep(&p->refused, &err);
 	}
 }

@@ -180,7 +180,7 @@ op_on_http(void *arg, int code, struct http_response *res, const struct err *err
 			mine.wait_ms = http_retry_after(res, p->op.now_ms);
 	}
 	if (res->answered && op_is_refused(res, &mine))
-		cloud_account_refused(p, mine.wait_ms);
+		cloud_account_refused(p, &mine);
 	else if (res->answered)
 		cloud_account_accepted(p);
 	else

@@ -66,6 +66,7 @@ struct account_private {
 	struct throttle_member member;
 	struct op_queue queued[CLOUD_LANES], ready;
 	struct op_queue asking; /* sent, and not known to be accepted; the oldest first */
+	struct err *refusal; /* the last one, if nothing was accepted since; owned; or NULL */
 	struct op_queue items; /* that are in no batch yet */
 	struct batch *next_batch; /* it takes them when its turn comes; NULL: there is none */
 	unsigned batches; /* the next one, and those that are sent */
@@ -109,7 +110,7 @@ void cloud_account_wake(struct account_private *);
 /* The request that p has sent: what became of it, as far as the throttle cares. */
 void cloud_account_accepted(struct op_private *p);
 void cloud_account_lost(struct op_private *p); /* no answer */
-void cloud_account_refused(struct op_private *p, uint64_t asked_ms);
+void cloud_account_refused(struct op_private *p, const struct err *why);
 void cloud_account_refresh(struct account_private *, const struct err *why);
 /* Those who wait for their turn fail so. */
 void cloud_account_fail(struct account_private *, int code, const struct err *);

@@ -416,6 +416,7 @@ patience_has_an_end(void **state)
 	loop_run(loop);
 	for (size_t i = 0; i < ARRAY_LEN(p); i++) {
 		assert_int_equal(p[i].code, -EAGAIN);
+		assert_non_null(strstr(p[i].err.msg, "slow down")); /* the cloud's words */
 		probe_fini(&p[i]);
 	}
 	/* The next is asked for as ever: that is how the end of the storm is found. */
