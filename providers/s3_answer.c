@@ -136,11 +136,16 @@ s3_is_out_of_sight(const struct cloud_op *op, const struct s3_error *error)
 }
 
 static const char *
-s3_hint(const struct s3_error *error)
+s3_hint(const struct cloud_op *op, int status, const struct s3_error *error)
 {
-	return strcmp(error->code, "RequestTimeTooSkewed") == 0
-	    ? " (set this machine's clock: timedatectl set-ntp true)"
-	    : "";
+	const struct s3_account *s3 = op->account->data;
+
+	if (strcmp(error->code, "RequestTimeTooSkewed") == 0)
+		return " (set this machine's clock: timedatectl set-ntp true)";
+	if (status == 503 && (s3->kind->has & S3_FULL_IS_BUSY) != 0 &&
+	    strcmp(error->code, "SlowDown") != 0)
+		return " (it says so, too, when its disks are full)";
+	return "";
 }
 
 /* The only place where S3's answers become ours. */
@@ -173,12 +178,13 @@ s3_check(struct cloud_op *op, const struct http_response *res, struct err *err)
 		    "was asked for",
 		    op->from != NULL ? op->path2 : op->path);
 	if (error.code[0] == '\0')
-		err_set(err, code, "cannot %s '%s': the service answered %d (%s)", object_doing(op),
-		    op->path, res->status, err_info(code)->text);
+		err_set(err, code, "cannot %s '%s': the service answered %d (%s)%s",
+		    object_doing(op), op->path, res->status, err_info(code)->text,
+		    s3_hint(op, res->status, &error));
 	else
 		err_set(err, code, "cannot %s '%s': %s%s%s%s", object_doing(op), op->path,
 		    error.code, error.message[0] == '\0' ? "" : ": ", error.message,
-		    s3_hint(&error));
+		    s3_hint(op, res->status, &error));
 	if (code == -EAGAIN && err != NULL)
 		err->wait_ms = http_retry_after(res, op->now_ms);
 	return code;

@@ -6,17 +6,18 @@
 /*
  * From the services' own documents; of "ceph" and "swift" also what our tests have shown.
  *
- * aws     S3 User Guide: "Conditional writes", "Conditional deletes", "Checking object integrity",
- * "Virtual hosting" ceph    docs.ceph.com, radosgw/s3: PUT is guarded, copies are not pinned,
- * checksums ignored, removals pinned by later ones (16.2 takes no notice), ListMultipartUploads
- * encodes keys without <EncodingType> (16.2) minio   min.io/docs, and its server's handlers:
- * conditions of copies, trailers r2      developers.cloudflare.com/r2/api/s3/api: conditions of
- * PutObject and CopyObject b2      backblaze.com/docs/cloud-storage-s3-compatible-api: nothing said
- * of conditions wasabi  docs.wasabi.com, "S3 API Reference": nothing said of conditions spaces
- * docs.digitalocean.com/reference/api/spaces: nothing said of conditions gcs
- * cloud.google.com/storage/docs/interoperability: x-goog-if-generation-match instead swift
- * docs.openstack.org/swift, s3api: pins copies; 501 for If-None-Match; 1,000 parts
- *         (max_upload_part_num)
+ * aws     S3 User Guide: "Conditional writes", "Conditional deletes", "Virtual hosting",
+ *         "Checking object integrity"
+ * ceph    docs.ceph.com, radosgw/s3: PUT is guarded, copies are not pinned, checksums ignored,
+ *         ListMultipartUploads encodes keys without <EncodingType> (16.2); later ones pin removals
+ * minio   min.io/docs, and its server's handlers: conditions of copies, trailers
+ * r2      developers.cloudflare.com/r2/api/s3/api: conditions of PutObject and CopyObject
+ * b2      backblaze.com/docs/cloud-storage-s3-compatible-api: nothing said of conditions
+ * wasabi  docs.wasabi.com, "S3 API Reference": nothing said of conditions
+ * spaces  docs.digitalocean.com/reference/api/spaces: nothing said of conditions
+ * gcs     cloud.google.com/storage/docs/interoperability: x-goog-if-generation-match instead
+ * swift   docs.openstack.org/swift, s3api: pins copies; 501 for If-None-Match; 1,000 parts
+ *         (max_upload_part_num); the proxy makes 503 of an object server's 507
  */
 static const struct s3_service services[] = {
     {
@@ -49,7 +50,9 @@ static const struct s3_service services[] = {
 	.endpoint = "https://storage.googleapis.com",
 	.has = S3_REFUSES_GUARDS,
     },
-    {.name = "swift", .has = S3_PINS_SOURCE | S3_REFUSES_GUARDS, .parts_max = 1000},
+    {.name = "swift",
+	.has = S3_PINS_SOURCE | S3_REFUSES_GUARDS | S3_FULL_IS_BUSY,
+	.parts_max = 1000},
     {.name = "other"},
 };
 

@@ -16,6 +16,7 @@ enum s3_quality {
 	/* and what is odd about it */
 	S3_REFUSES_GUARDS = 1 << 7, /* If-None-Match: * may be an error: it is not sent */
 	S3_ENCODES_SILENTLY = 1 << 8, /* keys of uploads come encoded, and nothing says so */
+	S3_FULL_IS_BUSY = 1 << 9, /* 503 that is not SlowDown may be full disks */
 };
 
 struct s3_service {

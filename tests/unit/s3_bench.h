@@ -9,6 +9,7 @@
 	"\"secretAccessKey\":\"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\""
 #define AMAZON "{\"bucket\":\"examplebucket\"," KEYS "}"
 #define OWN    "{\"endpoint\":\"http://127.0.0.1:7480\",\"bucket\":\"box\"," KEYS "}"
+#define SWIFT  "{\"service\":\"swift\",\"endpoint\":\"http://h\",\"bucket\":\"box\"," KEYS "}"
 #define ALL    "{\"endpoint\":\"http://127.0.0.1:7480\"," KEYS "}"
 
 static inline void

@@ -344,8 +344,7 @@ test_services(void **state)
 		bench_close(&b);
 	}
 	/* A service that answers 501 to a condition is not given one. */
-	bench_open(
-	    &b, "{\"service\":\"swift\",\"endpoint\":\"http://h\",\"bucket\":\"box\"," KEYS "}");
+	bench_open(&b, SWIFT);
 	assert_int_equal(b.account.limits.parts_max, 1000);
 	bench_op(&b, CLOUD_PUT, "k");
 	b.op.length = 1;
@@ -354,6 +353,35 @@ test_services(void **state)
 	bench_expect(&b, "PUT", "http://h/box/k");
 	assert_null(bench_header(&b, "If-None-Match"));
 	bench_close(&b);
+}
+
+/* Whoever reads it shall look at the disks, unless the service means what it says. */
+static void
+test_full(void **state)
+{
+	static const struct {
+		const char *credentials;
+		int status;
+		const char *body;
+		bool is_hinted;
+	} cases[] = {
+	    {SWIFT, 503, ERROR_BODY("ServiceUnavailable", "Ask less."), true},
+	    {SWIFT, 503, "", true},
+	    {SWIFT, 503, ERROR_BODY("SlowDown", "Ask less."), false},
+	    {SWIFT, 429, ERROR_BODY("SlowDown", "Ask less."), false},
+	    {OWN, 503, ERROR_BODY("ServiceUnavailable", "Ask less."), false},
+	};
+	struct bench b;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bench_open(&b, cases[i].credentials);
+		bench_op(&b, CLOUD_STAT, "k");
+		assert_int_equal(
+		    bench_answer(&b, cases[i].status, "", cases[i].body), CLOUD_STEP_RETRY);
+		assert_int_equal(b.err.code, -EAGAIN);
+		assert_int_equal(strstr(b.err.msg, "disks are full") != NULL, cases[i].is_hinted);
+		bench_close(&b);
+	}
 }
 
 static void
@@ -1530,6 +1558,7 @@ main(void)
 	    cmocka_unit_test(test_region),
 	    cmocka_unit_test(test_region_was_learned),
 	    cmocka_unit_test(test_services),
+	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_identity),
 	    cmocka_unit_test(test_stat),
 	    cmocka_unit_test(test_stat_times),
