@@ -14,7 +14,7 @@
 # azure_tests          what needs SKYFERRY_TEST_AZURE; neither
 # clouds_tests        what meets a cloud's fake (tests/fakes), or a client that knows the cloud and meets it too
 # s3_pair_tests        what needs SKYFERRY_TEST_S3_OTHER as well
-# s3_fault_tests       what needs SKYFERRY_TEST_S3, and kills it: nothing else may use it meanwhile
+# s3_fault_tests       what needs SKYFERRY_TEST_S3, and kills it: nothing else may use it meanwhile; or fills one of its own
 TEST_EXTENSIONS = .bats .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 BATS_LOG_DRIVER = $(LOG_DRIVER)

@@ -8,6 +8,9 @@
 # there are no replicators, updaters or reapers.
 # Ports: PORT (proxy), PORT+1 account, PORT+2 container, PORT+3 object, PORT+4 memcached.
 #   SWIFT_SECRET_KEY
+#   SWIFT_DISK      a size (96m): a disk in memory for the objects alone, so that it can be filled;
+#                   "disk" is where others find it.  It ends with the object server.  Needs root.
+#                   When it was full, the proxy asks it again after a second, not after a minute.
 set -u
 # shellcheck source=tests/servers/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -15,6 +18,7 @@ server_args "$@"
 [ "$PORT" -gt 0 ] || die "a port is needed"
 access=test:tester
 secret=${SWIFT_SECRET_KEY:-testing0123456789}
+disk=${SWIFT_DISK:-}
 servers="memcached account container object proxy"
 etc=$STATE/etc
 export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore
@@ -30,11 +34,12 @@ report() {
 	pids=$(for name in $servers; do cut -d' ' -f1 "$STATE/$name.pid"; done | paste -sd,)
 	printf '{"kind":"s3","service":"swift","endpoint":"http://127.0.0.1:%s","region":"us-east-1"' \
 		"$PORT"
-	printf ',"access_key":"%s","secret_key":"%s","path_style":true,"pids":[%s]}\n' \
-		"$access" "$secret" "$pids"
+	printf ',"access_key":"%s","secret_key":"%s","path_style":true,"pids":[%s]' "$access" "$secret" "$pids"
+	[ -z "$disk" ] || printf ',"disk":"/proc/%s/root%s/disk"' "$(cut -d' ' -f1 "$STATE/object.pid")" "$STATE"
+	printf '}\n'
 }
 
-write_common() {	# PORT
+write_common() {	# PORT [DEVICES]
 	cat <<-END
 		[DEFAULT]
 		bind_ip = 127.0.0.1
@@ -42,16 +47,16 @@ write_common() {	# PORT
 		workers = 2
 		user = $(id -un)
 		swift_dir = $etc
-		devices = $STATE/dev
+		devices = ${2:-$STATE/dev}
 		mount_check = false
 		log_level = WARNING
 	END
 }
 
-write_store() {	# NAME PORT: its configuration, and a ring of one device, one replica, 2^4 partitions
+write_store() {	# NAME PORT [DEVICES]: its configuration, and a ring of one device, one replica, 2^4 partitions
 	local builder=$etc/$1.builder
 	{
-		write_common "$2"
+		write_common "$2" "${3:-}"
 		cat <<-END
 			[pipeline:main]
 			pipeline = $1-server
@@ -81,6 +86,7 @@ write_proxy() {	# s3api does not work without a cache, nor versioning without sy
 			use = egg:swift#proxy
 			account_autocreate = true
 			allow_account_management = true
+			${disk:+error_suppression_interval = 1}
 			[filter:catch_errors]
 			use = egg:swift#catch_errors
 			[filter:gatekeeper]
@@ -134,7 +140,7 @@ stop_unless_well() {
 }
 trap 'stop_unless_well $?' EXIT
 
-mkdir -p "$etc" "$STATE/dev/d1" "$STATE/recon"
+mkdir -p "$etc" "$STATE/dev/d1" "$STATE/disk" "$STATE/recon"
 cat >"$etc/swift.conf" <<-END
 	[swift-hash]
 	swift_hash_path_suffix = tests
@@ -147,11 +153,17 @@ cat >"$etc/swift.conf" <<-END
 END
 write_store account $((PORT + 1))
 write_store container $((PORT + 2))
-write_store object $((PORT + 3))
+write_store object $((PORT + 3)) "${disk:+$STATE/disk}"
 write_proxy
+# Mounted in a name space of its own: nothing is left, however the server ends.
+# shellcheck disable=SC2016 # the inner shell's
+on_disk=(unshare --mount sh -c 'mount -t tmpfs -o "size=$1" disk "$2" && mkdir "$2/d1" && shift 2 && exec "$@"'
+	sh "$disk" "$STATE/disk")
 server_spawn memcached memcached -l 127.0.0.1 -p $((PORT + 4)) -U 0 -m 64 -u "$(id -un)"
 for name in account container object proxy; do
-	server_spawn $name "swift-$name-server" "$etc/$name.conf" -v
+	server=("swift-$name-server" "$etc/$name.conf" -v)
+	[ $name != object ] || [ -z "$disk" ] || server=("${on_disk[@]}" "${server[@]}")
+	server_spawn $name "${server[@]}"
 done
 i=1
 for name in account container object; do
