@@ -401,7 +401,7 @@ s3_forgive(struct cloud_op *op, const struct http_response *res, const struct er
 		return CLOUD_STEP_NEXT;
 	case CLOUD_MKDIR: return s3_forgive_mkdir(op, &place, res, err->code);
 	case CLOUD_REMOVE:
-		return s3_remove_goes_alone(op, res, err) ? CLOUD_STEP_NEXT : CLOUD_STEP_FAIL;
+		return s3_remove_goes_on(op, res, err) ? CLOUD_STEP_NEXT : CLOUD_STEP_FAIL;
 	default: return CLOUD_STEP_FAIL;
 	}
 }

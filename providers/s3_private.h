@@ -44,6 +44,7 @@ struct s3_op {
 	int failed; /* COMMIT: so, unless S3_PROVE finds better */
 	bool redirected; /* it has followed its bucket to another region */
 	unsigned regions; /* that the account had learned when it was asked */
+	bool looked_again; /* REMOVE: its condition was not met */
 	bool batched; /* REMOVE: the request was one of many */
 	bool alone; /* REMOVE: it goes with others no more */
 	bool unknown; /* REMOVE: that of many was refused as by who knows no such request */
@@ -79,8 +80,9 @@ int s3_copy_compare(struct cloud_op *, const char *etag, struct err *);
 /* s3_remove.c */
 void s3_put_remove(struct cloud_op *, struct http_request *); /* of one alone */
 enum cloud_step s3_remove_response(struct cloud_op *, const struct http_response *, struct err *);
-/* It failed so: was that in company, and is it better asked for alone? */
-bool s3_remove_goes_alone(struct cloud_op *, const struct http_response *, const struct err *);
+/* It failed so.  Is there something else to be asked before that is so: alone, what was asked in
+   company; whether the object is there still? */
+bool s3_remove_goes_on(struct cloud_op *, const struct http_response *, const struct err *);
 extern const struct cloud_batch s3_removals;
 
 /* s3_upload.c: the kinds from UPLOAD_BEGIN to UPLOAD_FIND; "place" is that of the path. */

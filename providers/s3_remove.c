@@ -74,10 +74,24 @@ s3_remove_response(struct cloud_op *op, const struct http_response *res, struct 
 	return CLOUD_STEP_NEXT;
 }
 
+/* The condition was not met: by another object, or by none, if an answer was lost to the request
+   that removed it?  Once: then it is what the service says. */
+static bool
+s3_remove_looks_again(struct cloud_op *op, const struct err *err)
+{
+	struct s3_op *s3 = op->data;
+
+	if (err->code != -ESTALE || s3->step != S3_SECOND || s3->looked_again)
+		return false;
+	s3->looked_again = true;
+	s3->step = S3_FIRST;
+	return true;
+}
+
 /* What is about the account or the moment fails all in the same way, alone too.  Whether it was the
    service, which knows no such requests, or something else (a bucket that is not there) shows when
    the object alone can be removed. */
-bool
+static bool
 s3_remove_goes_alone(struct cloud_op *op, const struct http_response *res, const struct err *err)
 {
 	struct s3_op *s3 = op->data;
@@ -91,6 +105,12 @@ s3_remove_goes_alone(struct cloud_op *op, const struct http_response *res, const
 	    res->status == 400 || res->status == 404 || res->status == 405 || res->status == 501;
 	s3->alone = true;
 	return true;
+}
+
+bool
+s3_remove_goes_on(struct cloud_op *op, const struct http_response *res, const struct err *err)
+{
+	return s3_remove_looks_again(op, err) || s3_remove_goes_alone(op, res, err);
 }
 
 /* Batches */
