@@ -18,6 +18,7 @@ unit_programs += \
 	tests/unit/test_memory \
 	tests/unit/test_providers \
 	tests/unit/test_s3 \
+	tests/unit/test_s3_remove \
 	tests/unit/test_s3_upload \
 	tests/unit/test_sharedkey \
 	tests/unit/test_sign_in \
@@ -112,6 +113,11 @@ tests_unit_test_s3_SOURCES = \
 	tests/unit/s3_bench.h \
 	tests/unit/test_s3.c
 tests_unit_test_s3_LDADD = $(UNIT_LIBS)
+tests_unit_test_s3_remove_SOURCES = \
+	tests/unit/driver_bench.c tests/unit/driver_bench.h \
+	tests/unit/s3_bench.h \
+	tests/unit/test_s3_remove.c
+tests_unit_test_s3_remove_LDADD = $(UNIT_LIBS)
 tests_unit_test_s3_upload_SOURCES = \
 	tests/unit/driver_bench.c tests/unit/driver_bench.h \
 	tests/unit/s3_bench.h \

@@ -12,6 +12,10 @@
 #define SWIFT  "{\"service\":\"swift\",\"endpoint\":\"http://h\",\"bucket\":\"box\"," KEYS "}"
 #define ALL    "{\"endpoint\":\"http://127.0.0.1:7480\"," KEYS "}"
 
+#define SERVICE(name)                                                                              \
+	"{\"service\":\"" name                                                                     \
+	"\",\"endpoint\":\"http://127.0.0.1:7480\",\"bucket\":\"box\"," KEYS "}"
+
 static inline void
 bench_open(struct bench *b, const char *credentials)
 {
